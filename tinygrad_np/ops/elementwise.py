@@ -1,0 +1,183 @@
+"""Element-wise primitives: arithmetic, powers, exponentials, and the non-linearities of neural networks.
+
+Several derivatives are infinite somewhere: sqrt and log at 0, division by 0. Where nothing depends on such
+an element, its incoming gradient is exactly 0, and 0 times infinity would make a NaN of it. Those rules send
+back 0 there, so that ``np.where(x > 0, np.sqrt(x), x)`` has a finite gradient everywhere.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinygrad_np.tape import Array, Rule, primitive
+
+
+def without(hole: Array, x: Array) -> Array:
+    """x, with 1 where `hole` is true: there the gradient is 0, and stays 0 times a finite number."""
+    return np.where(hole, 1, x) if np.any(hole) else x
+
+
+@primitive(np.add)
+def add(x: Array, y: Array) -> Rule:
+    """x + y, element-wise."""
+    return x + y, (lambda g: g, lambda g: g)
+
+
+@primitive(np.subtract)
+def subtract(x: Array, y: Array) -> Rule:
+    """x - y, element-wise."""
+    return x - y, (lambda g: g, lambda g: -g)
+
+
+@primitive(np.multiply)
+def multiply(x: Array, y: Array) -> Rule:
+    """x * y, element-wise."""
+    return x * y, (lambda g: g * y, lambda g: g * x)
+
+
+@primitive(np.divide)
+def divide(x: Array, y: Array) -> Rule:
+    """x / y, element-wise: d/dx = 1 / y and d/dy = -x / y^2."""
+
+    def safe(g: Array) -> Array:
+        return without((y == 0) & (g == 0), y)
+
+    return x / y, (lambda g: g / safe(g), lambda g: -g * (x / safe(g)) / safe(g))
+
+
+@primitive(np.negative)
+def negative(x: Array) -> Rule:
+    """-x, element-wise."""
+    return -x, (lambda g: -g,)
+
+
+@primitive(np.power)
+def power(x: Array, y: Array) -> Rule:
+    """x^y, element-wise: d/dx = y x^(y-1) and d/dy = x^y log x, the latter taken as 0 at x = 0.
+
+    x^0 is the constant 1: its derivative is 0 at x = 0 too, where y x^(y-1) is 0 times infinity.
+    """
+
+    def vjp_x(g: Array) -> Array:
+        pole = (x == 0) & (y < 1) | (x < 0) & (y != np.floor(y))
+        return g * y * np.power(without(pole & (g == 0) | (x == 0) & (y == 0), x), y - 1)
+
+    def vjp_y(g: Array) -> Array:
+        return g * np.power(x, y) * np.log(without((x == 0) | (x < 0) & (g == 0), x))
+
+    return np.power(x, y), (vjp_x, vjp_y)
+
+
+@primitive(np.square)
+def square(x: Array) -> Rule:
+    """x^2, element-wise."""
+    return np.square(x), (lambda g: 2 * g * x,)
+
+
+@primitive(np.sqrt)
+def sqrt(x: Array) -> Rule:
+    """The square root, element-wise: d/dx = 1 / (2 sqrt(x))."""
+    y = np.sqrt(x)
+    # `~(y > 0)` and not `y == 0`: below zero y is NaN
+    return y, (lambda g: g / (2 * without((g == 0) & ~(y > 0), y)),)
+
+
+@primitive(np.exp)
+def exp(x: Array) -> Rule:
+    """e^x, element-wise."""
+    y = np.exp(x)
+    return y, (lambda g: g * y,)
+
+
+@primitive(np.log)
+def log(x: Array) -> Rule:
+    """The natural logarithm, element-wise."""
+    return np.log(x), (lambda g: g / without((x == 0) & (g == 0), x),)
+
+
+@primitive(np.logaddexp)
+def logaddexp(x: Array, y: Array) -> Rule:
+    """log(e^x + e^y), element-wise, without overflow: d/dx = e^x / (e^x + e^y)."""
+    z = np.logaddexp(x, y)
+    return z, (lambda g: g * np.exp(x - z), lambda g: g * np.exp(y - z))
+
+
+@primitive(np.absolute)
+def absolute(x: Array) -> Rule:
+    """|x|, element-wise. The derivative at 0 is taken as 0."""
+    return np.absolute(x), (lambda g: g * np.sign(x),)
+
+
+@primitive(np.maximum)
+def maximum(x: Array, y: Array) -> Rule:
+    """The larger of x and y, element-wise. Where they are equal, each gets half of the gradient."""
+
+    def share(g: Array, mine: Array, other: Array) -> Array:
+        return np.where(mine > other, g, np.where(mine == other, g / 2, 0))
+
+    return np.maximum(x, y), (lambda g: share(g, x, y), lambda g: share(g, y, x))
+
+
+@primitive(np.minimum)
+def minimum(x: Array, y: Array) -> Rule:
+    """The smaller of x and y, element-wise. Where they are equal, each gets half of the gradient."""
+
+    def share(g: Array, mine: Array, other: Array) -> Array:
+        return np.where(mine < other, g, np.where(mine == other, g / 2, 0))
+
+    return np.minimum(x, y), (lambda g: share(g, x, y), lambda g: share(g, y, x))
+
+
+@primitive(np.clip)
+def clip(x: Array, *, a_min: float | None = None, a_max: float | None = None) -> Rule:
+    """x held between two numbers, element-wise. The derivative on a bound is 1, and 0 outside."""
+
+    def vjp(g: Array) -> Array:
+        low = -np.inf if a_min is None else a_min
+        high = np.inf if a_max is None else a_max
+        return np.where((x >= low) & (x <= high), g, 0)
+
+    return np.clip(x, a_min, a_max), (vjp,)
+
+
+@primitive(np.where)
+def where(condition: Array, x: Array, y: Array) -> Rule:
+    """x where the condition is true, y elsewhere."""
+    return np.where(condition, x, y), (
+        None,
+        lambda g: np.where(condition, g, 0),
+        lambda g: np.where(condition, 0, g),
+    )
+
+
+@primitive(np.tanh)
+def tanh(x: Array) -> Rule:
+    """The hyperbolic tangent, element-wise: d/dx = 1 - tanh(x)^2."""
+    y = np.tanh(x)
+    return y, (lambda g: g * (1 - y * y),)
+
+
+@primitive()
+def sigmoid(x: Array) -> Rule:
+    """The logistic function 1 / (1 + e^-x), element-wise: d/dx = y (1 - y)."""
+    with np.errstate(over="ignore"):  # far below zero e^-x is inf, and y = 0 is right
+        y = 1 / (1 + np.exp(-x))
+    return y, (lambda g: g * (y * (1 - y)),)
+
+
+@primitive()
+def relu(x: Array) -> Rule:
+    """max(x, 0), element-wise. The derivative at 0 is taken as 0."""
+    return np.maximum(x, 0), (lambda g: np.where(x > 0, g, 0),)
+
+
+@primitive()
+def cast(x: Array, *, dtype: np.dtype) -> Rule:
+    """x in another floating-point dtype. The tape gives each gradient the dtype of its array."""
+    return x.astype(dtype), (lambda g: g,)
+
+
+@primitive()
+def alias(x: Array) -> Rule:
+    """x itself, as a new node: a variable of its own to differentiate with respect to."""
+    return x, (lambda g: g,)

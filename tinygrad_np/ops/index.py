@@ -1,0 +1,51 @@
+"""Indexing: slices, arrays of indices, masks; and gathering along an axis.
+
+The gradient of ``x[index]`` is zero everywhere else, so the rule sends back only its values and where they
+go, a `Scatter`: the slices of a sequence of a thousand steps are written into one buffer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_np.tape import Array, Rule, Scatter, implements, primitive
+
+
+@primitive()
+def getitem(x: Array, *, index: Any) -> Rule:
+    """x[index], with every kind of index that NumPy has."""
+    return x[index], (lambda g: Scatter(g, index),)
+
+
+@primitive()
+def scatter(values: Array, *, index: Any, shape: tuple[int, ...]) -> Rule:
+    """The reverse of indexing: zeros of this shape, with values added at index."""
+    vjps = (lambda g: g[index],)
+    if not isinstance(values, np.ndarray):  # run again on a Tensor, which cannot be added into an array
+        return scatter(values, index=index, shape=shape), vjps
+    out = np.zeros(shape, values.dtype)
+    Scatter(values, index).add_into(out)
+    return out, vjps
+
+
+@implements(np.take)
+def take(a: Array, indices: Any, axis: int | None = None) -> Array:
+    """The elements at these indices along an axis, or of the flattened array."""
+    if axis is None:
+        return np.reshape(a, -1)[indices]
+    return a[(*(slice(None),) * (axis % a.ndim), indices)]
+
+
+@implements(np.take_along_axis)
+def take_along_axis(arr: Array, indices: Array, axis: int = -1) -> Array:
+    """For each place, the element along an axis that `indices` names there; PyTorch's ``gather``."""
+    indices = np.asarray(indices)
+    axis %= arr.ndim
+    if indices.ndim != arr.ndim:
+        raise ValueError(f"take_along_axis: indices of shape {indices.shape} for an array of {arr.shape}")
+    # An open grid names every place; along the axis itself the indices take over.
+    places: list[Any] = list(np.ogrid[tuple(slice(n) for n in indices.shape)])
+    places[axis] = indices
+    return arr[tuple(places)]

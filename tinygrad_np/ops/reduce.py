@@ -1,0 +1,103 @@
+"""Primitives that reduce axes: sum, mean, variance, largest, smallest; and softmax, which normalises one.
+
+`axis` is None for all axes, a number or a tuple, as in NumPy. A gradient comes back with the reduced axes
+missing, so each rule first gives it those axes again, with length 1.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TypeAlias
+
+import numpy as np
+
+from tinygrad_np.tape import Array, Rule, primitive
+
+Axis: TypeAlias = int | tuple[int, ...] | None
+
+
+def axes_of(shape: tuple[int, ...], axis: Axis) -> list[int]:
+    """The axes that `axis` names, counted from the front."""
+    axes = range(len(shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    return [a % len(shape) for a in axes]
+
+
+def kept(g: Array, shape: tuple[int, ...], axis: Axis) -> Array:
+    """g with the axes that were reduced put back, with length 1, whether it has them already or not."""
+    reduced = axes_of(shape, axis)
+    return np.reshape(g, tuple(1 if i in reduced else n for i, n in enumerate(shape)))
+
+
+def count(shape: tuple[int, ...], axis: Axis) -> int:
+    """How many elements are reduced to one."""
+    return math.prod(shape[a] for a in axes_of(shape, axis))
+
+
+@primitive(np.sum)
+def sum(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
+    """The sum over axes."""
+    shape = x.shape
+    return np.sum(x, axis=axis, keepdims=keepdims), (lambda g: np.broadcast_to(kept(g, shape, axis), shape),)
+
+
+@primitive(np.mean)
+def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
+    """The mean over axes."""
+    shape = x.shape
+    return np.mean(x, axis=axis, keepdims=keepdims), (
+        lambda g: np.broadcast_to(kept(g, shape, axis) / (count(shape, axis) or 1), shape),
+    )
+
+
+@primitive(np.var)
+def var(x: Array, *, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Rule:
+    """The variance over axes, sum (x - mean)^2 / (n - ddof): d/dx = 2 (x - mean) / (n - ddof)."""
+
+    def vjp(g: Array) -> Array:
+        scale = 2 / (count(x.shape, axis) - ddof)
+        return kept(g, x.shape, axis) * scale * (x - np.mean(x, axis=axis, keepdims=True))
+
+    return np.var(x, axis=axis, ddof=ddof, keepdims=keepdims), (vjp,)
+
+
+@primitive(np.max, np.amax)
+def max(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
+    """The largest element over axes. Equal largest elements share the gradient evenly."""
+    y = np.max(x, axis=axis, keepdims=keepdims)
+    return y, (lambda g: share(g, x, y, axis),)
+
+
+@primitive(np.min, np.amin)
+def min(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
+    """The smallest element over axes. Equal smallest elements share the gradient evenly."""
+    y = np.min(x, axis=axis, keepdims=keepdims)
+    return y, (lambda g: share(g, x, y, axis),)
+
+
+def share(g: Array, x: Array, y: Array, axis: Axis) -> Array:
+    """The gradient of the extreme elements y of x."""
+    chosen = x == kept(y, x.shape, axis)
+    many = np.sum(chosen, axis=axis, keepdims=True)
+    return np.where(chosen, kept(g, x.shape, axis) / many.astype(g.dtype), 0)
+
+
+@primitive()
+def logsumexp(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
+    """log sum e^x over axes, without overflow: d/dx = e^(x - y) = softmax(x). All -inf gives -inf."""
+    top = np.max(x, axis=axis, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0)  # no NaN from -inf - -inf
+    with np.errstate(divide="ignore"):
+        y = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
+
+    def vjp(g: Array) -> Array:
+        return kept(g, x.shape, axis) * np.exp(x - np.where(y == -np.inf, 0, y))
+
+    return (y if keepdims else np.squeeze(y, axis=axis)), (vjp,)
+
+
+@primitive()
+def softmax(x: Array, *, axis: Axis = -1) -> Rule:
+    """e^x / sum e^x over axes, without overflow: the vjp is y (g - sum g y)."""
+    y = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    y = y / np.sum(y, axis=axis, keepdims=True)
+    return y, (lambda g: y * (g - np.sum(g * y, axis=axis, keepdims=True)),)

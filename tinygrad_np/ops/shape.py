@@ -1,0 +1,108 @@
+"""Primitives that move elements and change none: reshape, transpose, broadcast, join, and split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from tinygrad_np.tape import Array, Rule, implements, primitive
+
+
+@primitive(np.reshape)
+def reshape(x: Array, *, shape: int | tuple[int, ...]) -> Rule:
+    """The same elements in another shape; one length may be -1."""
+    old = x.shape
+    return np.reshape(x, shape), (lambda g: np.reshape(g, old),)
+
+
+@primitive(np.transpose)
+def transpose(x: Array, *, axes: Sequence[int] | None = None) -> Rule:
+    """The axes in another order, reversed unless told."""
+    back = None if axes is None else tuple(int(i) for i in np.argsort([a % x.ndim for a in axes]))
+    return np.transpose(x, axes), (lambda g: np.transpose(g, back),)
+
+
+@primitive(np.expand_dims)
+def expand_dims(x: Array, *, axis: int | tuple[int, ...]) -> Rule:
+    """x with new axes of length 1 at these places of the result."""
+    old = x.shape
+    return np.expand_dims(x, axis), (lambda g: np.reshape(g, old),)
+
+
+@primitive(np.squeeze)
+def squeeze(x: Array, *, axis: int | tuple[int, ...] | None = None) -> Rule:
+    """x without its axes of length 1, or without the named ones."""
+    old = x.shape
+    return np.squeeze(x, axis), (lambda g: np.reshape(g, old),)
+
+
+@primitive(np.broadcast_to)
+def broadcast_to(x: Array, *, shape: int | tuple[int, ...]) -> Rule:
+    """x repeated along axes of length 1 until it has this shape. The tape sums the gradient back."""
+    return np.broadcast_to(x, shape), (lambda g: g,)
+
+
+@primitive()
+def concatenate(*xs: Array, axis: int | None = 0) -> Rule:
+    """Arrays joined along an axis that they have; flattened first when axis is None."""
+    shapes = [np.shape(x) for x in xs]
+
+    def vjp(g: Array) -> list[Array]:
+        if axis is None:
+            ends = np.cumsum([np.prod(shape, dtype=int) for shape in shapes])
+            return [np.reshape(part, s) for part, s in zip(np.split(g, ends[:-1]), shapes, strict=True)]
+        return np.split(g, np.cumsum([shape[axis] for shape in shapes])[:-1], axis)
+
+    return np.concatenate(xs, axis), vjp
+
+
+@primitive()
+def stack(*xs: Array, axis: int = 0) -> Rule:
+    """Arrays of one shape joined along a new axis."""
+    return np.stack(xs, axis), lambda g: list(np.moveaxis(g, axis, 0))
+
+
+implements(np.concatenate)(lambda arrays, axis=0: concatenate(*arrays, axis=axis))
+implements(np.stack)(lambda arrays, axis=0: stack(*arrays, axis=axis))
+
+
+@implements(np.split)
+def split(ary: Array, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Array]:
+    """An array cut along an axis: into so many equal parts, or before each of these places.
+
+    Each part is a slice, and their gradients meet in one buffer.
+    """
+    length = ary.shape[axis]
+    if isinstance(indices_or_sections, int | np.integer):
+        sections = int(indices_or_sections)
+        if sections < 1 or length % sections:
+            raise ValueError(f"split: axis {axis} of {list(ary.shape)} is not {sections} equal parts")
+        ends = list(range(0, length + 1, length // sections)) if length else [0] * (sections + 1)
+    else:
+        ends = [0, *indices_or_sections, length]
+    before = (slice(None),) * (axis % ary.ndim)
+    return [ary[(*before, slice(a, b))] for a, b in pairwise(ends)]
+
+
+@implements(np.ravel)
+def ravel(a: Array) -> Array:
+    """An array as one axis."""
+    return np.reshape(a, -1)
+
+
+@implements(np.swapaxes)
+def swapaxes(a: Array, axis1: int, axis2: int) -> Array:
+    """An array with two axes exchanged."""
+    axes = list(range(a.ndim))
+    axes[axis1], axes[axis2] = axes[axis2], axes[axis1]
+    return np.transpose(a, axes)
+
+
+@implements(np.moveaxis)
+def moveaxis(a: Array, source: int, destination: int) -> Array:
+    """An array with one axis moved to another place, the others in order."""
+    axes = list(range(a.ndim))
+    axes.insert(destination % a.ndim, axes.pop(source % a.ndim))
+    return np.transpose(a, axes)

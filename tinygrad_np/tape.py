@@ -1,0 +1,322 @@
+"""The tape: it remembers which primitive made which array, and walks back over that memory.
+
+A primitive is a NumPy function and its derivative, written once:
+
+    @primitive(np.multiply)
+    def multiply(x, y):
+        return x * y, (lambda g: g * y, lambda g: g * x)
+
+A rule takes arrays and returns the result and its vjps ("vector-Jacobian products"): functions that
+turn the gradient ``g`` of the result into the gradient of an argument. A tuple holds one for each array
+argument, or None where there is no gradient; a single callable is a joint vjp and returns all of them
+at once. Arrays come first and by position, static parameters are keyword-only.
+
+Calling a primitive with a Tensor that requires a gradient leaves a `Node`: the vjps, and the nodes of
+the arguments. Nodes point to nodes and never to Tensors, and a vjp holds only the arrays that it needs,
+so a graph has no cycles and dies with its last Tensor. `reverse` collects the nodes below a result, and
+walks them from the last made to the first: creation order is a topological order.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from tinygrad_np.tensor import Tensor
+
+# In a rule an array is an ndarray, or a Tensor when the rule is run again for a higher derivative.
+Array: TypeAlias = Any
+Rule: TypeAlias = tuple[Array, Any]
+
+OFF, ON, KEEP = 0, 1, 2  # record nothing; record vjps; and keep each node's inputs, for higher derivatives
+_recording: ContextVar[int] = ContextVar("recording", default=ON)
+_numbers = itertools.count()
+
+PRIMITIVES: dict[str, Callable[..., Tensor]] = {}  # every declared primitive, by name
+NUMPY: dict[Callable[..., Any], Callable[..., Any]] = {}  # NumPy function -> what a Tensor does instead
+
+
+class Node:
+    """One recorded result: how to send a gradient on to what it was made of.
+
+    A leaf, a Tensor made by hand, has no vjps, and is where gradients arrive. `vjps` is None once the
+    graph was freed. `again` is (rule, inputs, static parameters) while inputs are kept, otherwise None.
+    """
+
+    __slots__ = ("again", "dtype", "grad", "number", "parents", "shape", "vjps")
+
+    def __init__(self, data: Array, parents: tuple[Node | None, ...] = (), vjps: Any = (), again: Any = None):
+        self.number = next(_numbers)
+        self.shape = data.shape
+        self.dtype = data.dtype
+        self.parents = parents
+        self.vjps = vjps
+        self.again = again
+        self.grad: np.ndarray | None = None
+
+
+class Scatter:
+    """A gradient that is zero except at `index`, where it is `values`; an index that repeats adds up."""
+
+    __slots__ = ("index", "values")
+
+    def __init__(self, values: Array, index: Any):
+        self.values = values
+        self.index = index
+
+    def add_into(self, buffer: np.ndarray) -> None:
+        index = self.index if type(self.index) is tuple else (self.index,)
+        if any(isinstance(i, np.ndarray | list) for i in index):
+            np.add.at(buffer, index, self.values)  # an array of indices may name a place twice
+        else:
+            buffer[index] += self.values
+
+
+def mode() -> int:
+    """What is recorded now: OFF, ON or KEEP."""
+    return _recording.get()
+
+
+@contextmanager
+def recording(mode: int) -> Iterator[None]:
+    """Record in this mode inside a ``with`` block, on this thread or task only."""
+    token = _recording.set(mode)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
+
+
+def no_grad() -> Any:
+    """A context manager, or with ``@no_grad()`` a decorator, under which nothing is recorded."""
+    return recording(OFF)
+
+
+# --- calling a primitive ------------------------------------------------------------------------------
+
+
+def operand(x: Any) -> Any:
+    """What is not a Tensor, as a rule takes it: Python numbers stay as they are, so that they are weak."""
+    return x if isinstance(x, np.ndarray | bool | int | float | complex | np.generic) else np.asarray(x)
+
+
+def explain(name: str, error: Exception, args: tuple[Any, ...], static: dict[str, Any]) -> Exception:
+    """The error of a primitive, with the shapes and dtypes that it was called with."""
+    shown = [f"{a.dtype}{list(a.shape)}" if hasattr(a, "dtype") else repr(a) for a in args]
+    shown += [f"{key}={value!r}" for key, value in static.items()]
+    kind = next((k for k in (IndexError, TypeError) if isinstance(error, k)), ValueError)
+    return kind(f"{name}({', '.join(shown)}): {error}")
+
+
+def primitive(*numpy_functions: Callable[..., Any]) -> Callable[[Callable[..., Rule]], Callable[..., Tensor]]:
+    """Declare a primitive, and let Tensors answer these NumPy functions with it.
+
+    The returned function takes Tensors, arrays and numbers, and gives a Tensor. It is specialised here,
+    once, on the number of arrays, because that bookkeeping is most of what a small op costs.
+
+    Raises
+    ------
+    ValueError, TypeError, IndexError
+        From the declared function, on bad input: the name of the primitive, the shapes and dtypes that it
+        was given, and what NumPy says is wrong with them.
+    """
+
+    def declare(rule: Callable[..., Rule]) -> Callable[..., Tensor]:
+        name = rule.__name__
+        parameters = inspect.signature(rule).parameters.values()
+        names = [parameter.name for parameter in parameters]
+        kinds = [parameter.kind for parameter in parameters]
+        has_static = inspect.Parameter.KEYWORD_ONLY in kinds
+        arity = kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+        def unary(x: Any, **static: Any) -> Tensor:
+            if type(x) is Tensor:
+                node, data = x.node, x.data
+            else:
+                node, data = None, operand(x)
+            try:
+                out, vjps = rule(data, **static)
+            except (ValueError, TypeError, IndexError) as error:
+                raise explain(name, error, (data,), static) from error
+            if type(out) is not np.ndarray:
+                out = np.asarray(out)
+            if node is None or not (now := _recording.get()):
+                return Tensor._of(out, None)
+            again: Any = (rule, (x,), static) if now == KEEP else None
+            return Tensor._of(out, Node(out, (node,), vjps, again))
+
+        def binary(x: Any, y: Any) -> Tensor:
+            if type(x) is Tensor:
+                node_x, data_x = x.node, x.data
+            else:
+                node_x, data_x = None, operand(x)
+            if type(y) is Tensor:
+                node_y, data_y = y.node, y.data
+            else:
+                node_y, data_y = None, operand(y)
+            try:
+                out, vjps = rule(data_x, data_y)
+            except (ValueError, TypeError, IndexError) as error:
+                raise explain(name, error, (data_x, data_y), {}) from error
+            if type(out) is not np.ndarray:
+                out = np.asarray(out)
+            if (node_x is None and node_y is None) or not (now := _recording.get()):
+                return Tensor._of(out, None)
+            again: Any = (rule, (x, y), {}) if now == KEEP else None
+            parents: tuple[Node | None, ...] = (node_x, node_y)
+            if node_y is None and type(vjps) is tuple:  # drop the other vjp, and with it the arrays it holds
+                parents, vjps = (node_x,), vjps[:1]
+            elif node_x is None and type(vjps) is tuple:
+                parents, vjps = (node_y,), vjps[1:]
+            return Tensor._of(out, Node(out, parents, vjps, again))
+
+        def general(*xs: Any, **static: Any) -> Tensor:
+            nodes = [x.node if type(x) is Tensor else None for x in xs]
+            data = tuple([x.data if type(x) is Tensor else operand(x) for x in xs])
+            try:
+                out, vjps = rule(*data, **static)
+            except (ValueError, TypeError, IndexError) as error:
+                raise explain(name, error, data, static) from error
+            if type(out) is not np.ndarray:
+                out = np.asarray(out)
+            now = _recording.get()
+            parents = tuple(nodes)
+            if type(vjps) is tuple:
+                wanted = [(n, v) for n, v in zip(nodes, vjps, strict=True) if n is not None and v is not None]
+                parents, vjps = tuple(n for n, _ in wanted), tuple(v for _, v in wanted)
+            if not now or not any(parents):
+                return Tensor._of(out, None)
+            again: Any = (rule, xs, static) if now == KEEP else None
+            return Tensor._of(out, Node(out, parents, vjps, again))
+
+        if kinds[0] is inspect.Parameter.VAR_POSITIONAL or arity > 2 or (arity == 2 and has_static):
+            call: Callable[..., Tensor] = general
+        else:
+            call = unary if arity == 1 else binary
+        functools.update_wrapper(call, rule)
+        PRIMITIVES[name] = call
+        for function in numpy_functions:
+            NUMPY[function] = (
+                functools.partial(_as_numpy, function, call, arity, names) if has_static else call
+            )
+        return call
+
+    return declare
+
+
+_signature = functools.cache(inspect.signature)
+
+
+def _as_numpy(
+    function: Any, call: Callable[..., Tensor], arity: int, allowed: list[str], *args: Any, **kwargs: Any
+) -> Tensor:
+    """Call a primitive the way its NumPy function is called: parameters by position or by name."""
+    named = list(_signature(function).bind(*args, **kwargs).arguments.items())
+    static = dict(named[arity:])
+    for key in static:
+        if key not in allowed:
+            raise TypeError(f"np.{function.__name__} of a Tensor takes {', '.join(allowed)}, and no {key!r}")
+    return call(*(value for _, value in named[:arity]), **static)
+
+
+def implements(*numpy_functions: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Let Tensors answer these NumPy functions with a function composed of primitives."""
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        NUMPY.update(dict.fromkeys(numpy_functions, function))
+        return function
+
+    return register
+
+
+# --- walking back -------------------------------------------------------------------------------------
+
+
+def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
+    """Sum a gradient over the axes along which its array was repeated; the reverse of broadcasting."""
+    extra = g.ndim - len(shape)
+    repeated = [i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1]
+    summed = np.sum(g, axis=(*range(extra), *repeated))
+    if np.size(summed) != np.prod(shape, dtype=int):
+        raise ValueError(f"a rule sent a gradient of shape {g.shape} to an array of shape {shape}")
+    return np.reshape(summed, shape)
+
+
+def reachable(root: Node) -> list[Node]:
+    """Every node that a result depends on, itself first and the oldest last."""
+    seen = {root}
+    stack = [root]
+    while stack:  # a stack and no recursion: a graph may be a million nodes deep
+        for parent in stack.pop().parents:
+            if parent is not None and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+    return sorted(seen, key=attrgetter("number"), reverse=True)
+
+
+def reverse(root: Node, g: np.ndarray, nodes: list[Node], free: bool = False) -> dict[Node, np.ndarray]:
+    """Send gradient `g` of `root` back through `nodes`, its `reachable` ones; return those of the leaves.
+
+    The first gradient that reaches a node is kept as it is. The second is added to it out of place, because
+    the first may be somebody else's array; that sum is the tape's own, and all further ones go in place.
+    """
+    gradients: dict[Node, Any] = {root: g}
+    owned: set[Node] = set()
+    leaves: dict[Node, np.ndarray] = {}
+
+    def add(node: Node, g: Any) -> None:
+        so_far = gradients.get(node)
+        if type(g) is Scatter:
+            if node not in owned:
+                buffer = np.zeros(node.shape, node.dtype)
+                if so_far is not None:
+                    buffer += so_far
+                gradients[node] = buffer
+                owned.add(node)
+            g.add_into(gradients[node])
+            return
+        if g.shape != node.shape:
+            g = unbroadcast(g, node.shape)
+        if g.dtype is not node.dtype:
+            g = g.astype(node.dtype)
+        if so_far is None:
+            gradients[node] = g
+        elif node in owned:
+            so_far += g
+            gradients[node] = so_far  # of a 0-d array `+=` has made a new number
+        else:
+            gradients[node] = so_far + g
+            owned.add(node)
+
+    for node in nodes:
+        g = gradients.pop(node, None)
+        if g is None:
+            continue
+        vjps = node.vjps
+        if vjps is None:
+            raise RuntimeError(
+                "this graph was freed by an earlier backward(); "
+                "call that one with retain_graph=True to go through it again"
+            )
+        if not vjps:
+            leaves[node] = g if node in owned else np.array(g)
+        elif type(vjps) is tuple:
+            for parent, vjp in zip(node.parents, vjps, strict=True):
+                if parent is not None and vjp is not None:
+                    add(parent, vjp(g))
+        else:
+            for parent, part in zip(node.parents, vjps(g), strict=True):
+                if parent is not None and part is not None:
+                    add(parent, part)
+        if free and vjps:
+            node.parents, node.vjps, node.again = (), None, None
+    return leaves

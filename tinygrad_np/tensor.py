@@ -1,0 +1,368 @@
+"""Tensor: an ndarray that remembers how it was made, so that gradients can be sent back through it.
+
+NumPy's own functions and operators work on Tensors and record themselves: ``np.tanh(t)``, ``array * t``,
+``np.concatenate([t, u])``. A NumPy function without a rule raises, and never loses the gradient in silence.
+
+A Tensor is a value: it has no item assignment, and ``a += b`` makes a new one. Its dtype is that of its
+array, and a Python number takes the dtype of what it meets, so float32 stays float32. Comparisons and
+other functions whose derivative is 0 give plain ndarrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from tinygrad_np import tape
+from tinygrad_np.ops import elementwise, index, linalg, reduce, shape
+from tinygrad_np.ops.constant import CONSTANT
+from tinygrad_np.ops.reduce import Axis
+from tinygrad_np.tape import NUMPY, Node
+
+
+class Tensor:
+    """An array with a gradient.
+
+    Parameters
+    ----------
+    data : array_like
+        Numbers of any shape. An ndarray is shared, not copied, unless `requires_grad` is true: then the
+        Tensor has a copy of its own, because an optimizer will write to it.
+    requires_grad : bool
+        Whether `backward` shall leave a gradient in `grad`. Floating-point data only.
+    dtype : dtype, optional
+        The dtype to convert to. Without it the data keeps its own.
+
+    Raises
+    ------
+    TypeError
+        The data is not numeric, or a gradient is asked for integers, bools or complex numbers.
+    """
+
+    __slots__ = ("__weakref__", "data", "node")
+
+    data: np.ndarray
+    node: Node | None
+
+    def __init__(self, data: ArrayLike | Tensor, requires_grad: bool = False, dtype: DTypeLike | None = None):
+        array = np.asarray(data.data if isinstance(data, Tensor) else data, dtype=dtype)
+        if array.dtype.kind not in "biufc":
+            raise TypeError(f"a Tensor holds numbers, and this has dtype {array.dtype}")
+        self.data = array
+        self.node = None
+        if requires_grad:
+            self.data = array.copy()
+            self.requires_grad = True
+
+    @staticmethod
+    def _of(data: np.ndarray, node: Node | None) -> Tensor:
+        """A Tensor from an array and its node, unchecked: how primitives make their results."""
+        tensor = object.__new__(Tensor)
+        tensor.data = data
+        tensor.node = node
+        return tensor
+
+    # --- what it is ---
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.data.shape
+
+    @property
+    def ndim(self) -> int:
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        return self.data.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.data.dtype
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it was made by hand, and not by a recorded primitive."""
+        return self.node is None or self.node.vjps == ()
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to it. Can be set on a leaf, to freeze and unfreeze it."""
+        return self.node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if not self.is_leaf:
+            raise RuntimeError("requires_grad can be set on a leaf only; use .detach() to cut a result off")
+        if value and self.data.dtype.kind != "f":
+            raise TypeError(
+                f"only floating-point Tensors can require a gradient, and this one is {self.data.dtype}; "
+                "give it dtype=np.float32 or np.float64"
+            )
+        if value != self.requires_grad:
+            self.node = Node(self.data) if value else None
+
+    @property
+    def grad(self) -> np.ndarray | None:
+        """The gradient that `backward` has added up so far: an ndarray of this Tensor's own, or None."""
+        if not self.is_leaf:
+            raise RuntimeError("only leaves keep their gradient; use tinygrad_np.grad for that of a result")
+        return None if self.node is None else self.node.grad
+
+    @grad.setter
+    def grad(self, value: np.ndarray | None) -> None:
+        if self.node is None or not self.is_leaf:
+            raise RuntimeError("only a leaf that requires a gradient can be given one")
+        if value is not None and (value.shape, value.dtype) != (self.shape, self.dtype):
+            raise ValueError(
+                f"a gradient of {value.dtype}{list(value.shape)} "
+                f"for a Tensor of {self.dtype}{list(self.shape)}"
+            )
+        self.node.grad = value
+
+    def __repr__(self) -> str:
+        text = np.array2string(self.data, separator=", ", prefix="Tensor(")
+        dtype = "" if self.dtype == np.float64 else f", dtype={self.dtype}"
+        return f"Tensor({text}{dtype}{', requires_grad=True' if self.requires_grad else ''})"
+
+    # --- gradients ---
+
+    def backward(self, gradient: ArrayLike | Tensor | None = None, retain_graph: bool = False) -> None:
+        """Add the gradient of this Tensor to the `grad` of every leaf that it depends on.
+
+        Parameters
+        ----------
+        gradient : array_like, optional
+            Gradient of what is minimised with respect to this Tensor, in its shape. Not needed for a
+            Tensor with one element: then it is 1.
+        retain_graph : bool
+            Keep the graph, so that `backward` can be called again. Otherwise it is freed on the way.
+
+        Raises
+        ------
+        RuntimeError
+            The Tensor does not require a gradient, or its graph was freed.
+        ValueError
+            No gradient is given for several elements, or one of another shape.
+        """
+        if self.node is None:
+            raise RuntimeError("backward() of a Tensor that does not depend on one with requires_grad=True")
+        if gradient is None:
+            if self.size != 1:
+                raise ValueError(
+                    f"backward() of a Tensor of shape {self.shape} needs the gradient to start with; "
+                    "without one, reduce it to a single element first, such as its sum"
+                )
+            gradient = np.ones(self.shape, self.dtype)
+        g = np.asarray(gradient.data if isinstance(gradient, Tensor) else gradient, dtype=self.dtype)
+        if g.shape != self.shape:
+            raise ValueError(
+                f"backward() of a Tensor of shape {self.shape} got a gradient of shape {g.shape}"
+            )
+        for leaf, part in tape.reverse(
+            self.node, g, tape.reachable(self.node), free=not retain_graph
+        ).items():
+            leaf.grad = part if leaf.grad is None else leaf.grad + part
+
+    def detach(self) -> Tensor:
+        """The same array without its history: gradients stop here."""
+        return Tensor._of(self.data, None)
+
+    # --- as plain data ---
+
+    def numpy(self) -> np.ndarray:
+        """The array. Raises where a gradient would be lost, as ``np.asarray`` does; see `detach`."""
+        return np.asarray(self)
+
+    def item(self) -> Any:
+        """The only element, as a Python number."""
+        if self.size != 1:
+            raise ValueError(
+                f"item() takes the only element of a Tensor, and this one has shape {self.shape}"
+            )
+        return self.data.item()
+
+    def tolist(self) -> Any:
+        """The elements as Python numbers in nested lists."""
+        return self.data.tolist()
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
+        if self.requires_grad:
+            raise RuntimeError(
+                "making an ndarray of a Tensor that requires a gradient would lose the gradient; "
+                "use .detach() or .data"
+            )
+        return np.array(self.data, dtype=dtype, copy=copy)
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise TypeError("len() of a Tensor without axes")
+        return len(self.data)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    # --- NumPy's protocols ---
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if method != "__call__":
+            raise TypeError(f"np.{ufunc.__name__}.{method} has no rule for a Tensor; use .detach() or .data")
+        if "out" in kwargs:
+            raise TypeError(f"np.{ufunc.__name__} cannot write into out=: Tensors are values; use the result")
+        return self.__array_function__(ufunc, (), inputs, kwargs)
+
+    def __array_function__(
+        self, function: Callable[..., Any], types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        if function in NUMPY:
+            return NUMPY[function](*args, **kwargs)
+        if function in CONSTANT:
+            return function(*map(_data, args), **{key: _data(value) for key, value in kwargs.items()})
+        raise TypeError(
+            f"np.{function.__name__} has no rule for a Tensor: use what has one, declare it with "
+            "tinygrad_np.primitive, or leave the gradient behind with .detach() or .data"
+        )
+
+    # --- operators ---
+
+    __hash__ = object.__hash__
+
+    __neg__ = elementwise.negative
+    __abs__ = elementwise.absolute
+    __add__ = elementwise.add
+    __sub__ = elementwise.subtract
+    __mul__ = elementwise.multiply
+    __truediv__ = elementwise.divide
+    __pow__ = elementwise.power
+    __matmul__ = linalg.matmul
+
+    __radd__ = elementwise.add
+    __rmul__ = elementwise.multiply
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return elementwise.subtract(other, self)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return elementwise.divide(other, self)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return elementwise.power(other, self)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return linalg.matmul(other, self)
+
+    def __eq__(self, other: Any) -> Any:
+        return np.equal(self.data, _data(other))
+
+    def __ne__(self, other: Any) -> Any:
+        return np.not_equal(self.data, _data(other))
+
+    def __lt__(self, other: Any) -> Any:
+        return np.less(self.data, _data(other))
+
+    def __le__(self, other: Any) -> Any:
+        return np.less_equal(self.data, _data(other))
+
+    def __gt__(self, other: Any) -> Any:
+        return np.greater(self.data, _data(other))
+
+    def __ge__(self, other: Any) -> Any:
+        return np.greater_equal(self.data, _data(other))
+
+    def __getitem__(self, key: Any) -> Tensor:
+        key = tuple(map(_data, key)) if isinstance(key, tuple) else _data(key)
+        return index.getitem(self, index=key)
+
+    # --- methods, as ndarray has them ---
+
+    @property
+    def T(self) -> Tensor:
+        return shape.transpose(self)
+
+    def astype(self, dtype: DTypeLike) -> Tensor:
+        """The same numbers in another floating-point dtype; of a constant, in any dtype."""
+        if self.requires_grad and np.dtype(dtype).kind != "f":
+            raise TypeError(f"astype({np.dtype(dtype)}) would lose the gradient; use .detach() first")
+        return elementwise.cast(self, dtype=np.dtype(dtype))
+
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return reduce.sum(self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return reduce.mean(self, axis=axis, keepdims=keepdims)
+
+    def var(self, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Tensor:
+        return reduce.var(self, axis=axis, ddof=ddof, keepdims=keepdims)
+
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return reduce.max(self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return reduce.min(self, axis=axis, keepdims=keepdims)
+
+    def reshape(self, *lengths: Any) -> Tensor:
+        return shape.reshape(self, shape=_flat(lengths))
+
+    def transpose(self, *axes: Any) -> Tensor:
+        return shape.transpose(self, axes=_flat(axes) or None)
+
+    def squeeze(self, axis: int | tuple[int, ...] | None = None) -> Tensor:
+        return shape.squeeze(self, axis=axis)
+
+    def expand_dims(self, axis: int | tuple[int, ...]) -> Tensor:
+        return shape.expand_dims(self, axis=axis)
+
+    def clip(self, a_min: float | None = None, a_max: float | None = None) -> Tensor:
+        return elementwise.clip(self, a_min=a_min, a_max=a_max)
+
+    def exp(self) -> Tensor:
+        return elementwise.exp(self)
+
+    def log(self) -> Tensor:
+        return elementwise.log(self)
+
+    def sqrt(self) -> Tensor:
+        return elementwise.sqrt(self)
+
+    def tanh(self) -> Tensor:
+        return elementwise.tanh(self)
+
+    def sigmoid(self) -> Tensor:
+        return elementwise.sigmoid(self)
+
+    def relu(self) -> Tensor:
+        return elementwise.relu(self)
+
+    # --- the same under PyTorch's names ---
+
+    permute = transpose
+    view = reshape
+    unsqueeze = expand_dims
+    matmul = linalg.matmul
+    abs = elementwise.absolute
+
+
+def _data(x: Any) -> Any:
+    """The array of a Tensor; anything else as it is."""
+    return x.data if type(x) is Tensor else x
+
+
+def _flat(values: tuple[Any, ...]) -> tuple[int, ...]:
+    """``t.reshape(2, 3)`` and ``t.reshape((2, 3))`` are the same."""
+    return tuple(values[0]) if len(values) == 1 and not isinstance(values[0], int | np.integer) else values
+
+
+# The wrappers of the primitives make Tensors, and a Tensor's methods are primitives: this closes the circle.
+vars(tape)["Tensor"] = Tensor
