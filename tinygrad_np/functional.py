@@ -1,0 +1,184 @@
+"""Functions composed of primitives: losses, dropout, embedding, the step of an LSTM.
+
+Names and arguments are PyTorch's (``torch.nn.functional``); the primitives that NumPy has no name for
+(`relu`, `sigmoid`, `softmax`, `logsumexp`) are to be had here too.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from tinygrad_np.ops.elementwise import logaddexp, relu, sigmoid, square, tanh, where
+from tinygrad_np.ops.reduce import logsumexp, softmax
+from tinygrad_np.tensor import Tensor
+
+__all__ = [
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "dropout",
+    "embedding",
+    "linear",
+    "log_softmax",
+    "logsumexp",
+    "lstm_step",
+    "mse_loss",
+    "relu",
+    "sigmoid",
+    "softmax",
+]
+
+Reduction: TypeAlias = Literal["mean", "sum", "none"]
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x W^T + b, for x of shape (..., in), a weight of (out, in) and a bias of (out,)."""
+    y = x @ weight.T
+    return y if bias is None else y + bias
+
+
+def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
+    """The logarithm of softmax along an axis, without overflow."""
+    return x - logsumexp(x, axis=axis, keepdims=True)
+
+
+def embedding(indices: Any, weight: Tensor, padding_idx: int | None = None) -> Tensor:
+    """The rows of a table.
+
+    Parameters
+    ----------
+    indices : array_like of int
+        Any shape.
+    weight : Tensor
+        The table, (rows, features).
+    padding_idx : int, optional
+        A row to which no gradient is sent.
+
+    Returns
+    -------
+    Tensor
+        The shape of `indices` followed by the number of features.
+
+    Raises
+    ------
+    IndexError
+        An index is not a whole number, or not that of a row. Negative ones do not count from the end here.
+    """
+    indices = np.asarray(indices)
+    if indices.size == 0 and indices.dtype.kind == "f":
+        indices = indices.astype(np.int64)  # np.array([]) is an array of floats
+    if indices.dtype.kind not in "iu":
+        raise IndexError(f"embedding takes whole numbers for indices, not {indices.dtype}")
+    rows = len(weight)
+    if indices.size and not (indices.min() >= 0 and indices.max() < rows):
+        raise IndexError(f"embedding of {rows} rows got indices from {indices.min()} to {indices.max()}")
+    out = weight[indices]
+    if padding_idx is not None:
+        out = where((indices == padding_idx)[..., np.newaxis], out.detach(), out)
+    return out
+
+
+def dropout(x: Tensor, p: float, rng: np.random.Generator) -> Tensor:
+    """x with elements set to 0 with probability p, the others divided by 1 - p (Srivastava et al., 2014)."""
+    if not 0 <= p < 1:
+        raise ValueError(f"dropout takes a probability from 0 to below 1, not {p}")
+    return x * ((rng.random(x.shape) >= p).astype(x.dtype) / (1 - p))
+
+
+def lstm_step(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """One step of an LSTM, from its gates before activation (..., 4 hidden) and its cell state (..., hidden).
+
+    With i, f, g, o cut from `gates` in this order (Hochreiter and Schmidhuber, 1997, with the forget gate
+    of Gers et al., 2000)::
+
+        c' = sigmoid(f) c + sigmoid(i) tanh(g)
+        h' = sigmoid(o) tanh(c')
+
+    Returns
+    -------
+    tuple of Tensor
+        h' and c', each (..., hidden).
+    """
+    i, f, g, o = np.split(gates, 4, axis=-1)
+    c = sigmoid(f) * c + sigmoid(i) * tanh(g)
+    return sigmoid(o) * tanh(c), c
+
+
+def binary_cross_entropy_with_logits(input: Tensor, target: Any, reduction: Reduction = "mean") -> Tensor:
+    """-y log s(z) - (1 - y) log(1 - s(z)) for logits z and targets y, with s the logistic function.
+
+    Written with softplus(z) = log(1 + e^z), as -log s(z) = softplus(-z) and -log(1 - s(z)) = softplus(z):
+    finite for any finite logit, and exact for the confident ones.
+
+    Parameters
+    ----------
+    input : Tensor
+        Logits, any shape.
+    target : array_like
+        Targets from 0 to 1, in the shape of `input`.
+    reduction : {"mean", "sum", "none"}
+        Over all elements.
+
+    Raises
+    ------
+    ValueError
+        The shapes differ, or a target is outside of 0 to 1.
+    """
+    y = _target("binary_cross_entropy_with_logits", input, target)
+    if not ((y >= 0) & (y <= 1)).all():
+        raise ValueError("binary_cross_entropy_with_logits takes targets from 0 to 1, and found others")
+    return _reduced(y * logaddexp(0, -input) + (1 - y) * logaddexp(0, input), reduction)
+
+
+def cross_entropy(input: Tensor, target: Any, reduction: Reduction = "mean") -> Tensor:
+    """-log softmax(z)[class], for logits z.
+
+    Parameters
+    ----------
+    input : Tensor
+        Logits, (N, classes).
+    target : array_like of int
+        The class of each row, (N,).
+    reduction : {"mean", "sum", "none"}
+        Over the rows.
+
+    Raises
+    ------
+    ValueError
+        The shapes do not fit, or a target is no class.
+    """
+    target = np.asarray(target)
+    if input.ndim != 2 or target.shape != input.shape[:1] or target.dtype.kind not in "iu":
+        raise ValueError(
+            "cross_entropy takes logits (N, classes) and whole-number targets (N,), "
+            f"not {input.dtype}{list(input.shape)} and {target.dtype}{list(target.shape)}"
+        )
+    if target.size and not (target.min() >= 0 and target.max() < input.shape[1]):
+        raise ValueError(
+            f"cross_entropy of {input.shape[1]} classes got targets from {target.min()} to {target.max()}"
+        )
+    return _reduced(-log_softmax(input)[np.arange(len(target)), target], reduction)
+
+
+def mse_loss(input: Tensor, target: Any, reduction: Reduction = "mean") -> Tensor:
+    """The squared difference, for an input and a target of the same shape."""
+    return _reduced(square(input - _target("mse_loss", input, target)), reduction)
+
+
+def _target(name: str, input: Tensor, target: Any) -> np.ndarray:
+    """The targets in the dtype of the input; a shape that only broadcasts is a mistake."""
+    array = np.asarray(target, dtype=input.dtype)  # int64 targets would make float64 of a float32 loss
+    if array.shape != input.shape:
+        raise ValueError(f"{name} of an input of shape {input.shape} and a target of shape {array.shape}")
+    return array
+
+
+def _reduced(loss: Tensor, reduction: Reduction) -> Tensor:
+    if reduction == "mean":
+        return loss.mean()
+    if reduction == "sum":
+        return loss.sum()
+    if reduction == "none":
+        return loss
+    raise ValueError(f"reduction is 'mean', 'sum' or 'none', not {reduction!r}")

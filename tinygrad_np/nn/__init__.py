@@ -1,0 +1,10 @@
+"""Layers: what has weights."""
+
+from tinygrad_np.nn import init
+from tinygrad_np.nn.dropout import Dropout
+from tinygrad_np.nn.embedding import Embedding
+from tinygrad_np.nn.layer import Layer, Sequential
+from tinygrad_np.nn.linear import Linear
+from tinygrad_np.nn.recurrent import LSTM, LSTMCell
+
+__all__ = ["LSTM", "Dropout", "Embedding", "LSTMCell", "Layer", "Linear", "Sequential", "init"]

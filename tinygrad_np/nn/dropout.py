@@ -1,0 +1,31 @@
+"""Dropout: while training, forget a random part of what comes in."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinygrad_np import functional
+from tinygrad_np.nn.layer import Layer
+from tinygrad_np.tensor import Tensor
+
+
+class Dropout(Layer):
+    """Zero each element with probability p and divide the rest by 1 - p; in evaluation, change nothing.
+
+    Parameters
+    ----------
+    p : float
+        From 0 to below 1.
+    rng : numpy.random.Generator or int
+        Draws what is zeroed.
+    """
+
+    def __init__(self, p: float = 0.5, *, rng: np.random.Generator | int):
+        if not 0 <= p < 1:
+            raise ValueError(f"Dropout takes a probability from 0 to below 1, not {p}")
+        self.p = p
+        self.rng = np.random.default_rng(rng)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        return functional.dropout(x, self.p, self.rng) if self.training and self.p else x

@@ -1,0 +1,65 @@
+"""Embedding: a table with one vector for each word, or other thing that has a number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from tinygrad_np import functional
+from tinygrad_np.nn import init
+from tinygrad_np.nn.layer import Layer
+from tinygrad_np.tensor import Tensor
+
+
+class Embedding(Layer):
+    """Vectors by number.
+
+    Parameters
+    ----------
+    num_embeddings, embedding_dim : int
+        Rows of the table, and length of a row.
+    padding_idx : int, optional
+        A row for what is not there: it starts as zeros, and is not trained.
+    rng : numpy.random.Generator or int
+        Draws the initial rows, from N(0, 1), as PyTorch does.
+    dtype : dtype
+        Of the table.
+
+    Attributes
+    ----------
+    weight : Tensor
+        (num_embeddings, embedding_dim). Set ``weight.requires_grad = False`` to freeze it.
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        *,
+        rng: np.random.Generator | int,
+        dtype: DTypeLike = np.float32,
+    ):
+        self.padding_idx = padding_idx
+        if padding_idx is not None and not 0 <= padding_idx < num_embeddings:
+            raise ValueError(f"padding_idx {padding_idx} is not a row of {num_embeddings}")
+        weight = init.normal((num_embeddings, embedding_dim), 1.0, np.random.default_rng(rng), dtype)
+        if padding_idx is not None:
+            weight[padding_idx] = 0
+        self.weight = Tensor(weight, requires_grad=True)
+
+    @classmethod
+    def from_pretrained(
+        cls, weight: ArrayLike, freeze: bool = True, padding_idx: int | None = None
+    ) -> Embedding:
+        """A layer with a table that exists, (rows, features), frozen unless told."""
+        layer = cls.__new__(cls)
+        layer.padding_idx = padding_idx
+        layer.weight = Tensor(weight, requires_grad=not freeze)
+        return layer
+
+    def forward(self, indices: Any) -> Tensor:
+        """Whole numbers of any shape to that shape followed by embedding_dim."""
+        return functional.embedding(indices, self.weight, self.padding_idx)

@@ -1,0 +1,58 @@
+"""Linear: y = x W^T + b."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from tinygrad_np import functional
+from tinygrad_np.nn import init
+from tinygrad_np.nn.layer import Layer
+from tinygrad_np.tensor import Tensor
+
+
+class Linear(Layer):
+    """An affine map of the last axis.
+
+    Parameters
+    ----------
+    in_features, out_features : int
+        Lengths of the last axis of input and output.
+    bias : bool
+        Whether there is a b.
+    rng : numpy.random.Generator or int
+        Draws the initial weights, all uniform within 1 / sqrt(in_features), as PyTorch's are.
+    dtype : dtype
+        Of the weights.
+
+    Attributes
+    ----------
+    weight : Tensor
+        (out_features, in_features).
+    bias : Tensor or None
+        (out_features,).
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        rng: np.random.Generator | int,
+        dtype: DTypeLike = np.float32,
+    ):
+        rng = np.random.default_rng(rng)
+        bound = 1 / math.sqrt(in_features) if in_features else 0.0
+        self.weight = Tensor(init.uniform((out_features, in_features), -bound, bound, rng, dtype), True)
+        self.bias = Tensor(init.uniform((out_features,), -bound, bound, rng, dtype), True) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., in_features) to (..., out_features)."""
+        if x.shape[-1:] != self.weight.shape[1:]:
+            raise ValueError(
+                f"Linear takes (..., {self.weight.shape[1]}), and got an input of shape {x.shape}"
+            )
+        return functional.linear(x, self.weight, self.bias)

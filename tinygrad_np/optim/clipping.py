@@ -1,0 +1,42 @@
+"""Gradient clipping: one gradient that is far too long must not throw the weights away."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from tinygrad_np.tensor import Tensor
+
+
+def clip_grad_norm(named_parameters: Mapping[str, Tensor], max_norm: float) -> float:
+    """Scale all gradients, in place, so that their joint Euclidean norm is `max_norm` at most.
+
+    Parameters
+    ----------
+    named_parameters : mapping of str to Tensor
+        ``layer.named_parameters()``; those without a gradient are skipped.
+    max_norm : float
+        The largest norm to leave as it is (Pascanu et al., 2013, algorithm 1).
+
+    Returns
+    -------
+    float
+        The norm before clipping.
+
+    Raises
+    ------
+    ValueError
+        A gradient is not finite: the parameters that have such elements are named, and nothing is scaled.
+    """
+    gradients = {name: p.grad for name, p in named_parameters.items() if p.grad is not None}
+    broken = [name for name, g in gradients.items() if not np.isfinite(g).all()]
+    if broken:
+        raise ValueError(f"the gradient of {', '.join(broken)} is not finite")
+    # float64: the squares of large float32 gradients would overflow
+    norm = math.sqrt(sum(float(np.sum(np.square(g, dtype=np.float64))) for g in gradients.values()))
+    if norm > max_norm:
+        for g in gradients.values():
+            g *= max_norm / norm
+    return norm

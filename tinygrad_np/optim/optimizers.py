@@ -1,0 +1,151 @@
+"""Optimizers, in order of increasing complexity: SGD, RMSprop, Adam, AdamW.
+
+Each writes the arrays of its parameters in place. A parameter whose gradient is None is left alone. Names,
+arguments and update rules are PyTorch's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from tinygrad_np.tensor import Tensor
+
+
+class Optimizer:
+    """The base of all optimizers: it holds the parameters, and calls `update` for each that has a gradient.
+
+    Parameters
+    ----------
+    params : iterable of Tensor
+        What to train: ``layer.parameters()``.
+    lr : float
+        The learning rate. May be set between steps.
+    """
+
+    def __init__(self, params: Iterable[Tensor], lr: float):
+        self.params = list(params)
+        if not self.params:
+            raise ValueError(f"{type(self).__name__} got no parameters to train")
+        if not lr >= 0:
+            raise ValueError(f"{type(self).__name__} takes a learning rate of 0 or more, not {lr}")
+        self.lr = lr
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters."""
+        for p in self.params:
+            if p.requires_grad:
+                p.grad = None
+
+    def step(self) -> None:
+        """Update every parameter once."""
+        for i, p in enumerate(self.params):
+            if p.grad is not None:
+                self.update(i, p.data, p.grad)
+
+    def update(self, i: int, p: np.ndarray, g: np.ndarray) -> None:
+        """Update `p`, the array of parameter number `i`, in place, by its gradient `g`, left as it is."""
+        raise NotImplementedError(f"{type(self).__name__} defines no update")
+
+    def zeros(self) -> list[np.ndarray]:
+        """An array of zeros for each parameter: the start of a running average."""
+        return [np.zeros_like(p.data) for p in self.params]
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent: p -= lr v, with v = momentum v + g, and weight_decay p added to g."""
+
+    def __init__(
+        self, params: Iterable[Tensor], lr: float = 1e-3, momentum: float = 0.0, weight_decay: float = 0.0
+    ):
+        super().__init__(params, lr)
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.velocity = self.zeros()
+
+    def update(self, i: int, p: np.ndarray, g: np.ndarray) -> None:
+        if self.weight_decay:
+            g = g + self.weight_decay * p
+        if self.momentum:
+            v = self.velocity[i]
+            v *= self.momentum
+            v += g
+            g = v
+        p -= self.lr * g
+
+
+class RMSprop(Optimizer):
+    """Steps divided by the running size of the gradient (Tieleman and Hinton, 2012).
+
+    s = alpha s + (1 - alpha) g^2, and p -= lr g / (sqrt(s) + eps).
+    """
+
+    def __init__(self, params: Iterable[Tensor], lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8):
+        super().__init__(params, lr)
+        self.alpha = alpha
+        self.eps = eps
+        self.squares = self.zeros()
+
+    def update(self, i: int, p: np.ndarray, g: np.ndarray) -> None:
+        s = self.squares[i]
+        s *= self.alpha
+        s += (1 - self.alpha) * g * g
+        p -= self.lr * g / (np.sqrt(s) + self.eps)
+
+
+class Adam(Optimizer):
+    """Adam (Kingma and Ba, 2015, algorithm 1), with weight_decay p added to the gradient.
+
+    m = beta1 m + (1 - beta1) g, s = beta2 s + (1 - beta2) g^2, and after step t
+    p -= lr m / (1 - beta1^t) / (sqrt(s / (1 - beta2^t)) + eps).
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ):
+        super().__init__(params, lr)
+        if not (0 <= betas[0] < 1 and 0 <= betas[1] < 1):
+            raise ValueError(f"{type(self).__name__} takes betas from 0 to below 1, not {betas}")
+        self.betas = betas
+        self.eps = eps
+        self.weight_decay = weight_decay
+        self.means = self.zeros()
+        self.squares = self.zeros()
+        self.steps = [0] * len(self.params)  # each its own, so that one that joins late starts from 1
+
+    def update(self, i: int, p: np.ndarray, g: np.ndarray) -> None:
+        if self.weight_decay:
+            g = g + self.weight_decay * p
+        (beta1, beta2), m, s = self.betas, self.means[i], self.squares[i]
+        self.steps[i] += 1
+        m *= beta1
+        m += (1 - beta1) * g
+        s *= beta2
+        s += (1 - beta2) * g * g
+        rate = self.lr / (1 - beta1 ** self.steps[i])
+        p -= rate * m / (np.sqrt(s / (1 - beta2 ** self.steps[i])) + self.eps)
+
+
+class AdamW(Adam):
+    """Adam with its weight decay apart: p -= lr weight_decay p first (Loshchilov and Hutter, 2019)."""
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ):
+        super().__init__(params, lr, betas, eps)
+        self.decay = weight_decay
+
+    def update(self, i: int, p: np.ndarray, g: np.ndarray) -> None:
+        p *= 1 - self.lr * self.decay
+        super().update(i, p, g)
