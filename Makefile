@@ -1,0 +1,31 @@
+# The two commands of the README, and what CI runs. Each makes the virtual environment that it needs.
+
+PYTHON ?= python3
+BIN = .venv/bin
+# The matrices here are small: a second BLAS thread costs more than it gains.
+export OPENBLAS_NUM_THREADS = 1
+
+.PHONY: demo test lint clean
+
+demo: .venv/demo
+	$(BIN)/python -m models.sentiment train --data demo --out runs/demo
+	$(BIN)/python -m models.sentiment predict --run runs/demo \
+	  "the plot was not good" "the plot was not bad" \
+	  "the start was dull but the end was wonderful" "the start was wonderful but the end was dull"
+
+test: .venv/test
+	$(BIN)/python -m pytest -q
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# A file a set of extras marks that it is installed, until pyproject.toml changes.
+.venv/%: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	touch $@
+
+clean:
+	rm -rf .venv .venv-oracle runs build *.egg-info

@@ -1,0 +1,1 @@
+"""What is built with the framework: models that do a job, each run as ``python -m models.NAME``."""

@@ -1,0 +1,475 @@
+"""Is a review good or bad? An LSTM reads it word by word: train it, test it, ask it, let it read speeches.
+
+    python -m models.sentiment train --data demo
+    python -m models.sentiment predict --run runs/demo "not good at all"
+
+A run is a directory that holds all of one training: its settings, vocabulary, weights, figures and pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import tinygrad_np.functional as F
+from datasets.demo import generate_demo
+from datasets.glove import load_glove
+from datasets.imdb import load_imdb
+from datasets.shared import beside, need
+from datasets.speeches import load_speeches
+from datasets.text import Vocabulary, paragraphs, words
+from models import report
+from tinygrad_np import Tensor, no_grad
+from tinygrad_np.data import batches, pad
+from tinygrad_np.nn import LSTM, Dropout, Embedding, Layer, Linear
+from tinygrad_np.optim import Adam, clip_grad_norm
+from tinygrad_np.weights import load_weights, save_weights
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DIMENSIONS = 50  # of a word's vector
+GLOVE_WORDS = 50_000  # the most frequent ones, known even where no training review has them
+DROPOUT = 0.3
+MAX_NORM = 5.0
+PARAGRAPH_WORDS = 60  # of a speech
+DEFAULT_SIZES = {"demo": (3000, 1000), "imdb": (25_000, 12_500)}
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings of one training, kept in its ``config.json``."""
+
+    data: str
+    data_dir: str | None
+    embeddings: str
+    train_size: int
+    test_size: int
+    epochs: int
+    hidden: int
+    batch_size: int
+    lr: float
+    seed: int
+
+
+class SentimentLSTM(Layer):
+    """Word vectors, an LSTM over them, and a linear layer on the mean of its outputs.
+
+    The mean over time gives every word a short way to the loss; the last state alone would have to carry the
+    first words of a review through hundreds of steps.
+    """
+
+    def __init__(self, embedding: Embedding, hidden: int, rng: np.random.Generator):
+        self.embedding = embedding
+        self.lstm = LSTM(DIMENSIONS, hidden, rng=rng)
+        self.dropout = Dropout(DROPOUT, rng=rng)
+        self.head = Linear(hidden, 1, rng=rng)
+
+    def forward(self, numbers: np.ndarray, lengths: np.ndarray) -> Tensor:
+        """Word numbers (batch, time) and lengths (batch,) to logits (batch,): above 0 is positive."""
+        output, _ = self.lstm(self.embedding(numbers), lengths=lengths)
+        # the output beyond a length is 0; a text without words has the mean 0
+        mean = output.sum(axis=1) / np.maximum(lengths, 1)[:, np.newaxis].astype(output.dtype)
+        logits: Tensor = self.head(self.dropout(mean))
+        return logits[:, 0]
+
+
+@dataclass
+class Examples:
+    """Texts as word numbers, with their labels, 0 or 1."""
+
+    numbers: list[np.ndarray]
+    labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        self.lengths = np.array([len(n) for n in self.numbers], dtype=np.int64)
+
+    def batches(
+        self, batch_size: int, rng: np.random.Generator | None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Rows, word numbers (rows, time) and lengths of each batch."""
+        for rows in batches(self.lengths, batch_size, rng):
+            yield rows, *pad([self.numbers[i] for i in rows])
+
+
+# --- data ---------------------------------------------------------------------------------------------
+
+
+def load_tables(config: Config) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The reviews to train on and those to test with, as tables with `review` and `sentiment`."""
+    if config.data == "demo":
+        return generate_demo(config.train_size, config.seed), generate_demo(config.test_size, config.seed + 1)
+    return (
+        load_imdb("train", config.data_dir, config.train_size, config.seed),
+        load_imdb("test", config.data_dir, config.test_size, config.seed),
+    )
+
+
+def encoded(table: pd.DataFrame, vocabulary: Vocabulary) -> Examples:
+    """The reviews of a table as word numbers."""
+    return Examples(
+        [vocabulary.encode(words(text)) for text in table["review"]], table["sentiment"].to_numpy()
+    )
+
+
+def new_embedding(
+    config: Config, token_lists: Sequence[Sequence[str]], rng: np.random.Generator
+) -> tuple[Vocabulary, Embedding]:
+    """The words to know and their vectors, from the training reviews.
+
+    With GloVe, a word without a vector is unknown, and an unknown word has the mean of all vectors: the same
+    text gets the same answer every time.
+    """
+    vocabulary = Vocabulary.build(token_lists, min_count=1 if config.embeddings == "glove" else 2)
+    if config.embeddings == "learned":
+        return vocabulary, Embedding(len(vocabulary), DIMENSIONS, padding_idx=0, rng=rng)
+    glove = load_glove(config.data_dir, DIMENSIONS)
+    row = {word: i for i, word in enumerate(glove.words)}
+    known = [word for word in vocabulary.words if word in row]
+    known += [word for word in glove.words[:GLOVE_WORDS] if word not in vocabulary]
+    vectors = np.concatenate(
+        [
+            np.zeros((1, DIMENSIONS), np.float32),
+            glove.vectors.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32),
+            glove.vectors[[row[word] for word in known]],
+        ]
+    )
+    return Vocabulary([Vocabulary.PADDING, Vocabulary.UNKNOWN, *known]), Embedding.from_pretrained(
+        vectors, padding_idx=0
+    )
+
+
+# --- training and testing -----------------------------------------------------------------------------
+
+
+def probabilities(model: SentimentLSTM, numbers: list[np.ndarray], batch_size: int = 64) -> np.ndarray:
+    """The probability that each text is positive, (texts,), float32."""
+    out = np.zeros(len(numbers), np.float32)
+    examples = Examples(numbers, np.zeros(len(numbers)))
+    model.eval()
+    with no_grad():
+        for rows, padded, lengths in examples.batches(batch_size):
+            out[rows] = F.sigmoid(model(padded, lengths)).data
+    return out
+
+
+def score(model: SentimentLSTM, examples: Examples, batch_size: int) -> tuple[float, float]:
+    """Mean loss and accuracy."""
+    loss, right = 0.0, 0
+    model.eval()
+    with no_grad():
+        for rows, padded, lengths in examples.batches(batch_size):
+            logits = model(padded, lengths)
+            labels = examples.labels[rows]
+            loss += F.binary_cross_entropy_with_logits(logits, labels, "sum").item()
+            right += int(((logits.data >= 0) == labels).sum())
+    return loss / len(examples.labels), right / len(examples.labels)
+
+
+def bag_of_words(train: Examples, test: Examples, size: int) -> float:
+    """Test accuracy of a linear model on word counts: what the words tell without their order."""
+
+    def counts(examples: Examples) -> np.ndarray:
+        return np.stack([np.bincount(n, minlength=size) for n in examples.numbers]).astype(np.float32)
+
+    model = Linear(size, 1, rng=0)
+    optimizer = Adam(model.parameters(), lr=0.01)
+    x = Tensor(counts(train))
+    for _ in range(200):
+        optimizer.zero_grad()
+        F.binary_cross_entropy_with_logits(model(x)[:, 0], train.labels).backward()
+        optimizer.step()
+    with no_grad():
+        return float(((model(Tensor(counts(test)))[:, 0].data >= 0) == test.labels).mean())
+
+
+def train_epoch(
+    model: SentimentLSTM,
+    optimizer: Adam,
+    examples: Examples,
+    batch_size: int,
+    rng: np.random.Generator,
+    progress: Callable[[int], Any],
+) -> tuple[float, float]:
+    """One pass over the examples; mean loss and accuracy on the way, with dropout."""
+    loss_sum, right = 0.0, 0
+    model.train()
+    for i, (rows, padded, lengths) in enumerate(examples.batches(batch_size, rng)):
+        optimizer.zero_grad()
+        logits = model(padded, lengths)
+        labels = examples.labels[rows]
+        loss = F.binary_cross_entropy_with_logits(logits, labels)
+        if not np.isfinite(loss.item()):
+            raise ValueError(f"the loss became {loss.item()} in batch {i + 1}: try a smaller --lr")
+        loss.backward()
+        clip_grad_norm(model.named_parameters(), MAX_NORM)
+        optimizer.step()
+        loss_sum += loss.item() * len(rows)
+        right += int(((logits.data >= 0) == labels).sum())
+        progress(int(lengths.sum()))
+    return loss_sum / len(examples.labels), right / len(examples.labels)
+
+
+def train(config: Config, out: Path) -> dict[str, Any]:
+    """Train as the settings say, write the run into a directory, and return its closing figures.
+
+    A tenth of the training reviews is kept apart for validation. The weights that are kept are those of the
+    epoch with the smallest validation loss; the test reviews have no say in it.
+    """
+    pd, tqdm = need("pandas"), need("tqdm").tqdm
+    out.mkdir(parents=True, exist_ok=True)
+    model_rng, order_rng, split_rng = np.random.default_rng(config.seed).spawn(3)
+
+    train_table, test_table = load_tables(config)
+    shuffled = split_rng.permutation(len(train_table))
+    n_validation = max(1, len(train_table) // 10)
+    validation_table, train_table = (
+        train_table.iloc[shuffled[:n_validation]],
+        train_table.iloc[shuffled[n_validation:]],
+    )
+    if not len(train_table):
+        raise ValueError(f"--train-size {config.train_size} leaves nothing to train on; take 2 or more")
+    vocabulary, embedding = new_embedding(config, [words(text) for text in train_table["review"]], model_rng)
+    sets = {
+        name: encoded(table, vocabulary)
+        for name, table in (("train", train_table), ("validation", validation_table), ("test", test_table))
+    }
+    model = SentimentLSTM(embedding, config.hidden, model_rng)
+    optimizer = Adam(model.parameters(), lr=config.lr)
+    print(", ".join(f"{len(s.labels):,} {name} reviews" for name, s in sets.items()), end="; ")
+    print(f"{len(vocabulary):,} words, {sum(p.size for p in model.parameters()):,} parameters to train")
+
+    with beside(out / "config.json") as part:
+        part.write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
+    vocabulary.save(out / "vocabulary.txt")
+    rows: list[dict[str, float]] = []
+    tokens_an_epoch = int(sets["train"].lengths.sum())
+    seconds = 0.0
+    bar = tqdm(total=tokens_an_epoch * config.epochs, unit=" words", unit_scale=True, dynamic_ncols=True)
+    try:
+        for epoch in range(1, config.epochs + 1):
+            bar.set_description(f"epoch {epoch} of {config.epochs}")
+            start = time.perf_counter()
+            figures = {
+                "train": train_epoch(
+                    model, optimizer, sets["train"], config.batch_size, order_rng, bar.update
+                )
+            }
+            seconds += time.perf_counter() - start
+            for name in ("validation", "test"):
+                figures[name] = score(model, sets[name], config.batch_size)
+            row: dict[str, float] = {"epoch": epoch}
+            for name, (loss, accuracy) in figures.items():
+                row |= {f"{name}_loss": loss, f"{name}_accuracy": accuracy}
+            if all(row["validation_loss"] < earlier["validation_loss"] for earlier in rows):
+                save_weights(out / "weights.safetensors", model.state_dict())
+            rows.append(row)
+            with beside(out / "metrics.csv") as part:
+                pd.DataFrame(rows).to_csv(part, index=False)
+            bar.write(
+                f"epoch {epoch:2}: "
+                + ", ".join(f"{name} {loss:.3f} / {acc:.1%}" for name, (loss, acc) in figures.items())
+            )
+    except KeyboardInterrupt:
+        if not rows:
+            raise
+        bar.write(f"interrupted: the run is that of {len(rows)} whole epochs")
+    finally:
+        bar.close()
+
+    best = min(rows, key=lambda row: row["validation_loss"])
+    metrics: dict[str, Any] = {
+        "test_accuracy": best["test_accuracy"],
+        "test_loss": best["test_loss"],
+        "validation_accuracy": best["validation_accuracy"],
+        "best_epoch": int(best["epoch"]),
+        "epochs": len(rows),
+        "tokens_per_second": tokens_an_epoch * len(rows) / seconds,
+        "training_seconds": seconds,
+    }
+    if config.data == "demo":
+        metrics["bag_of_words_accuracy"] = bag_of_words(sets["train"], sets["test"], len(vocabulary))
+    with beside(out / "metrics.json") as part:
+        part.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    report.learning_curves(pd.DataFrame(rows), config, out / "loss.png")
+    return metrics
+
+
+def load_run(run: Path) -> tuple[Config, Vocabulary, SentimentLSTM]:
+    """The settings, vocabulary and model of a run.
+
+    Raises
+    ------
+    FileNotFoundError
+        A file of the run is not there.
+    ValueError
+        A file is damaged, or the weights are of another shape than the settings say.
+    """
+    for name in ("config.json", "vocabulary.txt", "weights.safetensors"):
+        if not (run / name).is_file():
+            raise FileNotFoundError(f"{run} holds no {name}: train into it first, with --out {run}")
+    names = {field.name for field in fields(Config)}
+    try:
+        settings = json.loads((run / "config.json").read_text(encoding="utf-8"))
+        config = Config(**{name: settings[name] for name in names})
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{run / 'config.json'} holds no settings of a run: {error!r}") from error
+    vocabulary = Vocabulary.load(run / "vocabulary.txt")
+    vectors = np.zeros((len(vocabulary), DIMENSIONS), np.float32)
+    embedding = Embedding.from_pretrained(vectors, freeze=config.embeddings == "glove", padding_idx=0)
+    model = SentimentLSTM(embedding, config.hidden, np.random.default_rng(0))
+    path = run / "weights.safetensors"
+    state = load_weights(path)
+    try:
+        model.load_state_dict(state)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return config, vocabulary, model.eval()
+
+
+def speech_table(model: SentimentLSTM, vocabulary: Vocabulary, speeches: pd.DataFrame) -> pd.DataFrame:
+    """What the model says of the paragraphs of each speech.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a speech: `speaker`, `paragraphs` (how many), `positive` (the share of them with a probability
+        of 0.5 or more), `mean` and `spread` (mean and standard deviation of the probabilities). A speech
+        without words has 0 paragraphs, and NaN for the rest.
+    """
+    pandas = need("pandas")
+    rows = []
+    for speaker, speech in zip(speeches["speaker"], speeches["speech"], strict=True):
+        parts = paragraphs(speech, PARAGRAPH_WORDS)
+        p = probabilities(model, [vocabulary.encode(words(part)) for part in parts])
+        known = len(p) > 0
+        rows.append(
+            {
+                "speaker": speaker,
+                "paragraphs": len(p),
+                "positive": float((p >= 0.5).mean()) if known else np.nan,
+                "mean": float(p.mean()) if known else np.nan,
+                "spread": float(p.std()) if known else np.nan,
+            }
+        )
+    table: pd.DataFrame = pandas.DataFrame(rows)
+    return table
+
+
+# --- commands -----------------------------------------------------------------------------------------
+
+
+def command_train(args: argparse.Namespace) -> None:
+    default_train, default_test = DEFAULT_SIZES[args.data]
+    config = Config(
+        data=args.data,
+        data_dir=args.data_dir,
+        embeddings=args.embeddings or ("glove" if args.data == "imdb" else "learned"),
+        train_size=default_train if args.train_size is None else args.train_size,
+        test_size=default_test if args.test_size is None else args.test_size,
+        epochs=args.epochs,
+        hidden=args.hidden,
+        batch_size=args.batch_size,
+        lr=args.lr,
+        seed=args.seed,
+    )
+    out = Path(args.out or f"runs/{args.data}")
+    metrics = train(config, out)
+    if "bag_of_words_accuracy" in metrics:
+        print(
+            f"test accuracy of a bag of words, which cannot see order: {metrics['bag_of_words_accuracy']:.1%}"
+        )
+    print(
+        f"test accuracy of the LSTM: {metrics['test_accuracy']:.1%}, loss {metrics['test_loss']:.3f} "
+        f"(epoch {metrics['best_epoch']}, chosen by validation loss); "
+        f"{metrics['tokens_per_second']:,.0f} words/s in training"
+    )
+    print(f"learning curves: {out / 'loss.png'}; all of the run: {out}")
+
+
+def command_evaluate(args: argparse.Namespace) -> None:
+    config, vocabulary, model = load_run(Path(args.run))
+    if args.data_dir:
+        config = Config(**{**asdict(config), "data_dir": args.data_dir})
+    loss, accuracy = score(model, encoded(load_tables(config)[1], vocabulary), config.batch_size)
+    print(f"{config.test_size:,} test reviews of {config.data}: accuracy {accuracy:.1%}, loss {loss:.3f}")
+
+
+def command_predict(args: argparse.Namespace) -> None:
+    _, vocabulary, model = load_run(Path(args.run))
+    tokens = [words(text) for text in args.text]
+    for text, found, p in zip(
+        args.text, tokens, probabilities(model, [vocabulary.encode(t) for t in tokens]), strict=True
+    ):
+        unknown = [token for token in found if token not in vocabulary]
+        note = "no words" if not found else f"unknown: {' '.join(unknown)}" if unknown else ""
+        print(f"{p:.3f} {'positive' if p >= 0.5 else 'negative'}  {text!r}{f'  ({note})' if note else ''}")
+
+
+def command_speeches(args: argparse.Namespace) -> None:
+    run = Path(args.run)
+    config, vocabulary, model = load_run(run)
+    table = speech_table(model, vocabulary, load_speeches(args.data_dir or config.data_dir))
+    with beside(run / "speeches.csv") as part:
+        table.to_csv(part, index=False)
+    report.speech_bars(table, run / "speeches.png")
+    print(table.to_string(index=False, float_format="{:.2f}".format, na_rep="-"))
+    print(f"picture: {run / 'speeches.png'}; table: {run / 'speeches.csv'}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; the exit status is 0, 1 after an error, or 130 when interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m models.sentiment", description=__doc__.split("\n\n")[0])
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    sub = commands.add_parser("train", help="train on reviews and test")
+    sub.set_defaults(command=command_train)
+    sub.add_argument("--data", choices=("demo", "imdb"), required=True, help="demo is synthetic, and bundled")
+    sub.add_argument("--data-dir", help="where the files are; without it they are downloaded")
+    sub.add_argument("--embeddings", choices=("glove", "learned"), help="glove for imdb, learned for demo")
+    sub.add_argument("--train-size", type=int, help="reviews to train on, a tenth of them for validation")
+    sub.add_argument("--test-size", type=int, help="reviews to test with")
+    sub.add_argument("--epochs", type=int, default=10)
+    sub.add_argument("--hidden", type=int, default=64, help="units of the LSTM")
+    sub.add_argument("--batch-size", type=int, default=32)
+    sub.add_argument("--lr", type=float, default=3e-3, help="learning rate of Adam")
+    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--out", help="directory of the run, runs/demo or runs/imdb unless given")
+
+    sub = commands.add_parser("evaluate", help="test a run again")
+    sub.set_defaults(command=command_evaluate)
+    sub.add_argument("--run", required=True)
+    sub.add_argument("--data-dir")
+
+    sub = commands.add_parser("predict", help="ask a run about texts")
+    sub.set_defaults(command=command_predict)
+    sub.add_argument("--run", required=True)
+    sub.add_argument("text", nargs="+")
+
+    sub = commands.add_parser("speeches", help="let a run read the speeches, by paragraphs")
+    sub.set_defaults(command=command_speeches)
+    sub.add_argument("--run", required=True)
+    sub.add_argument("--data-dir")
+
+    args = parser.parse_args(argv)
+    try:
+        args.command(args)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
