@@ -1,0 +1,254 @@
+"""The commands of models.sentiment from end to end, on small data made here, and what they say to bad input."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models import sentiment
+from tinygrad_np.weights import load_weights, save_weights
+
+SMALL = ["--train-size", "60", "--test-size", "20", "--epochs", "2", "--hidden", "4"]
+
+
+def run(*args: str | Path) -> int:
+    return sentiment.main([str(arg) for arg in args])
+
+
+@pytest.fixture(scope="module")
+def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "demo"
+    assert run("train", "--data", "demo", *SMALL, "--out", out) == 0
+    return out
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Data files of our own making: reviews of a few words, vectors for them, and speeches."""
+    rng = np.random.default_rng(0)
+    good, bad = ["fine", "lovely", "great"], ["awful", "dull", "poor"]
+    for split, size in (("train", 80), ("test", 40)):
+        lines = []
+        for i in range(size):
+            chosen = rng.choice(good if i % 2 else bad, 4)
+            lines.append(f"{i % 2}\tA film<br />that is {' and '.join(chosen)}!\n")
+        (tmp_path / f"imdb_{split}.txt").write_text("".join(lines), encoding="utf-8")
+    with zipfile.ZipFile(tmp_path / "glove.6B.zip", "w") as archive:
+        rows = [
+            f"{word} {' '.join(f'{x:.3f}' for x in rng.standard_normal(50))}\n"
+            for word in ["a", "film", "that", "is", "and", "!", *good, *bad]
+        ]
+        archive.writestr("glove.6B.50d.txt", "".join(rows))
+    speeches = {
+        "speaker": ["First", "Second", "Silent"],
+        "speech": ["A lovely film. " * 30, "Dull and awful and poor. Great!", "... 。"],
+        "source": ["here", "there", "nowhere"],
+    }
+    pd.DataFrame(speeches).to_csv(tmp_path / "speeches.csv", index=False)
+    monkeypatch.setenv("TINYGRAD_NP_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def test_a_run_holds_its_settings_figures_weights_and_picture(demo_run: Path) -> None:
+    config = json.loads((demo_run / "config.json").read_text(encoding="utf-8"))
+    assert (config["train_size"], config["hidden"], config["embeddings"]) == (60, 4, "learned")
+    curves = pd.read_csv(demo_run / "metrics.csv")
+    assert list(curves["epoch"]) == [1, 2]
+    for name in ("train", "validation", "test"):
+        assert curves[f"{name}_loss"].between(0.3, 1.5).all()
+        assert curves[f"{name}_accuracy"].between(0, 1).all()
+    metrics = json.loads((demo_run / "metrics.json").read_text(encoding="utf-8"))
+    best = curves.loc[curves["validation_loss"].idxmin()]
+    assert metrics["best_epoch"] == best["epoch"]
+    assert metrics["test_loss"] == pytest.approx(best["test_loss"])
+    assert metrics["test_accuracy"] == pytest.approx(best["test_accuracy"])
+    assert metrics["tokens_per_second"] > 0
+    assert (demo_run / "loss.png").read_bytes().startswith(b"\x89PNG")
+    assert not list(demo_run.glob("*.part"))
+
+
+def test_same_seed_same_result_bit_for_bit(demo_run: Path, tmp_path: Path) -> None:
+    assert run("train", "--data", "demo", *SMALL, "--out", tmp_path) == 0
+    for name in ("weights.safetensors", "vocabulary.txt", "metrics.csv"):
+        assert (tmp_path / name).read_bytes() == (demo_run / name).read_bytes()
+    assert run("train", "--data", "demo", *SMALL, "--seed", "1", "--out", tmp_path) == 0
+    assert (tmp_path / "weights.safetensors").read_bytes() != (demo_run / "weights.safetensors").read_bytes()
+
+
+def test_evaluate_finds_what_training_found(demo_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = json.loads((demo_run / "metrics.json").read_text(encoding="utf-8"))
+    assert run("evaluate", "--run", demo_run) == 0
+    printed = capsys.readouterr().out
+    assert f"accuracy {metrics['test_accuracy']:.1%}, loss {metrics['test_loss']:.3f}" in printed
+
+
+def test_predict_answers_for_any_text(demo_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = ["The plot was not good.", "", "   ", "xyzzy", "!?", "<br />", "THE PLOT was <b>not</b> good"]
+    assert run("predict", "--run", demo_run, *texts) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(texts)
+    assert "no words" in lines[1]
+    assert lines[1][:5] == lines[2][:5] == lines[5][:5]  # the answer to nothing
+    assert "unknown: xyzzy" in lines[3]
+    assert lines[0][:5] == lines[6][:5]  # cleaned as in training
+    for line in lines:
+        assert 0 <= float(line.split()[0]) <= 1
+
+
+def test_prediction_does_not_depend_on_company(demo_run: Path) -> None:
+    _, vocabulary, model = sentiment.load_run(demo_run)
+    texts = ["the plot was good but the end was dull", "", "not bad", "good " * 70]
+    numbers = [vocabulary.encode(sentiment.words(text)) for text in texts]
+    together = sentiment.probabilities(model, numbers, batch_size=3)
+    alone = [sentiment.probabilities(model, [n])[0] for n in numbers]
+    np.testing.assert_allclose(together, alone, rtol=1e-5)
+
+
+def test_imdb_with_glove_and_speeches(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = data_dir / "run"
+    sizes = [
+        "--train-size",
+        "80",
+        "--test-size",
+        "40",
+        "--epochs",
+        "12",
+        "--hidden",
+        "8",
+        "--batch-size",
+        "8",
+    ]
+    assert run("train", "--data", "imdb", "--data-dir", data_dir, *sizes, "--out", out) == 0
+    metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["test_accuracy"] == 1.0
+    assert "bag_of_words_accuracy" not in metrics
+    # GloVe is frozen: the vectors in the weights are those of the file
+    vectors = load_weights(out / "weights.safetensors")["embedding.weight"]
+    assert not vectors[0].any()
+    np.testing.assert_allclose(vectors[1], vectors[2:].mean(axis=0), atol=1e-6)
+
+    capsys.readouterr()
+    assert run("speeches", "--run", out) == 0
+    table = pd.read_csv(out / "speeches.csv").set_index("speaker")
+    assert list(table["paragraphs"]) == [2, 1, 0]
+    assert table.loc["First", "positive"] == 1.0
+    assert table.loc["First", "mean"] > 0.8
+    assert table.loc["Second", "positive"] == 0.0
+    assert table.loc["Silent", ["positive", "mean", "spread"]].isna().all()
+    assert (out / "speeches.png").read_bytes().startswith(b"\x89PNG")
+    assert "Silent" in capsys.readouterr().out
+
+
+def test_a_paragraph_at_exactly_one_half_is_counted(demo_run: Path) -> None:
+    _, vocabulary, model = sentiment.load_run(demo_run)
+    state = model.state_dict()
+    state["head.weight"][:] = 0
+    state["head.bias"][:] = 0
+    model.load_state_dict(state)
+    speeches = pd.DataFrame({"speaker": ["One"], "speech": ["Half of this is good."]})
+    row = sentiment.speech_table(model, vocabulary, speeches).iloc[0]
+    assert (row["paragraphs"], row["positive"], row["mean"], row["spread"]) == (1, 1.0, 0.5, 0.0)
+
+
+def test_interrupted_training_keeps_its_whole_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = sentiment.train_epoch
+    calls = 0
+
+    def interrupted(*args: object) -> tuple[float, float]:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise KeyboardInterrupt
+        return whole(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sentiment, "train_epoch", interrupted)
+    assert run("train", "--data", "demo", *SMALL, "--epochs", "9", "--out", tmp_path) == 0
+    assert len(pd.read_csv(tmp_path / "metrics.csv")) == 2
+    assert run("evaluate", "--run", tmp_path) == 0
+    calls = 2
+    assert run("train", "--data", "demo", *SMALL, "--out", tmp_path / "nothing") == 130
+
+
+# --- bad input: one clear sentence, and exit status 1 ---
+
+
+def complaint(capsys: pytest.CaptureFixture[str], *args: str | Path) -> str:
+    capsys.readouterr()
+    assert run(*args) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ")
+    return error
+
+
+def test_run_without_files(tmp_path: Path, demo_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "holds no config.json" in complaint(capsys, "predict", "--run", tmp_path, "text")
+    for name in ("config.json", "vocabulary.txt"):
+        (tmp_path / name).write_bytes((demo_run / name).read_bytes())
+    assert "holds no weights.safetensors: train" in complaint(capsys, "evaluate", "--run", tmp_path)
+    (tmp_path / "weights.safetensors").write_bytes((demo_run / "weights.safetensors").read_bytes()[:-5])
+    assert "not a whole safetensors file" in complaint(capsys, "speeches", "--run", tmp_path)
+    (tmp_path / "config.json").write_text('{"data": "demo"}', encoding="utf-8")
+    assert "config.json holds no settings" in complaint(capsys, "evaluate", "--run", tmp_path)
+
+
+def test_weights_of_another_shape(tmp_path: Path, demo_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("config.json", "vocabulary.txt"):
+        (tmp_path / name).write_bytes((demo_run / name).read_bytes())
+    state = load_weights(demo_run / "weights.safetensors")
+    state["head.weight"] = state["head.weight"][:, :-1]
+    state["surplus"] = state.pop("head.bias")
+    save_weights(tmp_path / "weights.safetensors", state)
+    error = complaint(capsys, "predict", "--run", tmp_path, "text")
+    for part in ("head.weight is (1, 3) and should be (1, 4)", "missing head.bias", "unexpected surplus"):
+        assert part in error
+
+
+def test_bad_data_files(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["train", "--data", "imdb", "--data-dir", data_dir, "--out", data_dir / "run"]
+    assert "size is from 1 to 80, not 25000" in complaint(capsys, *command)
+    command += ["--train-size", "40", "--test-size", "20", "--epochs", "1", "--hidden", "2"]
+    path = data_dir / "imdb_train.txt"
+    good = path.read_text(encoding="utf-8")
+    path.write_text(good.replace("0\t", "2\t", 1), encoding="utf-8")
+    error = complaint(capsys, *command)
+    assert "imdb_train.txt, line 1" in error
+    assert "'2'" in error
+    path.write_text("", encoding="utf-8")
+    assert "empty" in complaint(capsys, *command)
+    path.unlink()
+    assert "imdb_train.txt" in complaint(capsys, *command)
+    path.write_text(good, encoding="utf-8")
+    with zipfile.ZipFile(data_dir / "glove.6B.zip", "w") as archive:
+        archive.writestr("glove.6B.50d.txt", "film " + " ".join(["nan"] * 50) + "\n")
+    error = complaint(capsys, *command)
+    assert "glove.6B.50d.txt line 1: 'nan'" in error
+
+
+def test_reviews_of_unknown_words_train_and_answer(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every review is of words without a vector, or of no words at all."""
+    for split in ("train", "test"):
+        lines = [f"{i % 2}\t{'Qwzx vbnp' if i % 3 else '...'}\n" for i in range(40)]
+        (data_dir / f"imdb_{split}.txt").write_text("".join(lines), encoding="utf-8")
+    sizes = ["--train-size", "40", "--test-size", "20", "--epochs", "1", "--hidden", "2"]
+    out = data_dir / "run"
+    assert run("train", "--data", "imdb", "--data-dir", data_dir, *sizes, "--out", out) == 0
+    assert json.loads((out / "metrics.json").read_text(encoding="utf-8"))["test_accuracy"] == 0.5
+
+
+def test_a_loss_that_is_not_finite_stops_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with np.errstate(all="ignore"):
+        error = complaint(capsys, "train", "--data", "demo", *SMALL, "--lr", "1e38", "--out", tmp_path)
+    assert "batch 2" in error
+    assert "smaller --lr" in error
+
+
+def test_missing_extra_is_named(
+    demo_run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "safetensors.numpy", None)
+    assert "tinygrad_np[weights]" in complaint(capsys, "predict", "--run", demo_run, "text")
