@@ -1,4 +1,4 @@
-"""The commands of models.sentiment from end to end, on small data made here, and what they say to bad input."""
+"""The commands of models.sentiment from end to end, on small data made here, and on bad input."""
 
 import json
 import zipfile
