@@ -41,7 +41,24 @@ GLOVE_WORDS = 50_000  # the most frequent ones, known even where no training rev
 DROPOUT = 0.3
 MAX_NORM = 5.0
 PARAGRAPH_WORDS = 60  # of a speech
-DEFAULT_SIZES = {"demo": (3000, 1000), "imdb": (25_000, 12_500)}
+DEFAULTS = {
+    "demo": {
+        "embeddings": "learned",
+        "train_size": 2000,
+        "test_size": 500,
+        "epochs": 14,
+        "hidden": 32,
+        "lr": 1e-2,
+    },
+    "imdb": {
+        "embeddings": "glove",
+        "train_size": 25_000,
+        "test_size": 12_500,
+        "epochs": 6,
+        "hidden": 64,
+        "lr": 3e-3,
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -368,19 +385,8 @@ def speech_table(model: SentimentLSTM, vocabulary: Vocabulary, speeches: pd.Data
 
 
 def command_train(args: argparse.Namespace) -> None:
-    default_train, default_test = DEFAULT_SIZES[args.data]
-    config = Config(
-        data=args.data,
-        data_dir=args.data_dir,
-        embeddings=args.embeddings or ("glove" if args.data == "imdb" else "learned"),
-        train_size=default_train if args.train_size is None else args.train_size,
-        test_size=default_test if args.test_size is None else args.test_size,
-        epochs=args.epochs,
-        hidden=args.hidden,
-        batch_size=args.batch_size,
-        lr=args.lr,
-        seed=args.seed,
-    )
+    given = {field.name: getattr(args, field.name) for field in fields(Config)}
+    config = Config(**given | {k: v for k, v in DEFAULTS[args.data].items() if given[k] is None})
     out = Path(args.out or f"runs/{args.data}")
     metrics = train(config, out)
     if "bag_of_words_accuracy" in metrics:
@@ -435,12 +441,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     sub.add_argument("--data", choices=("demo", "imdb"), required=True, help="demo is synthetic, and bundled")
     sub.add_argument("--data-dir", help="where the files are; without it they are downloaded")
     sub.add_argument("--embeddings", choices=("glove", "learned"), help="glove for imdb, learned for demo")
-    sub.add_argument("--train-size", type=int, help="reviews to train on, a tenth of them for validation")
-    sub.add_argument("--test-size", type=int, help="reviews to test with")
-    sub.add_argument("--epochs", type=int, default=10)
-    sub.add_argument("--hidden", type=int, default=64, help="units of the LSTM")
+    sub.add_argument("--train-size", type=int, help="a tenth of them for validation; 2,000 or all 25,000")
+    sub.add_argument("--test-size", type=int, help="500 or all 12,500")
+    sub.add_argument("--epochs", type=int, help="14 for demo, 6 for imdb")
+    sub.add_argument("--hidden", type=int, help="units of the LSTM, 32 for demo, 64 for imdb")
     sub.add_argument("--batch-size", type=int, default=32)
-    sub.add_argument("--lr", type=float, default=3e-3, help="learning rate of Adam")
+    sub.add_argument("--lr", type=float, help="learning rate of Adam, 0.01 for demo, 0.003 for imdb")
     sub.add_argument("--seed", type=int, default=0)
     sub.add_argument("--out", help="directory of the run, runs/demo or runs/imdb unless given")
 

@@ -1,0 +1,1 @@
+"""Measurements of speed and accuracy, each a program of its own: python -m benchmarks.NAME."""

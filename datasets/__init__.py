@@ -1,0 +1,25 @@
+"""The data of the examples: film reviews, speeches, word vectors, a synthetic corpus, and text tools.
+
+Nothing is downloaded, and neither pandas nor pooch is imported, before a function here needs it.
+"""
+
+from datasets.demo import generate_demo
+from datasets.download import fetch
+from datasets.glove import Glove, load_glove
+from datasets.imdb import load_imdb
+from datasets.speeches import load_speeches
+from datasets.text import Vocabulary, clean, paragraphs, sentences, words
+
+__all__ = [
+    "Glove",
+    "Vocabulary",
+    "clean",
+    "fetch",
+    "generate_demo",
+    "load_glove",
+    "load_imdb",
+    "load_speeches",
+    "paragraphs",
+    "sentences",
+    "words",
+]

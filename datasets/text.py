@@ -1,0 +1,320 @@
+"""Turns text into what a network can read: clean text, words, sentences, paragraphs, and word numbers.
+
+The same functions serve for training and for prediction, so a network never meets words at work that were
+cut differently in its training. Standard library and NumPy only.
+"""
+
+import html
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from datasets.shared import beside
+
+LIGATURES = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
+# Every spelling of a quotation mark, dash or ligature becomes the plain one, because word vectors know only
+# that. U+0085 to U+0097 are what these marks become when Windows text (code page 1252) is read as Latin-1;
+# an acute accent or a backtick standing alone is in reviews nearly always a mistyped apostrophe.
+_PLAIN = str.maketrans(
+    {
+        **dict.fromkeys("‘’‚‛′´`\u0091\u0092", "'"),
+        **dict.fromkeys("“”„‟″«»\u0084\u0093\u0094", '"'),
+        **dict.fromkeys("‐‑", "-"),
+        **dict.fromkeys("–—―\u0096\u0097", " - "),
+        **dict.fromkeys("…\u0085", "..."),
+        # Invisible: soft hyphen, zero-width space, byte-order mark.
+        **dict.fromkeys("\u00ad\u200b\ufeff", ""),
+        **LIGATURES,
+    }
+)
+_ENTITY = re.compile(r"&(?:#\d+|#[xX][0-9a-fA-F]+|[a-zA-Z]\w*);")
+# A tag is <name>, </name>, <name/> or a name with attributes that have values. Asking for the values keeps
+# "a <b and c> d" and the "<3" of a fan, which are text.
+_TAG = re.compile(
+    r"""< / ? [a-zA-Z][a-zA-Z0-9-]*
+        (?: \s+ [\w:-]+ \s* = \s* (?: "[^"<>]*" | '[^'<>]*' | [^\s"'<>]+ ) )*
+        \s* / ? >""",
+    re.VERBOSE,
+)
+# The words of GloVe 6B come from Stanford's tokenizer, which writes "don't" as "do" and "n't", "it's" as
+# "it" and "'s". Cutting the same way keeps the negation, and keeps it one word for every verb.
+_CONTRACTION = re.compile(r"(n't|'(?:s|m|d|re|ve|ll))\b")
+# A number with its decimals ("7.5"), or letters and digits, with apostrophes inside ("o'connor", "n't"), or
+# one of the other contractions, or the last of a run of "!" or of "?".
+_WORD = re.compile(r"\d+(?:[.,]\d+)+|[^\W_]+(?:'[^\W_]+)*|'(?:s|m|d|re|ve|ll)\b|!(?!!)|\?(?!\?)")
+
+# Words that carry grammar but hardly an opinion. Negations (no, not, n't, nor, never, neither, none, nothing,
+# nobody, nowhere, hardly, cannot, without) are not here, and neither are words that turn or weigh an opinion
+# (but, although, however, despite, yet, very, too, more, most, less, only): a sentence without one says
+# something else.
+_STOP_WORDS = {
+    word
+    for line in (
+        "a an the this that these those",
+        "i me my mine myself we us our ours you your yours he him his himself she her hers herself",
+        "it its itself they them their theirs themselves who whom whose which what",
+        "am is are was were be been being do does did doing done have has had having",
+        "will would shall should can could may might must ca wo",
+        "'s 'm 'd 're 've 'll",
+        "and or so if then than as because since while when where there here how why",
+        "of in on at by for from to into onto with about between through during before after above",
+        "below over under out up down off again also just each both such own other some any same",
+    )
+    for word in line.split()
+}
+
+# Looking behind makes a run of stops be tried once, not once from each of its signs.
+_SENTENCE_END = re.compile(r"""(?<![.!?])(?P<stop>[.!?]++)["')\]]*+ """)
+# A full stop after these ends no sentence: titles, abbreviations, letters ("J. Smith", "e.g.") except "I".
+_NO_END = re.compile(
+    r"mr|mrs|ms|dr|prof|st|jr|sr|rev|gen|col|capt|lt|sgt|hon|vs|etc|cf|al|inc|ltd|vol|fig|approx|dept"
+    r"|(?!i$)(?:[a-z]\.)*[a-z]"
+)
+
+
+def _without_markup(text: str) -> str:
+    """Plain text in its own capitals: no tags, no entities, plain quotation marks, single blanks."""
+    before = None
+    # What an entity hides may be a tag or an entity again ("&amp;lt;br&amp;gt;"), so until nothing changes.
+    while text != before:
+        before = text
+        text = text.translate(_PLAIN)
+        text = _ENTITY.sub(lambda entity: html.unescape(entity[0]), text)
+        text = _TAG.sub(" ", text)
+    return " ".join(text.split())
+
+
+def clean(text: str) -> str:
+    """Lower-case text without markup, in plain quotation marks, with single blanks.
+
+    HTML tags become a blank, so that the words on both sides stay apart; entities such as ``&amp;`` become
+    their character; typographic quotation marks, apostrophes, dashes, dots and ligatures become plain ones. A
+    ``<`` that opens no tag ("a < b", "<3") stays. Punctuation stays. Cleaning twice is the same as once.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str
+    """
+    before = None
+    # Lower case may make an entity out of what was none ("&aMP;"), so until nothing changes.
+    while text != before:
+        before = text
+        text = _without_markup(text).lower()
+    return text
+
+
+def words(text: str, drop_stop_words: bool = False) -> list[str]:
+    """The words of a text, cleaned, and cut as the words of GloVe 6B are.
+
+    Contractions are two words, and the negation is one of them: "don't" gives ``do``, ``n't``; "it's" gives
+    ``it``, ``'s``. Compounds are cut at the hyphen. "!" and "?" are words, since they carry feeling (a run of
+    them is one word); all other punctuation is dropped.
+
+    Parameters
+    ----------
+    text : str
+    drop_stop_words : bool
+        Leave out articles, pronouns, auxiliary verbs and the like. Negations always stay.
+
+    Returns
+    -------
+    list of str
+    """
+    found = _WORD.findall(_CONTRACTION.sub(r" \1", clean(text)))
+    if drop_stop_words:
+        return [word for word in found if word not in _STOP_WORDS]
+    return found
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text, without markup, in their own capitals. None is dropped.
+
+    A sentence ends with a full stop, "!" or "?" before white space, closing quotation marks and brackets
+    included, or with the text. A full stop inside a number ("7.5"), after a title or a usual abbreviation
+    ("Mr.", "etc."), or after a single letter other than "I" ("J. Smith", "e.g.") ends none.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    list of str
+        Joined by blanks they are the whole text. Empty for a text of nothing but white space and markup.
+    """
+    text = _without_markup(text)
+    found = []
+    start = 0
+    for end in _SENTENCE_END.finditer(text):
+        last_word = text[text.rfind(" ", 0, end.start()) + 1 : end.start()].strip("\"'([").lower()
+        if end["stop"] == "." and _NO_END.fullmatch(last_word):
+            continue
+        found.append(text[start : end.end()].strip())
+        start = end.end()
+    if text[start:]:
+        found.append(text[start:])
+    return found
+
+
+def paragraphs(text: str, n_words: int) -> list[str]:
+    """A text in paragraphs of whole sentences, each of at most `n_words` words where its sentences allow it.
+
+    A sentence longer than `n_words` stands alone. No sentence is dropped or cut, and their order stays.
+
+    Parameters
+    ----------
+    text : str
+    n_words : int
+        At least 1, counted as `words` counts.
+
+    Returns
+    -------
+    list of str
+        Empty for a text without words.
+
+    Raises
+    ------
+    ValueError
+        If `n_words` is less than 1.
+    """
+    if n_words < 1:
+        raise ValueError(f"a paragraph needs room for at least 1 word, but n_words is {n_words}")
+    found: list[list[str]] = [[]]
+    count = 0
+    for sentence in sentences(text):
+        length = len(words(sentence))
+        # A "sentence" without words, such as a row of dots, never needs a paragraph of its own.
+        if length and count and count + length > n_words:
+            found.append([])
+            count = 0
+        found[-1].append(sentence)
+        count += length
+    return [" ".join(paragraph) for paragraph in found] if count else []
+
+
+class Vocabulary:
+    """The words a network knows, each with a number: 0 is padding, 1 stands for every unknown word.
+
+    Parameters
+    ----------
+    words : sequence of str
+        All words in the order of their numbers, the first two being ``<pad>`` and ``<unk>``.
+
+    Raises
+    ------
+    ValueError
+        If the first two are others, or if a word stands twice, is empty or holds white space. The message
+        gives the line, which is the word's number plus 1: a saved vocabulary has one word a line.
+    """
+
+    PADDING = "<pad>"
+    UNKNOWN = "<unk>"
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words = list(words)
+        if self.words[:2] != [self.PADDING, self.UNKNOWN]:
+            raise ValueError(
+                f"lines 1 and 2 of a vocabulary are {self.PADDING} and {self.UNKNOWN}, not {self.words[:2]}"
+            )
+        self._number: dict[str, int] = {}
+        for number, word in enumerate(self.words):
+            if word.split() != [word]:
+                raise ValueError(
+                    f"line {number + 1}: {word!r} is empty or holds white space, so it is no word"
+                )
+            if word in self._number:
+                raise ValueError(
+                    f"line {number + 1}: {word!r} already stands in line {self._number[word] + 1}"
+                )
+            self._number[word] = number
+
+    @classmethod
+    def build(
+        cls, token_lists: Iterable[Iterable[str]], min_count: int = 1, max_size: int | None = None
+    ) -> Self:
+        """The vocabulary of some texts, the most frequent words first, equally frequent ones by alphabet.
+
+        Parameters
+        ----------
+        token_lists : iterable of iterables of str
+            The words of each text.
+        min_count : int
+            Words that occur less often are left out.
+        max_size : int, optional
+            The largest length of the vocabulary, at least 2, padding and unknown included.
+
+        Returns
+        -------
+        Vocabulary
+
+        Raises
+        ------
+        ValueError
+            If `max_size` is less than 2, or if the texts hold ``<pad>`` or ``<unk>``, or a word that is empty
+            or has white space.
+        """
+        if max_size is not None and max_size < 2:
+            raise ValueError(f"max_size counts padding and unknown too: at least 2, not {max_size}")
+        counts: Counter[str] = Counter()
+        for tokens in token_lists:
+            counts.update(tokens)
+        frequent = sorted(
+            (word for word, count in counts.items() if count >= min_count),
+            key=lambda word: (-counts[word], word),
+        )
+        return cls([cls.PADDING, cls.UNKNOWN, *frequent][:max_size])
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __contains__(self, word: object) -> bool:
+        return word in self._number
+
+    def encode(self, tokens: Iterable[str]) -> np.ndarray:
+        """The numbers of the words, 1 for each unknown one.
+
+        Returns
+        -------
+        ndarray of int64, shape (number of tokens,)
+        """
+        unknown = self._number[self.UNKNOWN]
+        return np.array([self._number.get(token, unknown) for token in tokens], dtype=np.int64)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the words to a UTF-8 text file, one a line; an old file is only replaced by a whole one."""
+        with beside(Path(path)) as part:
+            part.write_text("".join(word + "\n" for word in self.words), encoding="utf-8", newline="\n")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a vocabulary that `save` wrote.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is empty, cut off, no UTF-8 text, or holds no vocabulary; the message gives the line.
+        """
+        content = Path(path).read_bytes()
+        if not content.endswith(b"\n"):
+            last = content.count(b"\n") + 1
+            raise ValueError(
+                f"{path}, line {last}: the file is empty or cut off, so save the vocabulary again"
+            )
+        try:
+            return cls(content.decode("utf-8").split("\n")[:-1])
+        except UnicodeDecodeError as error:
+            line = content.count(b"\n", 0, error.start) + 1
+            raise ValueError(f"{path}, line {line}: the text is not UTF-8") from None
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None

@@ -1,0 +1,104 @@
+"""Tests of reading the speeches, with texts made up and garbled here."""
+
+import csv
+import re
+
+import pytest
+
+from datasets import load_speeches
+from tests.datasets_real import DATA_DIR, needs_data
+
+HEADER = ["speaker", "speech", "source"]
+
+
+def garble(text):
+    """What the published file did to some of its characters."""
+    return text.encode("utf-8").decode("mac_roman")
+
+
+def write(tmp_path, *rows):
+    with open(tmp_path / "speeches.csv", "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return tmp_path
+
+
+def read_one(tmp_path, speech):
+    return load_speeches(write(tmp_path, HEADER, ["Ada", speech, "a letter"]))["speech"].tolist()
+
+
+@pytest.mark.parametrize(
+    "mark", ["’", "‘", "“", "”", "–", "—", "…", "©", "°", "é", "É", "ü", "ñ", "à", "ß", "€"]
+)
+def test_garbled_characters_are_put_right(tmp_path, mark):
+    garbled = garble(mark)
+    assert garbled != mark
+    assert read_one(tmp_path, f"so {garbled}it{garbled} is") == [f"so {mark}it{mark} is"]
+
+
+def test_ligatures_become_plain_letters(tmp_path):
+    speech = f"su{garble('ﬀ')}ering of {garble('ﬁ')}ve di{garble('ﬃ')}cult and {garble('ﬂ')}at, o\ufb00"
+    assert read_one(tmp_path, speech) == ["suffering of five difficult and flat, off"]
+
+
+@pytest.mark.parametrize(
+    "speech",
+    [
+        "“Élan”, she said – “à la carte”—ça va.",
+        "l’été, naïve, Ångström, Ô Canada, √2 ≈ 1.4",
+        "‚quoted‘ ¬ a",
+        "20°",
+    ],
+)
+def test_what_was_right_stays(tmp_path, speech):
+    assert read_one(tmp_path, speech) == [speech]
+
+
+def test_stray_white_space_goes(tmp_path):
+    rows = [["  Ada\t", " One.\n\nTwo\t \x0c three.\u00a0 ", "a  letter "]]
+    assert load_speeches(write(tmp_path, HEADER, *rows)).to_dict("records") == [
+        {"speaker": "Ada", "speech": "One. Two three.", "source": "a letter"}
+    ]
+
+
+def test_columns_are_found_by_name(tmp_path):
+    write(tmp_path, ["year", "source", "speech", "speaker"], ["1843", "a letter", "Hello.", "Ada"])
+    table = load_speeches(tmp_path)
+    assert list(table.columns) == HEADER
+    assert table.values.tolist() == [["Ada", "Hello.", "a letter"]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "fault"),
+    [
+        ([["speaker", "source"], ["Ada", "x"]], ", line 1: no column speech among speaker, source"),
+        ([HEADER, ["Ada", "Two\nlines.", "x"], ["Bo", " ", "y"]], ", row 2 (line 4): the speech is missing"),
+        ([HEADER, ["Ada", "NaN", "x"]], ", row 1 (line 2): the speech is missing"),
+        ([HEADER, ["", "Hello.", "x"]], ", row 1 (line 2): the speaker is missing"),
+        ([HEADER, ["Ada", "Hello."]], ", row 1 (line 2): expected 3 values, but found 2"),
+        ([HEADER, ["Ada", "Hello.", "x", "y"]], ", row 1 (line 2): expected 3 values, but found 4"),
+        ([HEADER], " holds no speech: replace it by the published file, or leave out data_dir"),
+    ],
+)
+def test_bad_rows_are_named(tmp_path, rows, fault):
+    write(tmp_path, *rows)
+    with pytest.raises(ValueError, match="^" + re.escape(f"{tmp_path / 'speeches.csv'}{fault}") + "$"):
+        load_speeches(tmp_path)
+
+
+def test_bad_bytes_and_open_quotes_are_named(tmp_path):
+    path = tmp_path / "speeches.csv"
+    path.write_bytes(b"speaker,speech,source\nAda,caf\xe9,x\n")
+    with pytest.raises(ValueError, match=r"speeches\.csv, line 2: the text is not UTF-8"):
+        load_speeches(tmp_path)
+    path.write_bytes(b'speaker,speech,source\nAda,"never closed,x\n')
+    with pytest.raises(ValueError, match=r"speeches\.csv, line 2: unexpected end of data"):
+        load_speeches(tmp_path)
+
+
+@needs_data
+def test_the_published_speeches_are_readable():
+    table = load_speeches(DATA_DIR)
+    assert len(table) == 8
+    text = " ".join(table["speech"])
+    assert set(re.findall(r"[^\x00-\x7f]", text)) == set("’“”–—©°")
+    assert [text.count(mark) for mark in "’“”–—©°"] == [71, 25, 24, 24, 4, 3, 2]

@@ -1,0 +1,290 @@
+"""Tests of cleaning text and cutting it to words, sentences, paragraphs and numbers."""
+
+import re
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datasets import Vocabulary, clean, load_glove, load_imdb, paragraphs, sentences, words
+from tests.datasets_real import DATA_DIR, needs_data
+
+# Text made of what is hard: pieces of tags and entities, marks, abbreviations, any letters.
+PIECES = [
+    *(
+        "<br />",
+        "<i>",
+        "</i>",
+        "<",
+        ">",
+        "< 3",
+        '<a href="x. y">',
+        "<b",
+        "/>",
+        "=",
+        "'",
+        '"',
+        "’",
+        "“",
+        "´",
+        "…",
+    ),
+    *(
+        "&amp;",
+        "&lt;",
+        "&gt;",
+        "&#60;",
+        "&",
+        ";",
+        "amp",
+        "lt;",
+        "#",
+        "&aMP;",
+        "&Eacute;",
+        "&#65;",
+        "&nbsp;",
+        "ﬃ",
+    ),
+    *(
+        "Don't",
+        "n't",
+        "it's",
+        "Mr.",
+        "7.5",
+        "e.g.",
+        "!",
+        "?",
+        ".",
+        "...",
+        "good",
+        "I",
+        " ",
+        "\n",
+        "\t",
+        "\u00a0",
+    ),
+    *("İ", "Σ", "\u212a", "\u00ad", "é", "-", "_", "Été", "word"),
+]
+hard_text = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=25).map("".join)
+token = st.text(st.characters(exclude_categories=["Z", "C"], exclude_characters="<"), min_size=1, max_size=5)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Good.<br /><br />Bad.", "good. bad."),
+        ("one<br>two<BR/>three", "one two three"),
+        ('see <a href="http://x.y/z?a=1" target=_top>this</a> <em>now</em>', "see this now"),
+        ("I <3 it, a < b and b > a", "i <3 it, a < b and b > a"),
+        ("if a <b and c> d", "if a <b and c> d"),
+        ("under <$600 < 90 minutes", "under <$600 < 90 minutes"),
+        ("Tom &amp; Jerry &lt;3 &#8217;s caf&eacute;", "tom & jerry <3 's café"),
+        ("&amp;lt;br /&amp;gt;end", "end"),
+        ("&AMP; R&D; AT&T", "& r&d; at&t"),
+        ("It’s ‘fine’ “here”, don´t «go»", "it's 'fine' \"here\", don't \"go\""),
+        ("\u0093It\u0092s\u0094 \u0096 1", '"it\'s" - 1'),
+        ("su\ufb00er \ufb01ve o\ufb03ce \ufb02at", "suffer five office flat"),
+        ("so\u00adft… wait—no", "soft... wait - no"),
+        ("  A\t\tB\n\n C\u00a0d ", "a b c d"),
+        ("", ""),
+    ],
+)
+def test_clean(text, expected):
+    assert clean(text) == expected
+
+
+@given(hard_text)
+def test_cleaning_twice_is_cleaning_once(text):
+    once = clean(text)
+    assert clean(once) == once
+    assert once == " ".join(once.split())
+    assert once == once.lower()
+
+
+@given(
+    st.lists(st.sampled_from(["a b", "<br />", "<i>", "</i>", "x < y", "<p class='z'>", "<3", ".", "<hr/>"]))
+)
+def test_no_tag_survives_and_no_word_is_lost(pieces):
+    text = clean("".join(pieces))
+    assert re.search(r"</?[a-z]", text) is None
+    assert text.count("a b") == pieces.count("a b")
+    assert text.count("<3") == pieces.count("<3")
+    assert text.count("x < y") == pieces.count("x < y")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("I don't, can't and won't.", "i do n't ca n't and wo n't"),
+        (
+            "It's what I'm sure they've said: we'll, you're, she'd",
+            "it 's what i 'm sure they 've said we 'll you 're she 'd",
+        ),
+        ("Isn’t it? shouldn't've", "is n't it ? should n't 've"),
+        ("DON&#39;T", "do n't"),
+        ("Great!!! Really?! No...", "great ! really ? ! no"),
+        ("7.5 of 10/10, 1,000 times in the 1980s", "7.5 of 10 10 1,000 times in the 1980s"),
+        ("a low-budget B-movie -- by O'Connor's dogs'", "a low budget b movie by o'connor 's dogs"),
+        ("'quoted' \"words\" (here); _underlined_", "quoted words here underlined"),
+        ("café naïve", "café naïve"),
+        ("end.<br /><br />Start", "end start"),
+        ("*** ... --", ""),
+    ],
+)
+def test_words(text, expected):
+    assert words(text) == expected.split()
+
+
+def test_stop_words_go_and_negations_stay():
+    text = "It's not that I don't like the film, nor that it never was good; nobody cannot be without no"
+    assert words(text, drop_stop_words=True) == (
+        ["not", "n't", "like", "film", "nor", "never", "good", "nobody", "cannot", "without", "no"]
+    )
+    assert words("But although very few, it wasn't!", drop_stop_words=True) == (
+        ["but", "although", "very", "few", "n't", "!"]
+    )
+
+
+@given(hard_text)
+def test_words_are_those_of_the_cleaned_text_and_hold_no_blank(text):
+    found = words(text)
+    assert words(clean(text)) == found
+    assert all(word.split() == [word] for word in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("One. Two! Three? Four", ["One.", "Two!", "Three?", "Four"]),
+        ("Mr. Smith met Dr. No. He left.", ["Mr. Smith met Dr. No.", "He left."]),
+        ("I give 7.5 stars. J. R. Doe, e.g., agrees etc. and so on.", None),
+        ('He said "No!" (Really?) Then: end.', ['He said "No!"', "(Really?)", "Then: end."]),
+        ("What?! Never... Maybe", ["What?!", "Never...", "Maybe"]),
+        ("So do I. You too.", ["So do I.", "You too."]),
+        ("End.<br /><br />Start &amp; stop. ", ["End.", "Start & stop."]),
+        (" <br /> ", []),
+        ("", []),
+    ],
+)
+def test_sentences(text, expected):
+    if expected is None:
+        expected = ["I give 7.5 stars.", "J. R. Doe, e.g., agrees etc. and so on."]
+    assert sentences(text) == expected
+
+
+@given(hard_text, st.integers(1, 12))
+def test_sentences_and_paragraphs_lose_no_word(text, n_words):
+    found = sentences(text)
+    assert [word for sentence in found for word in words(sentence)] == words(text)
+    groups = paragraphs(text, n_words)
+    assert [word for group in groups for word in words(group)] == words(text)
+    assert all(words(group) for group in groups)
+    if groups:
+        assert " ".join(groups) == " ".join(found)
+    for group in groups:
+        parts = [part for part in sentences(group) if words(part)]
+        assert len(words(group)) <= n_words or len(parts) == 1
+
+
+def test_paragraphs():
+    text = "One two. Three four five. Six. Seven eight nine ten eleven twelve. Thirteen. ... Fourteen"
+    assert paragraphs(text, 5) == [
+        "One two. Three four five.",
+        "Six.",
+        "Seven eight nine ten eleven twelve.",
+        "Thirteen. ... Fourteen",
+    ]
+    assert paragraphs(text, 1000) == [text]
+    assert paragraphs(" ... <br /> -- ", 5) == []
+    with pytest.raises(ValueError, match="at least 1 word, but n_words is 0"):
+        paragraphs(text, 0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * 100_000,
+        "!" * 100_000 + "a",
+        "<a " + "x=1 " * 30_000,
+        "<!--" * 25_000,
+        "&a" * 50_000,
+        "mr. " * 30_000,
+    ],
+)
+def test_hostile_texts_take_no_longer_than_others(text):
+    start = time.perf_counter()
+    words(text)
+    paragraphs(text, 10)
+    assert time.perf_counter() - start < 2
+
+
+def test_the_vocabulary_is_ordered_by_frequency_and_then_alphabet():
+    texts = [["b", "a", "c", "b"], ["a", "b", "z", "d", "d"]]
+    assert Vocabulary.build(texts).words == ["<pad>", "<unk>", "b", "a", "d", "c", "z"]
+    assert Vocabulary.build(texts, min_count=2).words == ["<pad>", "<unk>", "b", "a", "d"]
+    assert Vocabulary.build(texts, max_size=4).words == ["<pad>", "<unk>", "b", "a"]
+    assert Vocabulary.build(iter([])).words == ["<pad>", "<unk>"]
+    with pytest.raises(ValueError, match="at least 2, not 1"):
+        Vocabulary.build(texts, max_size=1)
+
+
+def test_encoding():
+    vocabulary = Vocabulary.build([["good", "film", "good"]])
+    numbers = vocabulary.encode(["good", "new", "film", "<pad>"])
+    np.testing.assert_array_equal(numbers, [2, 1, 3, 0])
+    assert numbers.dtype == np.int64
+    assert vocabulary.encode([]).shape == (0,)
+    assert vocabulary.encode([]).dtype == np.int64
+    assert len(vocabulary) == 4
+    assert "film" in vocabulary
+    assert "new" not in vocabulary
+
+
+@given(st.lists(st.lists(token)))
+def test_numbers_lead_back_to_the_words(texts):
+    vocabulary = Vocabulary.build(texts)
+    for text in texts:
+        assert [vocabulary.words[number] for number in vocabulary.encode(text)] == text
+
+
+def test_a_saved_vocabulary_comes_back(tmp_path):
+    path = tmp_path / "vocabulary.txt"
+    vocabulary = Vocabulary.build([["naïve", "n't", "!", "a\u200bb"]])
+    path.write_text("old", encoding="utf-8")
+    vocabulary.save(path)
+    assert path.read_bytes() == "<pad>\n<unk>\n!\na\u200bb\nn't\nnaïve\n".encode()
+    assert Vocabulary.load(str(path)).words == vocabulary.words
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"", ", line 1: the file is empty or cut off, so save the vocabulary again"),
+        (b"<pad>\n<unk>\na\nb", ", line 4: the file is empty or cut off, so save the vocabulary again"),
+        (b"<unk>\n<pad>\n", ": lines 1 and 2 of a vocabulary are <pad> and <unk>, not ['<unk>', '<pad>']"),
+        (b"<pad>\n", ": lines 1 and 2 of a vocabulary are <pad> and <unk>, not ['<pad>']"),
+        (b"<pad>\n<unk>\na\nb\na\n", ": line 5: 'a' already stands in line 3"),
+        (b"<pad>\n<unk>\na\n\nb\n", ": line 4: '' is empty or holds white space, so it is no word"),
+        (b"<pad>\n<unk>\na b\n", ": line 3: 'a b' is empty or holds white space, so it is no word"),
+        (b"<pad>\n<unk>\nna\xefve\n", ", line 3: the text is not UTF-8"),
+    ],
+)
+def test_a_bad_vocabulary_file_is_named(tmp_path, content, fault):
+    path = tmp_path / "vocabulary.txt"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="^" + re.escape(f"{path}{fault}") + "$"):
+        Vocabulary.load(path)
+    with pytest.raises(FileNotFoundError):
+        Vocabulary.load(tmp_path / "none.txt")
+
+
+@needs_data
+@pytest.mark.slow
+def test_glove_knows_nearly_every_word_of_the_published_reviews(tmp_path, monkeypatch):
+    monkeypatch.setenv("TINYGRAD_NP_CACHE", str(tmp_path))
+    known = set(load_glove(DATA_DIR).words)
+    found = [word for review in load_imdb("train", DATA_DIR, size=2000)["review"] for word in words(review)]
+    assert sum(word in known for word in found) / len(found) > 0.99
