@@ -159,7 +159,7 @@ def test_importing_the_package_imports_no_optional_library():
 
 def test_a_missing_library_names_the_extra(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "pooch", None)
-    with pytest.raises(ModuleNotFoundError, match=r"need pooch, which .* pip install -e '\.\[data\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"needs pooch, which .* pip install -e '\.\[data\]'"):
         fetch("speeches.csv")
 
 
