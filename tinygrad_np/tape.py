@@ -64,6 +64,9 @@ class Node:
         self.grad: np.ndarray | None = None
 
 
+PLAIN_INDEX = (int, np.integer, slice, type(None), type(...))  # indices that name each place once
+
+
 class Scatter:
     """A gradient that is zero except at `index`, where it is `values`; an index that repeats adds up."""
 
@@ -75,10 +78,10 @@ class Scatter:
 
     def add_into(self, buffer: np.ndarray) -> None:
         index = self.index if type(self.index) is tuple else (self.index,)
-        if any(isinstance(i, np.ndarray | list) for i in index):
-            np.add.at(buffer, index, self.values)  # an array of indices may name a place twice
-        else:
+        if all(isinstance(i, PLAIN_INDEX) for i in index):
             buffer[index] += self.values
+        else:
+            np.add.at(buffer, index, self.values)  # an array, list or tuple of indices may name a place twice
 
 
 def mode() -> int:
@@ -174,9 +177,9 @@ def primitive(*numpy_functions: Callable[..., Any]) -> Callable[[Callable[..., R
             again: Any = (rule, (x, y), {}) if now == KEEP else None
             parents: tuple[Node | None, ...] = (node_x, node_y)
             if node_y is None and type(vjps) is tuple:  # drop the other vjp, and with it the arrays it holds
-                parents, vjps = (node_x,), vjps[:1]
+                parents, vjps = (node_x,), (vjps[0],)
             elif node_x is None and type(vjps) is tuple:
-                parents, vjps = (node_y,), vjps[1:]
+                parents, vjps = (node_y,), (vjps[1],)
             return Tensor._of(out, Node(out, parents, vjps, again))
 
         def general(*xs: Any, **static: Any) -> Tensor:
@@ -220,11 +223,15 @@ def _as_numpy(
     function: Any, call: Callable[..., Tensor], arity: int, allowed: list[str], *args: Any, **kwargs: Any
 ) -> Tensor:
     """Call a primitive the way its NumPy function is called: parameters by position or by name."""
+    if len(args) == arity and not kwargs:
+        return call(*args)  # the usual call needs no matching of names, which takes longer than a small op
     named = list(_signature(function).bind(*args, **kwargs).arguments.items())
     static = dict(named[arity:])
-    for key in static:
+    for key, value in static.items():
         if key not in allowed:
             raise TypeError(f"np.{function.__name__} of a Tensor takes {', '.join(allowed)}, and no {key!r}")
+        if type(value) is Tensor:
+            raise TypeError(f"np.{function.__name__} takes no Tensor for {key!r}: that has no gradient")
     return call(*(value for _, value in named[:arity]), **static)
 
 
@@ -244,11 +251,10 @@ def implements(*numpy_functions: Callable[..., Any]) -> Callable[[Callable[..., 
 def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
     """Sum a gradient over the axes along which its array was repeated; the reverse of broadcasting."""
     extra = g.ndim - len(shape)
-    repeated = [i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1]
-    summed = np.sum(g, axis=(*range(extra), *repeated))
-    if np.size(summed) != np.prod(shape, dtype=int):
+    if extra < 0 or any(n not in (1, m) for n, m in zip(shape, g.shape[extra:], strict=True)):
         raise ValueError(f"a rule sent a gradient of shape {g.shape} to an array of shape {shape}")
-    return np.reshape(summed, shape)
+    repeated = [i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1]
+    return np.reshape(np.sum(g, axis=(*range(extra), *repeated)), shape)
 
 
 def reachable(root: Node) -> list[Node]:
@@ -308,7 +314,7 @@ def reverse(root: Node, g: np.ndarray, nodes: list[Node], free: bool = False) ->
                 "call that one with retain_graph=True to go through it again"
             )
         if not vjps:
-            leaves[node] = g if node in owned else np.array(g)
+            leaves[node] = np.asarray(g) if node in owned else np.array(g)
         elif type(vjps) is tuple:
             for parent, vjp in zip(node.parents, vjps, strict=True):
                 if parent is not None and vjp is not None:

@@ -48,7 +48,7 @@ class Tensor:
     node: Node | None
 
     def __init__(self, data: ArrayLike | Tensor, requires_grad: bool = False, dtype: DTypeLike | None = None):
-        array = np.asarray(data.data if isinstance(data, Tensor) else data, dtype=dtype)
+        array = np.asarray(data, dtype=dtype)  # refuses a Tensor whose gradient would be lost
         if array.dtype.kind not in "biufc":
             raise TypeError(f"a Tensor holds numbers, and this has dtype {array.dtype}")
         self.data = array
@@ -116,12 +116,22 @@ class Tensor:
     def grad(self, value: np.ndarray | None) -> None:
         if self.node is None or not self.is_leaf:
             raise RuntimeError("only a leaf that requires a gradient can be given one")
-        if value is not None and (value.shape, value.dtype) != (self.shape, self.dtype):
-            raise ValueError(
-                f"a gradient of {value.dtype}{list(value.shape)} "
-                f"for a Tensor of {self.dtype}{list(self.shape)}"
-            )
+        if value is not None:
+            value = np.asarray(value)
+            if (value.shape, value.dtype) != (self.shape, self.dtype):
+                raise ValueError(
+                    f"a gradient of {value.dtype}{list(value.shape)} "
+                    f"for a Tensor of {self.dtype}{list(self.shape)}"
+                )
         self.node.grad = value
+
+    def __reduce__(self) -> Any:
+        """A copy or pickle of a leaf is a leaf of its own, with a new node; a result has none."""
+        if not self.is_leaf:
+            raise TypeError(
+                "a result cannot be copied or pickled, as its graph cannot; use .detach() or .data"
+            )
+        return _restored, (self.data, self.requires_grad, self.grad)
 
     def __repr__(self) -> str:
         text = np.array2string(self.data, separator=", ", prefix="Tensor(")
@@ -165,7 +175,7 @@ class Tensor:
         for leaf, part in tape.reverse(
             self.node, g, tape.reachable(self.node), free=not retain_graph
         ).items():
-            leaf.grad = part if leaf.grad is None else leaf.grad + part
+            leaf.grad = part if leaf.grad is None else np.asarray(leaf.grad + part)
 
     def detach(self) -> Tensor:
         """The same array without its history: gradients stop here."""
@@ -204,6 +214,8 @@ class Tensor:
         return int(self.item())
 
     def __float__(self) -> float:
+        if self.requires_grad:  # math.sqrt(t) and array[0] = t ask for a float too
+            raise RuntimeError("making a float of a Tensor would lose the gradient; use .item() or .detach()")
         return float(self.item())
 
     def __len__(self) -> int:
@@ -357,6 +369,14 @@ class Tensor:
 def _data(x: Any) -> Any:
     """The array of a Tensor; anything else as it is."""
     return x.data if type(x) is Tensor else x
+
+
+def _restored(data: np.ndarray, requires_grad: bool, grad: np.ndarray | None) -> Tensor:
+    """The leaf that was copied or pickled."""
+    tensor = Tensor(data, requires_grad)
+    if grad is not None:
+        tensor.grad = grad.copy()
+    return tensor
 
 
 def _flat(values: tuple[Any, ...]) -> tuple[int, ...]:

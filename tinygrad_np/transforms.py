@@ -114,7 +114,7 @@ def _record(
         if isinstance(x, Tensor) and x.requires_grad and mode():
             variable = alias(x)
         else:
-            variable = Tensor(x, requires_grad=True)
+            variable = Tensor(x.detach() if isinstance(x, Tensor) else x, requires_grad=True)
         given[i] = variable
         variables.append(variable)
     with recording(KEEP):

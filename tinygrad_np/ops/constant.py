@@ -15,6 +15,6 @@ CONSTANT = frozenset(
         *(np.sign, np.floor, np.ceil, np.trunc, np.rint, np.round),
         *(np.argmax, np.argmin, np.argsort, np.nonzero, np.array_equal, np.allclose, np.isclose),
         *(np.shape, np.ndim, np.size, np.result_type),
-        *(np.zeros_like, np.ones_like, np.full_like, np.empty_like),
+        *(np.zeros_like, np.ones_like, np.empty_like),
     }
 )

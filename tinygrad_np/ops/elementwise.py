@@ -40,7 +40,7 @@ def divide(x: Array, y: Array) -> Rule:
     """x / y, element-wise: d/dx = 1 / y and d/dy = -x / y^2."""
 
     def safe(g: Array) -> Array:
-        return without((y == 0) & (g == 0), y)
+        return without(~(np.absolute(y) > 0) & (g == 0), y)  # of a NaN too, which came from another pole
 
     return x / y, (lambda g: g / safe(g), lambda g: -g * (x / safe(g)) / safe(g))
 
@@ -59,11 +59,12 @@ def power(x: Array, y: Array) -> Rule:
     """
 
     def vjp_x(g: Array) -> Array:
-        pole = (x == 0) & (y < 1) | (x < 0) & (y != np.floor(y))
+        pole = (x == 0) & (y < 1) | (x < 0) & (y != np.floor(y)) | np.isnan(x)
         return g * y * np.power(without(pole & (g == 0) | (x == 0) & (y == 0), x), y - 1)
 
     def vjp_y(g: Array) -> Array:
-        return g * np.power(x, y) * np.log(without((x == 0) | (x < 0) & (g == 0), x))
+        base = without((x == 0) | ~(x > 0) & (g == 0), x)
+        return g * np.power(base, y) * np.log(base)
 
     return np.power(x, y), (vjp_x, vjp_y)
 
@@ -92,14 +93,18 @@ def exp(x: Array) -> Rule:
 @primitive(np.log)
 def log(x: Array) -> Rule:
     """The natural logarithm, element-wise."""
-    return np.log(x), (lambda g: g / without((x == 0) & (g == 0), x),)
+    return np.log(x), (lambda g: g / without(~(x > 0) & (g == 0), x),)
 
 
 @primitive(np.logaddexp)
 def logaddexp(x: Array, y: Array) -> Rule:
     """log(e^x + e^y), element-wise, without overflow: d/dx = e^x / (e^x + e^y)."""
     z = np.logaddexp(x, y)
-    return z, (lambda g: g * np.exp(x - z), lambda g: g * np.exp(y - z))
+
+    def share(g: Array, mine: Array) -> Array:
+        return g * np.exp(mine - np.where(z == -np.inf, 0, z))  # no NaN from -inf - -inf
+
+    return z, (lambda g: share(g, x), lambda g: share(g, y))
 
 
 @primitive(np.absolute)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from tinygrad_np.tape import Array, Rule, Scatter, implements, primitive
 
@@ -35,17 +36,19 @@ def take(a: Array, indices: Any, axis: int | None = None) -> Array:
     """The elements at these indices along an axis, or of the flattened array."""
     if axis is None:
         return np.reshape(a, -1)[indices]
-    return a[(*(slice(None),) * (axis % a.ndim), indices)]
+    return a[(*(slice(None),) * normalize_axis_index(axis, a.ndim, "take"), indices)]
 
 
 @implements(np.take_along_axis)
-def take_along_axis(arr: Array, indices: Array, axis: int = -1) -> Array:
+def take_along_axis(arr: Array, indices: Array, axis: int | None = -1) -> Array:
     """For each place, the element along an axis that `indices` names there; PyTorch's ``gather``."""
     indices = np.asarray(indices)
-    axis %= arr.ndim
+    if axis is None:
+        arr, axis = np.reshape(arr, -1), 0
+    axis = normalize_axis_index(axis, arr.ndim, "take_along_axis")
     if indices.ndim != arr.ndim:
         raise ValueError(f"take_along_axis: indices of shape {indices.shape} for an array of {arr.shape}")
     # An open grid names every place; along the axis itself the indices take over.
-    places: list[Any] = list(np.ogrid[tuple(slice(n) for n in indices.shape)])
+    places: list[Any] = list(np.ogrid[tuple(slice(n) for n in arr.shape)])
     places[axis] = indices
     return arr[tuple(places)]

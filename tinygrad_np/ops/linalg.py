@@ -96,4 +96,9 @@ def letters(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str], 
     return inputs, output, size
 
 
-implements(np.einsum)(lambda subscripts, *operands: einsum(*operands, subscripts=subscripts))
+@implements(np.einsum)
+def numpy_einsum(subscripts: str, *operands: Array) -> Array:
+    """`einsum` with its arguments in NumPy's order."""
+    if not isinstance(subscripts, str):
+        raise TypeError("np.einsum of Tensors takes its subscripts as a string")
+    return einsum(*operands, subscripts=subscripts)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from tinygrad_np.tape import Array, Rule, implements, primitive
 
 
-@primitive(np.reshape)
+@primitive()
 def reshape(x: Array, *, shape: int | tuple[int, ...]) -> Rule:
     """The same elements in another shape; one length may be -1."""
     old = x.shape
@@ -64,8 +65,22 @@ def stack(*xs: Array, axis: int = 0) -> Rule:
     return np.stack(xs, axis), lambda g: list(np.moveaxis(g, axis, 0))
 
 
-implements(np.concatenate)(lambda arrays, axis=0: concatenate(*arrays, axis=axis))
-implements(np.stack)(lambda arrays, axis=0: stack(*arrays, axis=axis))
+@implements(np.reshape)
+def numpy_reshape(a: Array, shape: int | tuple[int, ...]) -> Array:
+    """`reshape` with the shape by position: NumPy has renamed that parameter."""
+    return reshape(a, shape=shape)
+
+
+@implements(np.concatenate)
+def numpy_concatenate(arrays: Sequence[Array], axis: int | None = 0) -> Array:
+    """`concatenate` of a sequence, as NumPy takes it."""
+    return concatenate(*arrays, axis=axis)
+
+
+@implements(np.stack)
+def numpy_stack(arrays: Sequence[Array], axis: int = 0) -> Array:
+    """`stack` of a sequence, as NumPy takes it."""
+    return stack(*arrays, axis=axis)
 
 
 @implements(np.split)
@@ -74,6 +89,7 @@ def split(ary: Array, indices_or_sections: int | Sequence[int], axis: int = 0) -
 
     Each part is a slice, and their gradients meet in one buffer.
     """
+    axis = normalize_axis_index(axis, ary.ndim, "split")
     length = ary.shape[axis]
     if isinstance(indices_or_sections, int | np.integer):
         sections = int(indices_or_sections)
@@ -82,7 +98,7 @@ def split(ary: Array, indices_or_sections: int | Sequence[int], axis: int = 0) -
         ends = list(range(0, length + 1, length // sections)) if length else [0] * (sections + 1)
     else:
         ends = [0, *indices_or_sections, length]
-    before = (slice(None),) * (axis % ary.ndim)
+    before = (slice(None),) * axis
     return [ary[(*before, slice(a, b))] for a, b in pairwise(ends)]
 
 
@@ -96,13 +112,19 @@ def ravel(a: Array) -> Array:
 def swapaxes(a: Array, axis1: int, axis2: int) -> Array:
     """An array with two axes exchanged."""
     axes = list(range(a.ndim))
-    axes[axis1], axes[axis2] = axes[axis2], axes[axis1]
+    first, second = (normalize_axis_index(axis, a.ndim, "swapaxes") for axis in (axis1, axis2))
+    axes[first], axes[second] = second, first
     return np.transpose(a, axes)
 
 
 @implements(np.moveaxis)
-def moveaxis(a: Array, source: int, destination: int) -> Array:
-    """An array with one axis moved to another place, the others in order."""
-    axes = list(range(a.ndim))
-    axes.insert(destination % a.ndim, axes.pop(source % a.ndim))
+def moveaxis(a: Array, source: int | Sequence[int], destination: int | Sequence[int]) -> Array:
+    """An array with one axis or several moved to other places, the rest in order."""
+    moved = normalize_axis_tuple(source, a.ndim, "moveaxis: source")
+    places = normalize_axis_tuple(destination, a.ndim, "moveaxis: destination")
+    if len(moved) != len(places):
+        raise ValueError(f"moveaxis: {len(moved)} axes to {len(places)} places")
+    axes = [i for i in range(a.ndim) if i not in moved]
+    for place, axis in sorted(zip(places, moved, strict=True)):
+        axes.insert(place, axis)
     return np.transpose(a, axes)
