@@ -19,12 +19,22 @@ def pad(sequences: Sequence[ArrayLike], value: int = 0) -> tuple[np.ndarray, np.
         (sequences, length of the longest).
     lengths : ndarray of int64
         (sequences,).
+
+    Raises
+    ------
+    ValueError
+        An element is something else than a sequence of whole numbers.
     """
-    lengths = np.array([len(np.atleast_1d(s)) for s in sequences], dtype=np.int64)
-    array = np.full((len(lengths), lengths.max(initial=0)), value, dtype=np.int64)
-    for row, sequence in zip(array, sequences, strict=True):
-        items = np.asarray(sequence)
-        row[: len(items)] = items
+    rows = [np.asarray(s) for s in sequences]
+    for i, row in enumerate(rows):
+        if row.ndim != 1 or (row.size and row.dtype.kind not in "iu"):  # an empty list is an array of floats
+            raise ValueError(
+                f"pad takes sequences of whole numbers, and number {i} is {row.dtype}{[*row.shape]}"
+            )
+    lengths = np.array([len(row) for row in rows], dtype=np.int64)
+    array = np.full((len(rows), lengths.max(initial=0)), value, dtype=np.int64)
+    for padded, row in zip(array, rows, strict=True):
+        padded[: len(row)] = row
     return array, lengths
 
 

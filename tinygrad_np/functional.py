@@ -40,6 +40,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
     """The logarithm of softmax along an axis, without overflow."""
+    x = x - np.max(x.detach(), axis=axis, keepdims=True)  # small results are not lost beside large logits
     return x - logsumexp(x, axis=axis, keepdims=True)
 
 
@@ -63,7 +64,8 @@ def embedding(indices: Any, weight: Tensor, padding_idx: int | None = None) -> T
     Raises
     ------
     IndexError
-        An index is not a whole number, or not that of a row. Negative ones do not count from the end here.
+        An index, or `padding_idx`, is not a whole number, or not that of a row. Negative ones do not count
+        from the end here.
     """
     indices = np.asarray(indices)
     if indices.size == 0 and indices.dtype.kind == "f":
@@ -73,6 +75,8 @@ def embedding(indices: Any, weight: Tensor, padding_idx: int | None = None) -> T
     rows = len(weight)
     if indices.size and not (indices.min() >= 0 and indices.max() < rows):
         raise IndexError(f"embedding of {rows} rows got indices from {indices.min()} to {indices.max()}")
+    if padding_idx is not None and not 0 <= padding_idx < rows:
+        raise IndexError(f"padding_idx {padding_idx} is not a row of {rows}")
     out = weight[indices]
     if padding_idx is not None:
         out = where((indices == padding_idx)[..., np.newaxis], out.detach(), out)

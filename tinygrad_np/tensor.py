@@ -30,7 +30,7 @@ class Tensor:
     ----------
     data : array_like
         Numbers of any shape. An ndarray is shared, not copied, unless `requires_grad` is true: then the
-        Tensor has a copy of its own, because an optimizer will write to it.
+        Tensor has a copy of its own.
     requires_grad : bool
         Whether `backward` shall leave a gradient in `grad`. Floating-point data only.
     dtype : dtype, optional
@@ -54,7 +54,6 @@ class Tensor:
         self.data = array
         self.node = None
         if requires_grad:
-            self.data = array.copy()
             self.requires_grad = True
 
     @staticmethod
@@ -102,8 +101,11 @@ class Tensor:
                 f"only floating-point Tensors can require a gradient, and this one is {self.data.dtype}; "
                 "give it dtype=np.float32 or np.float64"
             )
-        if value != self.requires_grad:
-            self.node = Node(self.data) if value else None
+        if value and self.node is None:
+            self.data = self.data.copy()  # an optimizer will write to it
+            self.node = Node(self.data)
+        elif not value:
+            self.node = None
 
     @property
     def grad(self) -> np.ndarray | None:

@@ -24,8 +24,12 @@ def save_weights(path: str | os.PathLike[str], state: Mapping[str, np.ndarray]) 
     numpy_format = _safetensors()
     path = Path(path)
     beside = path.with_name(path.name + ".part")
-    beside.write_bytes(numpy_format.save({k: np.ascontiguousarray(v) for k, v in state.items()}))
-    os.replace(beside, path)
+    content = numpy_format.save({name: np.asarray(array, order="C") for name, array in state.items()})
+    try:
+        beside.write_bytes(content)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)  # what a failed write leaves
 
 
 def load_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:

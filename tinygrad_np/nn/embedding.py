@@ -54,10 +54,11 @@ class Embedding(Layer):
     def from_pretrained(
         cls, weight: ArrayLike, freeze: bool = True, padding_idx: int | None = None
     ) -> Embedding:
-        """A layer with a table that exists, (rows, features), frozen unless told."""
+        """A layer with a copy of a table that exists, (rows, features), frozen unless told."""
         layer = cls.__new__(cls)
         layer.padding_idx = padding_idx
-        layer.weight = Tensor(weight, requires_grad=not freeze)
+        layer.weight = Tensor(weight, requires_grad=True)  # copies: a frozen one may be loaded, or unfrozen
+        layer.weight.requires_grad = not freeze
         return layer
 
     def forward(self, indices: Any) -> Tensor:

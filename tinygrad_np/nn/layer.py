@@ -66,18 +66,18 @@ class Layer:
             Names are missing or unexpected, or shapes differ: all of them are listed, and nothing is loaded.
         """
         tensors = self.named_tensors()
-        shapes = {name: np.shape(array) for name, array in state.items()}
+        arrays = {name: np.asarray(array) for name, array in state.items()}
         problems = [f"missing {name}" for name in tensors if name not in state]
         problems += [f"unexpected {name}" for name in state if name not in tensors]
         problems += [
-            f"{name} is {shapes[name]} and should be {tensor.shape}"
+            f"{name} is {arrays[name].shape} and should be {tensor.shape}"
             for name, tensor in tensors.items()
-            if name in state and shapes[name] != tensor.shape
+            if name in arrays and arrays[name].shape != tensor.shape
         ]
         if problems:
             raise ValueError(f"the state does not fit {type(self).__name__}: {'; '.join(problems)}")
         for name, tensor in tensors.items():
-            tensor.data[...] = np.asarray(state[name])
+            tensor.data[...] = arrays[name]
 
     def __repr__(self) -> str:
         shapes = [f"{name} {list(tensor.shape)}" for name, tensor in self.named_tensors().items()]

@@ -35,6 +35,8 @@ def new_weights(
     The forget gate's part of bias_ih is set to `forget_bias` on top of what was drawn: with 1 a fresh cell
     remembers most of its state instead of half of it (Gers et al., 2000; Jozefowicz et al., 2015).
     """
+    if hidden_size < 1:
+        raise ValueError(f"an LSTM has one hidden unit at least, not {hidden_size}")
     bound = 1 / math.sqrt(hidden_size)
     shapes: dict[str, tuple[int, ...]] = {
         "weight_ih": (4 * hidden_size, input_size),
@@ -97,15 +99,23 @@ class LSTMCell(Layer):
         """An input (batch, input_size) and a state (h, c), each (batch, hidden_size), to the next state.
 
         Without a state it starts from zeros.
+
+        Raises
+        ------
+        ValueError
+            A shape does not fit.
         """
         if x.ndim != 2 or x.shape[1] != self.input_size:
             raise ValueError(
                 f"LSTMCell takes (batch, {self.input_size}), and got an input of shape {x.shape}"
             )
+        shape = (len(x), self.hidden_size)
         if state is None:
-            zeros = Tensor(np.zeros((len(x), self.hidden_size), x.dtype))
+            zeros = Tensor(np.zeros(shape, x.dtype))
             state = zeros, zeros
         h, c = state
+        if h.shape != shape or c.shape != shape:
+            raise ValueError(f"LSTMCell takes states of shape {shape}, not {h.shape} and {c.shape}")
         gates = functional.linear(x, self.weight_ih, self.bias_ih)
         return functional.lstm_step(gates + functional.linear(h, self.weight_hh, self.bias_hh), c)
 
@@ -214,6 +224,8 @@ class LSTM(Layer):
         if state[0].shape != shape or state[1].shape != shape:
             raise ValueError(f"LSTM takes states of shape {shape}, not {state[0].shape} and {state[1].shape}")
 
+        if (steps < time).any():  # a NaN in the padding would come back in gradients, as 0 times NaN
+            x = where((np.arange(time) < steps[:, np.newaxis])[:, :, np.newaxis], x, 0)
         out = x.transpose(1, 0, 2)  # time first inside: each step is one block
         last_h: list[Tensor] = []
         last_c: list[Tensor] = []

@@ -28,8 +28,11 @@ def clip_grad_norm(named_parameters: Mapping[str, Tensor], max_norm: float) -> f
     Raises
     ------
     ValueError
-        A gradient is not finite: the parameters that have such elements are named, and nothing is scaled.
+        A gradient is not finite: the parameters that have such elements are named, and nothing is scaled. Or
+        `max_norm` is not above 0.
     """
+    if not max_norm > 0:
+        raise ValueError(f"clip_grad_norm takes a norm above 0, not {max_norm}")
     gradients = {name: p.grad for name, p in named_parameters.items() if p.grad is not None}
     broken = [name for name, g in gradients.items() if not np.isfinite(g).all()]
     if broken:

@@ -28,6 +28,13 @@ class Optimizer:
         self.params = list(params)
         if not self.params:
             raise ValueError(f"{type(self).__name__} got no parameters to train")
+        for i, p in enumerate(self.params):
+            if not p.requires_grad:
+                raise ValueError(
+                    f"{type(self).__name__} got parameter {i}, of shape {p.shape}, that is frozen"
+                )
+            if any(p is earlier for earlier in self.params[:i]):
+                raise ValueError(f"{type(self).__name__} got parameter {i}, of shape {p.shape}, twice")
         if not lr >= 0:
             raise ValueError(f"{type(self).__name__} takes a learning rate of 0 or more, not {lr}")
         self.lr = lr

@@ -1,0 +1,462 @@
+"""Optimizers against their published update rules written out as loops; convergence; gradient clipping."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinygrad_np import Tensor
+from tinygrad_np.optim import SGD, Adam, AdamW, Optimizer, RMSprop, clip_grad_norm
+
+STEPS = 7
+SHAPES = ((2, 3), (4,), ())
+
+
+# --- the rules, one number at a time ------------------------------------------------------------------
+# Each takes a number and its gradients, one a step, and returns the number after all of them.
+
+
+def sgd(p: float, gs: list[float], lr: float, momentum: float = 0, weight_decay: float = 0) -> float:
+    """Polyak (1964): the velocity is a sum of gradients, each older one momentum times smaller."""
+    v = 0.0
+    for g in gs:
+        v = momentum * v + (g + weight_decay * p)
+        p = p - lr * v
+    return p
+
+
+def rmsprop(p: float, gs: list[float], lr: float, alpha: float = 0.99, eps: float = 1e-8) -> float:
+    """Tieleman and Hinton (2012), lecture 6.5."""
+    s = 0.0
+    for g in gs:
+        s = alpha * s + (1 - alpha) * g**2
+        p = p - lr * g / (math.sqrt(s) + eps)
+    return p
+
+
+def adam(
+    p: float,
+    gs: list[float],
+    lr: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0,
+    decoupled: float = 0,
+) -> float:
+    """Kingma and Ba (2015), algorithm 1; `decoupled` is the decay of Loshchilov and Hutter (2019)."""
+    m = s = 0.0
+    for t, g in enumerate(gs, start=1):
+        p = p - lr * decoupled * p
+        g = g + weight_decay * p
+        m = betas[0] * m + (1 - betas[0]) * g
+        s = betas[1] * s + (1 - betas[1]) * g**2
+        m_hat = m / (1 - betas[0] ** t)
+        s_hat = s / (1 - betas[1] ** t)
+        p = p - lr * m_hat / (math.sqrt(s_hat) + eps)
+    return p
+
+
+def adamw(p: float, gs: list[float], lr: float, weight_decay: float = 1e-2, **kwargs: Any) -> float:
+    return adam(p, gs, lr, decoupled=weight_decay, **kwargs)
+
+
+RULES: list[tuple[type[Optimizer], Callable[..., float], dict[str, Any]]] = [
+    (SGD, sgd, {"lr": 0.1}),
+    (SGD, sgd, {"lr": 0.1, "momentum": 0.9}),
+    (SGD, sgd, {"lr": 0.1, "weight_decay": 0.3}),
+    (SGD, sgd, {"lr": 0.1, "momentum": 0.5, "weight_decay": 0.3}),
+    (RMSprop, rmsprop, {"lr": 0.01}),
+    (RMSprop, rmsprop, {"lr": 0.1, "alpha": 0.5, "eps": 0.1}),
+    (Adam, adam, {"lr": 0.001}),
+    (Adam, adam, {"lr": 0.1, "betas": (0.5, 0.8), "eps": 0.1}),
+    (Adam, adam, {"lr": 0.1, "weight_decay": 0.3}),
+    (AdamW, adamw, {"lr": 0.1}),
+    (AdamW, adamw, {"lr": 0.1, "betas": (0.5, 0.8), "eps": 0.1, "weight_decay": 0.3}),
+]
+OPTIMIZERS: list[type[Optimizer]] = [SGD, RMSprop, Adam, AdamW]
+every_rule = pytest.mark.parametrize(("optimizer", "rule", "settings"), RULES)
+every_optimizer = pytest.mark.parametrize("optimizer", OPTIMIZERS)
+
+
+def after_steps(
+    make: Any, settings: dict[str, Any], rng: np.random.Generator
+) -> tuple[list[np.ndarray], list[np.ndarray], list[list[np.ndarray]]]:
+    """Parameters of several shapes before and after some steps, and the gradients of each step."""
+    start = [rng.standard_normal(shape) for shape in SHAPES]
+    params = [Tensor(array, requires_grad=True) for array in start]
+    gradients = [[rng.standard_normal(shape) for shape in SHAPES] for _ in range(STEPS)]
+    optimizer = make(params, **settings)
+    for step in gradients:
+        for p, g in zip(params, step):
+            p.grad = g.copy()
+        optimizer.step()
+        for p, g in zip(params, step):
+            np.testing.assert_array_equal(p.grad, g)  # left as it is
+    return start, [p.data for p in params], gradients
+
+
+def check(make: Any, rule: Callable[..., float], settings: dict[str, Any], rng: np.random.Generator) -> None:
+    """Compare an optimizer with its rule, number by number."""
+    start, end, gradients = after_steps(make, settings, rng)
+    for k, (before, after) in enumerate(zip(start, end)):
+        for place in np.ndindex(before.shape):
+            gs = [float(step[k][place]) for step in gradients]
+            expected = rule(float(before[place]), gs, **settings)
+            assert after[place] == pytest.approx(expected, rel=1e-12, abs=1e-14)
+
+
+@every_rule
+def test_update_rule(
+    optimizer: type[Optimizer], rule: Callable[..., float], settings: dict[str, Any], rng: np.random.Generator
+) -> None:
+    check(optimizer, rule, settings, rng)
+
+
+def test_defaults(rng: np.random.Generator) -> None:
+    defaults = {SGD: 1e-3, RMSprop: 1e-2, Adam: 1e-3, AdamW: 1e-3}
+    for optimizer, rule in ((SGD, sgd), (RMSprop, rmsprop), (Adam, adam), (AdamW, adamw)):
+        p = Tensor(np.array([0.5]), requires_grad=True)
+        p.grad = np.array([3.0])
+        opt = optimizer([p])
+        assert opt.lr == defaults[optimizer]
+        opt.step()
+        assert p.data[0] == pytest.approx(rule(0.5, [3.0], lr=defaults[optimizer]), rel=1e-13)
+
+
+class EpsInsideTheRoot(Adam):
+    def update(self, i: int, p: np.ndarray, g: np.ndarray) -> None:
+        (b1, b2), m, s = self.betas, self.means[i], self.squares[i]
+        self.steps[i] += 1
+        m[...] = b1 * m + (1 - b1) * g
+        s[...] = b2 * s + (1 - b2) * g * g
+        t = self.steps[i]
+        p -= self.lr * m / (1 - b1**t) / np.sqrt(s / (1 - b2**t) + self.eps)
+
+
+class NoBiasCorrection(Adam):
+    def update(self, i: int, p: np.ndarray, g: np.ndarray) -> None:
+        (b1, b2), m, s = self.betas, self.means[i], self.squares[i]
+        m[...] = b1 * m + (1 - b1) * g
+        s[...] = b2 * s + (1 - b2) * g * g
+        p -= self.lr * m / (np.sqrt(s) + self.eps)
+
+
+class SwappedBetas(Adam):
+    def __init__(self, params: Any, **settings: Any):
+        super().__init__(params, **settings)
+        self.betas = self.betas[::-1]
+
+
+class DecayIntoTheGradient(Adam):
+    def __init__(self, params: Any, weight_decay: float = 1e-2, **settings: Any):
+        super().__init__(params, weight_decay=weight_decay, **settings)
+
+
+class DecayAfterTheStep(AdamW):
+    def update(self, i: int, p: np.ndarray, g: np.ndarray) -> None:
+        Adam.update(self, i, p, g)
+        p *= 1 - self.lr * self.decay
+
+
+class DampedMomentum(SGD):
+    def update(self, i: int, p: np.ndarray, g: np.ndarray) -> None:
+        super().update(i, p, (1 - self.momentum) * g)
+
+
+class Nesterov(SGD):
+    def update(self, i: int, p: np.ndarray, g: np.ndarray) -> None:
+        v = self.velocity[i]
+        v[...] = self.momentum * v + g
+        p -= self.lr * (g + self.momentum * v)
+
+
+class RootOfTheSum(RMSprop):
+    def update(self, i: int, p: np.ndarray, g: np.ndarray) -> None:
+        s = self.squares[i]
+        s[...] = self.alpha * s + (1 - self.alpha) * g * g
+        p -= self.lr * g / np.sqrt(s + self.eps)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "rule", "settings"),
+    [
+        (EpsInsideTheRoot, adam, {"lr": 0.001}),
+        (EpsInsideTheRoot, adam, {"lr": 0.1, "eps": 0.1}),
+        (NoBiasCorrection, adam, {"lr": 0.001}),
+        (SwappedBetas, adam, {"lr": 0.001}),
+        (DecayIntoTheGradient, adamw, {"lr": 0.1}),
+        (DecayAfterTheStep, adamw, {"lr": 0.1}),
+        (DampedMomentum, sgd, {"lr": 0.1, "momentum": 0.9}),
+        (Nesterov, sgd, {"lr": 0.1, "momentum": 0.9}),
+        (RootOfTheSum, rmsprop, {"lr": 0.01}),
+    ],
+)
+def test_the_check_tells_wrong_updates_apart(
+    wrong: type[Optimizer], rule: Callable[..., float], settings: dict[str, Any], rng: np.random.Generator
+) -> None:
+    with pytest.raises(AssertionError):
+        check(wrong, rule, settings, rng)
+
+
+# --- what holds for all -------------------------------------------------------------------------------
+
+
+@every_rule
+def test_float32_stays(optimizer: Any, rule: Any, settings: dict[str, Any]) -> None:
+    for lr in (settings["lr"], np.float64(settings["lr"])):  # a schedule may well compute a NumPy number
+        for shape in SHAPES:
+            p = Tensor(np.ones(shape, np.float32), requires_grad=True)
+            opt = optimizer([p], **{**settings, "lr": lr})
+            for _ in range(3):
+                p.grad = np.full(shape, 0.5, np.float32)
+                opt.step()
+            assert p.dtype == np.float32
+            expected = rule(1.0, [0.5] * 3, **settings)
+            np.testing.assert_allclose(p.data, np.full(shape, expected), rtol=1e-6)
+            for kept in ("velocity", "squares", "means"):
+                assert all(array.dtype == np.float32 for array in getattr(opt, kept, []))
+
+
+@every_optimizer
+def test_a_parameter_without_a_gradient_is_left_alone(optimizer: Any) -> None:
+    params = [Tensor(np.ones(2), requires_grad=True) for _ in range(3)]
+    opt = optimizer(params, lr=0.1)
+    params[0].grad = np.ones(2)
+    opt.step()
+    params[0].grad = None
+    params[1].grad = np.ones(2)
+    after_first = params[0].data.copy()
+    assert (after_first < 1).all()
+    opt.step()
+    np.testing.assert_array_equal(params[0].data, after_first)  # no momentum carries it on either
+    assert (params[1].data < 1).all()
+    np.testing.assert_array_equal(params[2].data, [1, 1])
+
+
+@every_optimizer
+def test_a_frozen_parameter_is_left_alone(optimizer: Any) -> None:
+    p = Tensor(np.ones(2), requires_grad=True)
+    opt = optimizer([p], lr=0.1)
+    p.grad = np.ones(2)
+    p.requires_grad = False
+    opt.zero_grad()
+    opt.step()
+    np.testing.assert_array_equal(p.data, [1, 1])
+
+
+@pytest.mark.parametrize(("optimizer", "rule"), [(Adam, adam), (AdamW, adamw)])
+def test_a_parameter_that_joins_late_starts_its_own_count(optimizer: Any, rule: Any) -> None:
+    params = [Tensor(np.ones(1), requires_grad=True) for _ in range(2)]
+    opt = optimizer(params, lr=0.1)
+    for step in range(5):
+        params[0].grad = np.array([2.0])
+        params[1].grad = np.array([2.0]) if step >= 3 else None
+        opt.step()
+    assert params[0].data[0] == pytest.approx(rule(1.0, [2.0] * 5, lr=0.1), rel=1e-13)
+    assert params[1].data[0] == pytest.approx(rule(1.0, [2.0] * 2, lr=0.1), rel=1e-13)
+
+
+@every_optimizer
+def test_the_array_of_the_user_is_not_written_to(optimizer: Any) -> None:
+    array = np.ones(3)
+    p = Tensor(array, requires_grad=True)
+    opt = optimizer([p], lr=0.1)
+    (p * p).sum().backward()
+    opt.step()
+    assert (p.data < 1).all()
+    np.testing.assert_array_equal(array, np.ones(3))
+
+
+@every_optimizer
+def test_zero_grad_forgets(optimizer: Any) -> None:
+    p = Tensor(np.ones(3), requires_grad=True)
+    opt = optimizer([p], lr=0.1)
+    (p * p).sum().backward()
+    opt.zero_grad()
+    assert p.grad is None
+    (p * 3).sum().backward()
+    np.testing.assert_array_equal(p.grad, [3, 3, 3])
+
+
+@every_optimizer
+def test_the_learning_rate_may_be_set_between_steps(optimizer: Any) -> None:
+    p = Tensor(np.ones(1), requires_grad=True)
+    opt = optimizer([p], lr=0.1)
+    opt.lr = 0.0
+    p.grad = np.ones(1)
+    opt.step()
+    assert p.data[0] == 1
+    opt.lr = 0.1
+    opt.step()
+    assert p.data[0] < 1
+
+
+@every_optimizer
+def test_any_iterable_of_parameters_is_taken(optimizer: Any) -> None:
+    p = Tensor(np.ones(1), requires_grad=True)
+    opt = optimizer((q for q in [p]), lr=0.1)
+    for _ in range(2):
+        p.grad = np.ones(1)
+        opt.step()
+    assert p.data[0] < 0.9
+
+
+@every_optimizer
+def test_no_parameters_and_bad_rates_are_refused(optimizer: Any) -> None:
+    name = optimizer.__name__
+    with pytest.raises(ValueError, match=f"^{name} got no parameters to train$"):
+        optimizer([])
+    for lr in (-0.1, math.nan):
+        with pytest.raises(ValueError, match=f"^{name} takes a learning rate of 0 or more, not {lr}$"):
+            optimizer([Tensor([1.0], requires_grad=True)], lr=lr)
+
+
+@pytest.mark.parametrize("optimizer", [Adam, AdamW])
+@pytest.mark.parametrize("betas", [(1.0, 0.9), (0.9, 1.0), (-0.1, 0.9), (0.9, math.nan)])
+def test_bad_betas_are_refused(optimizer: Any, betas: tuple[float, float]) -> None:
+    with pytest.raises(
+        ValueError, match=f"^{optimizer.__name__} takes betas from 0 to below 1, not "
+    ) as error:
+        optimizer([Tensor([1.0], requires_grad=True)], betas=betas)
+    assert str(error.value).endswith(f"not {betas}")
+
+
+def test_an_optimizer_without_update_says_so() -> None:
+    p = Tensor([1.0], requires_grad=True)
+    p.grad = np.ones(1)
+    with pytest.raises(NotImplementedError, match=r"^Optimizer defines no update$"):
+        Optimizer([p], lr=0.1).step()
+
+
+# --- convergence --------------------------------------------------------------------------------------
+
+TUNED: list[tuple[type[Optimizer], dict[str, Any], dict[str, Any]]] = [
+    # for a quadratic with curvatures 1 to 10; for Rosenbrock's valley
+    (SGD, {"lr": 0.1}, {"lr": 1.8e-3}),
+    (SGD, {"lr": 0.02, "momentum": 0.9}, {"lr": 2e-4, "momentum": 0.95}),
+    (RMSprop, {"lr": 0.1}, {"lr": 0.01}),
+    (Adam, {"lr": 0.1}, {"lr": 0.05}),
+    (AdamW, {"lr": 0.1, "weight_decay": 0.0}, {"lr": 0.05, "weight_decay": 0.0}),
+]
+
+
+def minimise(loss: Callable[[Tensor], Tensor], x: Tensor, opt: Optimizer, steps: int) -> None:
+    """Take steps, with a learning rate that falls to 0, as RMSprop needs it."""
+    lr = opt.lr
+    for step in range(steps):
+        opt.lr = lr * (1 - step / steps)
+        opt.zero_grad()
+        loss(x).backward()
+        opt.step()
+
+
+@pytest.mark.parametrize(("optimizer", "settings", "_"), TUNED)
+def test_a_quadratic_is_minimised(optimizer: Any, settings: dict[str, Any], _: Any) -> None:
+    target = np.array([3.0, -2.0, 0.5])
+    x = Tensor(np.zeros(3), requires_grad=True)
+    minimise(
+        lambda x: (np.array([1, 3, 10]) / 2 * (x - target) ** 2).sum(), x, optimizer([x], **settings), 300
+    )
+    np.testing.assert_allclose(x.data, target, atol=1e-3)
+
+
+@pytest.mark.parametrize(("optimizer", "_", "settings"), TUNED)
+def test_rosenbrock_is_minimised(optimizer: Any, _: Any, settings: dict[str, Any]) -> None:
+    x = Tensor(np.array([-1.0, 1.0]), requires_grad=True)
+    loss = lambda x: (1 - x[0]) ** 2 + 100 * (x[1] - x[0] ** 2) ** 2
+    before = loss(x).item()
+    minimise(loss, x, optimizer([x], **settings), 3000)
+    assert before == 4
+    assert loss(x).item() < 0.04  # along the valley, around its bend, to near (1, 1)
+    np.testing.assert_allclose(x.data, [1, 1], atol=0.4)
+
+
+# --- clipping -----------------------------------------------------------------------------------------
+
+
+def with_gradients(*gradients: Any, dtype: Any = np.float64) -> dict[str, Tensor]:
+    """Parameters a, b, ... with these gradients; None for none."""
+    params = {}
+    for name, g in zip("abcdef", gradients):
+        g = None if g is None else np.array(g, dtype=dtype)
+        params[name] = Tensor(np.zeros(1 if g is None else g.shape, dtype), requires_grad=True)
+        params[name].grad = g
+    return params
+
+
+def test_clipping_scales_to_the_norm_and_keeps_the_direction() -> None:
+    params = with_gradients([3.0, 0.0], None, [[0.0, 4.0], [12.0, 0.0]], 84.0)
+    data = {name: p.data.copy() for name, p in params.items()}
+    assert clip_grad_norm(params, 8.5) == 85.0
+    np.testing.assert_allclose(params["a"].grad, [0.3, 0.0], rtol=1e-14)
+    assert params["b"].grad is None
+    np.testing.assert_allclose(params["c"].grad, [[0.0, 0.4], [1.2, 0.0]], rtol=1e-14)
+    np.testing.assert_allclose(params["d"].grad, 8.4, rtol=1e-14)
+    assert clip_grad_norm(params, 100.0) == pytest.approx(8.5, rel=1e-14)
+    for name, p in params.items():
+        np.testing.assert_array_equal(p.data, data[name])
+
+
+@pytest.mark.parametrize("limit", [5.0, 5.1, math.inf])
+def test_up_to_the_limit_nothing_changes(limit: float) -> None:
+    params = with_gradients([3.0], [4.0])
+    assert clip_grad_norm(params, limit) == 5.0
+    assert [params[name].grad.tolist() for name in "ab"] == [[3.0], [4.0]]  # type: ignore[union-attr]
+
+
+def test_clipping_of_nothing_and_of_zeros() -> None:
+    assert clip_grad_norm({}, 1.0) == 0
+    assert clip_grad_norm(with_gradients(None), 1.0) == 0
+    params = with_gradients([0.0, 0.0])
+    assert clip_grad_norm(params, 1.0) == 0
+    np.testing.assert_array_equal(params["a"].grad, [0, 0])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_gradients_that_are_not_finite_are_named_and_nothing_is_scaled(bad: float) -> None:
+    params = with_gradients([3e9, 1.0], [1.0, bad], None, [bad])
+    with pytest.raises(ValueError, match=r"^the gradient of b, d is not finite$"):
+        clip_grad_norm(params, 1.0)
+    np.testing.assert_array_equal(params["a"].grad, [3e9, 1.0])
+    np.testing.assert_array_equal(params["b"].grad, [1.0, bad])
+
+
+def test_clipping_of_large_float32_gradients_does_not_overflow() -> None:
+    params = with_gradients([3e30, 0.0], [0.0, 4e30], dtype=np.float32)
+    assert clip_grad_norm(params, 1.0) == pytest.approx(5e30, rel=1e-6)
+    for name, expected in (("a", [0.6, 0.0]), ("b", [0.0, 0.8])):
+        assert params[name].grad.dtype == np.float32  # type: ignore[union-attr]
+        np.testing.assert_allclose(params[name].grad, expected, rtol=1e-6)
+
+
+def test_clipping_each_gradient_on_its_own_would_be_told_apart() -> None:
+    params = with_gradients([3.0], [4.0])
+    for p in params.values():
+        clip_grad_norm({"one": p}, 1.0)
+    joint = with_gradients([3.0], [4.0])
+    clip_grad_norm(joint, 1.0)
+    assert [p.grad.tolist() for p in params.values()] == [[1.0], [1.0]]  # type: ignore[union-attr]
+    np.testing.assert_allclose([p.grad for p in joint.values()], [[0.6], [0.8]], rtol=1e-15)
+
+
+def test_refuses_frozen_and_repeated_parameters() -> None:
+    p = Tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(ValueError, match=r"parameter 1, of shape \(2,\), that is frozen"):
+        SGD([p, Tensor([1.0, 2.0])])
+    with pytest.raises(ValueError, match=r"parameter 1, of shape \(2,\), twice"):
+        Adam([p, p])
+    for limit in (0.0, -1.0, np.nan):
+        with pytest.raises(ValueError, match="norm above 0"):
+            clip_grad_norm({"p": p}, limit)
+
+
+def test_an_array_given_to_a_tensor_that_is_trained_later_is_not_written_to() -> None:
+    array = np.ones(2)
+    p = Tensor(array)
+    p.requires_grad = True
+    (p * p).sum().backward()
+    SGD([p], lr=0.1).step()
+    np.testing.assert_array_equal(array, [1.0, 1.0])
+    np.testing.assert_allclose(p.data, [0.8, 0.8])
