@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from datasets.shared import need
+from tinygrad_np.extras import need
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets.shared import need
+from tinygrad_np.extras import need
 
 
 @dataclass(frozen=True)

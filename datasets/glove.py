@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from datasets.download import cache_dir, fetch
-from datasets.shared import beside, need
+from tinygrad_np.extras import need
+from tinygrad_np.files import beside
 
 _CHUNK = 1 << 22  # bytes of text read at a time: enough to be quick, little enough to need no memory
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from datasets.download import fetch
-from datasets.shared import need
+from tinygrad_np.extras import need
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from datasets.download import fetch
-from datasets.shared import need
 from datasets.text import LIGATURES
+from tinygrad_np.extras import need
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -14,7 +14,7 @@ from typing import Self
 
 import numpy as np
 
-from datasets.shared import beside
+from tinygrad_np.files import beside
 
 LIGATURES = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
 # Every spelling of a quotation mark, dash or ligature becomes the plain one, because word vectors know only

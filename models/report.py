@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from datasets.shared import beside, need
+from tinygrad_np.extras import need
+from tinygrad_np.files import beside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,10 +18,7 @@ COLORS = {"train": "#4477aa", "validation": "#ee9944", "test": "#228833"}
 
 def new_figure(width: float, height: float) -> Any:
     """A matplotlib figure that belongs to no window."""
-    need("matplotlib")
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
+    return need("matplotlib.figure").Figure(figsize=(width, height), layout="constrained")
 
 
 def save(figure: Any, path: Path) -> None:

@@ -23,12 +23,13 @@ import tinygrad_np.functional as F
 from datasets.demo import generate_demo
 from datasets.glove import load_glove
 from datasets.imdb import load_imdb
-from datasets.shared import beside, need
 from datasets.speeches import load_speeches
 from datasets.text import Vocabulary, paragraphs, words
 from models import report
 from tinygrad_np import Tensor, no_grad
 from tinygrad_np.data import batches, pad
+from tinygrad_np.extras import need
+from tinygrad_np.files import beside
 from tinygrad_np.nn import LSTM, Dropout, Embedding, Layer, Linear
 from tinygrad_np.optim import Adam, clip_grad_norm
 from tinygrad_np.weights import load_weights, save_weights

@@ -10,7 +10,8 @@ import pytest
 
 from datasets import download, fetch
 from datasets.download import SOURCES, Source
-from datasets.shared import beside, need
+from tinygrad_np.extras import need
+from tinygrad_np.files import beside
 
 CONTENT = b"speaker,speech,source\nAda,Hello.,a letter\n" * 100
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+
+from tinygrad_np.extras import need
+from tinygrad_np.files import beside
 
 
 def save_weights(path: str | os.PathLike[str], state: Mapping[str, np.ndarray]) -> None:
@@ -21,15 +23,10 @@ def save_weights(path: str | os.PathLike[str], state: Mapping[str, np.ndarray]) 
     ImportError
         safetensors is not installed.
     """
-    numpy_format = _safetensors()
-    path = Path(path)
-    beside = path.with_name(path.name + ".part")
+    numpy_format = need("safetensors.numpy")
     content = numpy_format.save({name: np.asarray(array, order="C") for name, array in state.items()})
-    try:
-        beside.write_bytes(content)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)  # what a failed write leaves
+    with beside(path) as part:
+        part.write_bytes(content)
 
 
 def load_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
@@ -44,20 +41,10 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     ImportError
         safetensors is not installed.
     """
-    numpy_format = _safetensors()
+    numpy_format = need("safetensors.numpy")
     content = Path(path).read_bytes()
     try:
         state: dict[str, np.ndarray] = numpy_format.load(content)
     except Exception as error:  # the library's own error type is not part of its public names
         raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
     return state
-
-
-def _safetensors() -> Any:
-    try:
-        import safetensors.numpy
-    except ImportError as error:
-        raise ImportError(
-            "weights are stored with safetensors, which is not installed: pip install 'tinygrad_np[weights]'"
-        ) from error
-    return safetensors.numpy

@@ -1,0 +1,37 @@
+"""Optional packages: imported where they are used, and asked for by the name of their extra."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+EXTRAS = {  # of pyproject.toml
+    "pooch": "data",
+    "requests": "data",
+    "pandas": "data",
+    "matplotlib.figure": "plot",
+    "tqdm": "progress",
+    "safetensors.numpy": "weights",
+    "hypothesis": "test",
+}
+
+
+def need(module: str) -> Any:
+    """Import a module that `tinygrad_np` itself does without.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        Its package is not installed: one sentence that says how to install it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        package = module.partition(".")[0]
+        if error.name not in (module, package):
+            raise  # the package is there, but something it needs is not: that is another fault
+        raise ModuleNotFoundError(
+            f"this needs {package}, which is not installed: pip install 'tinygrad_np[{EXTRAS[module]}]', "
+            f"or pip install -e '.[{EXTRAS[module]}]' in a checkout",
+            name=package,
+        ) from None
