@@ -388,7 +388,7 @@ def test_the_checks_fail_on_wrong_functions(rng: np.random.Generator) -> None:
         (lambda x: F.dropout(tensor(x), 0.5, rng), [x], False),
     ]
     for f, arrays, analytic in wrong:
-        with pytest.raises(AssertionError, match="the derivatives differ"):
+        with pytest.raises(AssertionError, match=r"the gradient (is wrong|differs)"):
             gradcheck(f, arrays, rng, analytic)
 
 
@@ -406,5 +406,5 @@ def test_the_second_order_check_fails_where_the_gradient_is_a_constant(rng: np.r
     F.log_softmax(reference)[:, 0].sum().backward()
     linearised(same)[:, 0].sum().backward()
     np.testing.assert_allclose(same.grad, reference.grad, rtol=1e-12)
-    with pytest.raises(AssertionError, match="the derivatives differ"):
+    with pytest.raises(AssertionError, match="the second derivative is wrong"):
         gradgradcheck(linearised, [x], rng)

@@ -9,21 +9,10 @@ from hypothesis import strategies as st
 
 from tinygrad_np import Tensor, tape
 from tinygrad_np.gradcheck import gradcheck, gradgradcheck
-from tinygrad_np.samples import SAMPLES
+from tinygrad_np.samples import SAMPLES, of_floats
 from tinygrad_np.testing import arguments, generators
 
 every_primitive = pytest.mark.parametrize("name", SAMPLES)
-
-
-def on_floats(name: str, arrays: list[np.ndarray], static: dict[str, Any]) -> tuple[Any, list[np.ndarray]]:
-    """The primitive as a function of its floating-point arrays only, and those arrays."""
-    is_float = [x.dtype.kind == "f" for x in arrays]
-
-    def f(*floats: Any) -> Tensor:
-        rest = iter(floats)
-        return tape.PRIMITIVES[name](*(next(rest) if fl else x for fl, x in zip(is_float, arrays)), **static)
-
-    return f, [x for x, fl in zip(arrays, is_float) if fl]
 
 
 def test_every_primitive_has_a_sample() -> None:
@@ -33,14 +22,14 @@ def test_every_primitive_has_a_sample() -> None:
 @every_primitive
 @given(data=st.data(), rng=generators())
 def test_gradient(name: str, data: st.DataObject, rng: np.random.Generator) -> None:
-    f, floats = on_floats(name, *data.draw(arguments(name)))
+    f, floats = of_floats(name, *data.draw(arguments(name)))
     gradcheck(f, floats, rng, SAMPLES[name].analytic)
 
 
 @every_primitive
 @given(data=st.data(), rng=generators())
 def test_second_derivative(name: str, data: st.DataObject, rng: np.random.Generator) -> None:
-    f, floats = on_floats(name, *data.draw(arguments(name)))
+    f, floats = of_floats(name, *data.draw(arguments(name)))
     gradgradcheck(f, floats, rng)
 
 
@@ -127,7 +116,7 @@ def test_the_check_fails_on_a_wrong_rule(name: str, monkeypatch: pytest.MonkeyPa
             if wrong >= len(arrays) or not arrays[wrong].size:
                 continue
             tape.PRIMITIVES[name] = wrong_by_a_thousandth(rule, wrong, static)
-            f, floats = on_floats(name, arrays, {})
+            f, floats = of_floats(name, arrays, {})
             if not np.any(f(*floats).data):
                 continue  # a product over an axis of length 0
             tried += 1

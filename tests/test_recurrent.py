@@ -255,7 +255,7 @@ def test_the_gradient_check_fails_when_a_path_is_cut(rng: np.random.Generator) -
     f, weights = everything(layer)
     arrays = [rng.standard_normal((1, 3, 2)), np.zeros((1, 1, 2)), np.zeros((1, 1, 2)), *weights]
     for i in (0, 1, 2, 3, 4, 5, 6):
-        with pytest.raises(AssertionError, match="the derivatives differ"):
+        with pytest.raises(AssertionError, match=r"the gradient (is wrong|differs)"):
             gradcheck(
                 lambda *xs, i=i: f(
                     *(Tensor(x.data) if j == i and isinstance(x, Tensor) else x for j, x in enumerate(xs))

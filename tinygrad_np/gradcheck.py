@@ -1,14 +1,27 @@
 """The gradient check: is the gradient that a function sends back the derivative of what it computes?
 
-The independent derivative comes from the forward computation alone: by complex step, whose only error is
-rounding, where the function runs on complex numbers; otherwise by central differences. Both gradients are
-compared along a random direction v and weighted with a random cotangent w, <w, J v> against <J^T w, v>: a sum
-for a cotangent would pass many wrong rules, because it is constant for softmax and its relatives.
+The independent derivative comes from forward values alone. By complex step, f(x + ihv) = f(x) + ih J v + ...,
+whose only error is rounding, because nothing is subtracted (Squire and Trapp, 1998); by central differences
+where a function does not continue to complex numbers. The two gradients are compared along a random direction
+v and weighted with a random cotangent w, <w, J v> against <J^T w, v>. Not with a sum for a cotangent: the sum
+of a softmax is constant, its gradient 0, and any wrong rule would pass. If they differ, every coordinate is
+tried, so that the report says which one is wrong.
+
+    python -m tinygrad_np.gradcheck
+
+checks every primitive, layer, loss and optimizer of the installed version. To try a gradient that somebody
+derived by hand, see `tinygrad_np.referee`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import argparse
+import json
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,84 +29,324 @@ from tinygrad_np.tensor import Tensor
 from tinygrad_np.transforms import grad, hvp
 
 COMPLEX_TOLERANCE = 1e-12  # relative: rounding only
-CENTRAL_TOLERANCE = 1e-7  # relative: a step of 1e-5 leaves about 1e-10, and curvature some more
+CENTRAL_TOLERANCE = 1e-7  # relative: the best step leaves about 1e-10, and curvature some more
+SHOWN = 10  # disagreements in a report
 
 
-def derivative(
-    f: Callable[..., Tensor], inputs: Sequence[np.ndarray], direction: Sequence[np.ndarray], analytic: bool
+@dataclass(frozen=True)
+class Disagreement:
+    """One derivative that is wrong.
+
+    `input` is the number of the input and `index` the place in it; `gradient` is what was sent back and
+    `derivative` what forward values say. `kink` says that the slopes on both sides differ: there is no
+    derivative at this point, and the rule need not be wrong.
+    """
+
+    input: int
+    index: tuple[int, ...]
+    gradient: float
+    derivative: float
+    kink: bool
+
+    def __str__(self) -> str:
+        absolute = abs(self.gradient - self.derivative)
+        relative = absolute / abs(self.derivative) if self.derivative else np.inf
+        return (
+            f"input {self.input} at {list(self.index)}: gradient {self.gradient:.9g}, "
+            f"derivative {self.derivative:.9g}, absolute error {absolute:.3g}, relative {relative:.3g}"
+            + ("; this looks like a kink, where there is no derivative: try another point" * self.kink)
+        )
+
+
+class GradientError(AssertionError):
+    """A gradient is not the derivative. `disagreements` has the places, the largest errors first."""
+
+    def __init__(self, message: str, disagreements: Sequence[Disagreement] = ()):
+        super().__init__(message)
+        self.disagreements = list(disagreements)
+
+
+# --- the independent derivative -----------------------------------------------------------------------
+
+
+def moved(points: Sequence[np.ndarray], step: complex, direction: Sequence[np.ndarray]) -> list[Tensor]:
+    """The inputs one step further along a direction, as constants."""
+    return [Tensor(x + step * v) for x, v in zip(points, direction, strict=True)]
+
+
+def complex_step(
+    f: Callable[..., Tensor], points: Sequence[np.ndarray], direction: Sequence[np.ndarray]
+) -> np.ndarray | None:
+    """The derivative along a direction by complex step, or None where `f` does not take complex numbers."""
+    step = 1e-100  # as small as numbers go: nothing is subtracted
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)
+            out = f(*moved(points, 1j * step, direction)).data
+    except Exception:  # whatever a function says to complex numbers, it does not take them
+        return None
+    return np.imag(out) / step if out.dtype.kind == "c" else None
+
+
+def central_difference(
+    f: Callable[..., Tensor], points: Sequence[np.ndarray], direction: Sequence[np.ndarray]
 ) -> np.ndarray:
-    """The derivative of `f` along a direction, from forward values alone: float64, in the shape of f(...)."""
-    if analytic:
-        step = 1e-100  # nothing is subtracted, so a step may be as small as numbers go
-        moved = [x + 1j * step * v for x, v in zip(inputs, direction, strict=True)]
-        return np.imag(f(*moved).data) / step
-    step = 1e-5
-    up = f(*(x + step * v for x, v in zip(inputs, direction, strict=True))).data
-    down = f(*(x - step * v for x, v in zip(inputs, direction, strict=True))).data
+    """The derivative along a direction from two values, (f(x + hv) - f(x - hv)) / 2h.
+
+    The step h balances rounding, eps / h, and curvature, h^2: the cube root of eps, in units of x and v.
+    """
+    size = max([1.0, *(float(np.abs(x).max()) for x in points if x.size)])
+    length = max([float(np.abs(v).max()) for v in direction if v.size], default=1.0) or 1.0
+    dtype = np.result_type(np.float32, *points)
+    step = float(np.cbrt(np.finfo(dtype).eps)) * size / length
+    up, down = f(*moved(points, step, direction)).data, f(*moved(points, -step, direction)).data
     return np.asarray((up - down) / (2 * step))
 
 
+def derivative(
+    f: Callable[..., Tensor],
+    points: Sequence[np.ndarray],
+    direction: Sequence[np.ndarray],
+    analytic: bool | None = None,
+) -> tuple[np.ndarray, float]:
+    """The derivative of `f` along a direction from forward values alone, and the tolerance it deserves.
+
+    A complex step is taken when `analytic` is true; and when it is None and both ways agree: ``abs(x) * x``
+    takes complex numbers too, but its complex derivative is another one.
+    """
+    if analytic is not False:
+        exact = complex_step(f, points, direction)
+        if exact is None and analytic:
+            raise ValueError("analytic=True, but the function does not take complex numbers")
+        if exact is not None and (
+            analytic or np.allclose(exact, central_difference(f, points, direction), rtol=1e-5, atol=1e-5)
+        ):
+            return exact, COMPLEX_TOLERANCE
+    return central_difference(f, points, direction), CENTRAL_TOLERANCE
+
+
+# --- the checks ---------------------------------------------------------------------------------------
+
+
 def gradcheck(
-    f: Callable[..., Tensor], inputs: Sequence[np.ndarray], rng: np.random.Generator, analytic: bool = True
+    f: Callable[..., Tensor],
+    inputs: Sequence[Any],
+    rng: np.random.Generator | int = 0,
+    analytic: bool | None = None,
+    *,
+    reference: Callable[..., Any] | None = None,
+    rtol: float | None = None,
+    directions: int = 2,
 ) -> float:
-    """Check the gradient of a function at a point.
+    """Check the gradient that `f` sends back at a point.
 
     Parameters
     ----------
     f : callable
-        Takes Tensors or arrays, one for each input, and returns a Tensor. Run on complex arrays too when
-        `analytic`.
-    inputs : sequence of ndarray
-        The point, in float64.
-    rng : numpy.random.Generator
-        Draws the direction and the cotangent.
-    analytic : bool
-        Whether `f` continues to complex numbers; otherwise central differences are taken.
+        Takes a Tensor for each input, and returns a Tensor. It must give the same values every time.
+    inputs : sequence of array_like
+        The point, in float64, away from kinks.
+    rng : numpy.random.Generator or int
+        Draws directions and cotangent.
+    analytic : bool, optional
+        Whether `f` continues to complex numbers, so that a complex step is exact. Found out unless told.
+    reference : callable, optional
+        Takes the inputs as arrays, and returns what `f` shall compute.
+    rtol : float, optional
+        Largest error, relative to the size of the terms: 1e-12 by complex step, 1e-7 by differences.
+    directions : int
+        How many random directions to try.
 
     Returns
     -------
     float
-        The relative error.
+        The largest relative error.
 
     Raises
     ------
-    AssertionError
-        The two derivatives differ.
+    GradientError
+        The gradient is wrong, or the value is not that of `reference`. The message lists the places.
+    TypeError
+        An input is not float64 and no `rtol` is given, or `f` does not return a Tensor.
     """
-    tensors = [Tensor(x, requires_grad=True) for x in inputs]
+    rng = np.random.default_rng(rng)
+    points = [np.asarray(x) for x in inputs]
+    for i, x in enumerate(points):
+        if x.dtype != np.float64 and rtol is None:
+            raise TypeError(
+                f"input {i} is {x.dtype}: differences of such numbers have few digits left, and would hide a "
+                "wrong gradient or invent one; convert it to float64, or give an rtol that it can keep"
+            )
+    tensors = [Tensor(x, requires_grad=True) for x in points]
     out = f(*tensors)
+    if not isinstance(out, Tensor):
+        raise TypeError(f"gradcheck takes a function that returns a Tensor, not {type(out).__name__}")
+    if reference is not None:
+        _compare_values(out.data, np.asarray(reference(*points)), rtol or 1e-10)
     cotangent = rng.standard_normal(out.shape)
-    direction = [rng.standard_normal(x.shape) for x in inputs]
     if out.requires_grad:
         out.backward(cotangent)
-    forward = cotangent * derivative(f, inputs, direction, analytic)
-    backward = [0 if t.grad is None else t.grad * v for t, v in zip(tensors, direction, strict=True)]
-    return _compare(forward, backward, COMPLEX_TOLERANCE if analytic else CENTRAL_TOLERANCE)
+    gradients = [np.zeros_like(x) if t.grad is None else t.grad for t, x in zip(tensors, points, strict=True)]
+
+    worst = 0.0
+    for _ in range(directions):
+        direction = [rng.standard_normal(x.shape) for x in points]
+        slope, tolerance = derivative(f, points, direction, analytic)
+        error = _difference(cotangent * slope, [g * v for g, v in zip(gradients, direction, strict=True)])
+        if not error <= (rtol or tolerance):  # a NaN must fail
+            wrong = list(_wrong_places(f, points, gradients, cotangent, analytic, rtol))
+            wrong.sort(key=lambda d: -abs(d.gradient - d.derivative))
+            raise GradientError(_report(error, wrong, sum(x.size for x in points)), wrong)
+        worst = max(worst, error)
+    return worst
 
 
-def gradgradcheck(f: Callable[..., Tensor], inputs: Sequence[np.ndarray], rng: np.random.Generator) -> float:
+def gradgradcheck(
+    f: Callable[..., Tensor], inputs: Sequence[Any], rng: np.random.Generator | int = 0
+) -> float:
     """Check the second derivative: the Hessian-vector product of <w, f> against differences of its gradient.
 
     Parameters, result and errors are those of `gradcheck`.
     """
-    ends = np.cumsum([x.size for x in inputs])[:-1]
-    point = np.concatenate([np.ravel(x) for x in inputs])
-    cotangent = rng.standard_normal(f(*inputs).shape)
+    rng = np.random.default_rng(rng)
+    points = [np.asarray(x, dtype=np.float64) for x in inputs]
+    ends = np.cumsum([x.size for x in points])[:-1]
+    point = np.concatenate([np.ravel(x) for x in points])
+    cotangent = rng.standard_normal(f(*(Tensor(x) for x in points)).shape)
 
     def weighted(z: Tensor) -> Tensor:
         parts = np.split(z, ends)
-        return (f(*(p.reshape(x.shape) for p, x in zip(parts, inputs, strict=True))) * cotangent).sum()
+        return (f(*(p.reshape(x.shape) for p, x in zip(parts, points, strict=True))) * cotangent).sum()
 
     u, v = rng.standard_normal((2, point.size))
-    forward = v * derivative(grad(weighted), [point], [u], analytic=False)
-    return _compare(forward, [hvp(weighted)(point, u).data * v], CENTRAL_TOLERANCE)
+    slope = central_difference(grad(weighted), [point], [u])
+    error = _difference(v * slope, [hvp(weighted)(point, u).data * v])
+    if not error <= CENTRAL_TOLERANCE:
+        raise GradientError(f"the second derivative is wrong: its relative error is {error:.3g}")
+    return error
 
 
-def _compare(forward: np.ndarray, backward: Sequence[np.ndarray | int], tolerance: float) -> float:
-    """The difference of two sums, relative to the size of their terms."""
-    scale = max(np.abs(forward).sum(), sum(np.abs(part).sum() for part in backward))
-    difference = abs(forward.sum() - sum(np.sum(part) for part in backward))
-    # not <=: a NaN on either side must fail
-    if not difference <= tolerance * max(scale, 1.0):
-        raise AssertionError(f"the derivatives differ by {difference:.3g}, {difference / scale:.3g} relative")
-    return float(difference / max(scale, 1.0))
+def _compare_values(value: np.ndarray, expected: np.ndarray, rtol: float) -> None:
+    """Forward value against that of the reference."""
+    if value.shape != expected.shape:
+        raise GradientError(f"the value has shape {value.shape}, and that of the reference {expected.shape}")
+    far = ~np.isclose(value, expected, rtol=rtol, atol=rtol)
+    if far.any():
+        at = tuple(int(i) for i in np.argwhere(far)[0])
+        raise GradientError(
+            f"the value at {list(at)} is {value[at]:.9g}, and that of the reference {expected[at]:.9g}"
+        )
+
+
+def _difference(forward: np.ndarray, backward: Sequence[np.ndarray]) -> float:
+    """The difference of two sums, relative to the size of their terms (or to 1, if that is more)."""
+    scale = max(np.abs(forward).sum(), sum(np.abs(part).sum() for part in backward), 1.0)
+    return float(abs(forward.sum() - sum(part.sum() for part in backward)) / scale)
+
+
+def _wrong_places(
+    f: Callable[..., Tensor],
+    points: Sequence[np.ndarray],
+    gradients: Sequence[np.ndarray],
+    cotangent: np.ndarray,
+    analytic: bool | None,
+    rtol: float | None,
+) -> Iterator[Disagreement]:
+    """Each coordinate by itself."""
+    scale = max([1.0, *(float(np.abs(g).max()) for g in gradients if g.size)])
+    value = f(*(Tensor(x) for x in points)).data
+    for i, (x, g) in enumerate(zip(points, gradients, strict=True)):
+        for index in np.ndindex(x.shape):
+            unit = [np.zeros_like(p) for p in points]
+            unit[i][index] = 1
+            slope, tolerance = derivative(f, points, unit, analytic)
+            expected = float((cotangent * slope).sum())
+            if not abs(g[index] - expected) <= (rtol or tolerance) * scale:
+                step = float(np.cbrt(np.finfo(x.dtype).eps)) * max(1.0, abs(float(x[index])))
+                right = float((cotangent * (f(*moved(points, step, unit)).data - value)).sum() / step)
+                left = float((cotangent * (value - f(*moved(points, -step, unit)).data)).sum() / step)
+                kink = abs(right - left) > 1e-3 * max(1.0, abs(right), abs(left))
+                yield Disagreement(i, index, float(g[index]), expected, kink)
+
+
+def _report(error: float, wrong: Sequence[Disagreement], count: int) -> str:
+    if not wrong:
+        return (
+            f"the gradient differs from the derivative along a direction, {error:.3g} relative, though in no "
+            "coordinate alone: does the function give the same values every time?"
+        )
+    lines = [f"the gradient is wrong in {len(wrong)} of {count} places, {error:.3g} relative:"]
+    lines += [f"  {d}" for d in wrong[:SHOWN]]
+    if len(wrong) > SHOWN:
+        lines.append(f"  and {len(wrong) - SHOWN} more")
+    return "\n".join(lines)
+
+
+# --- all of the installed version ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Row:
+    """How one thing came out: `error` is the worst relative error, `fault` says what was wrong."""
+
+    kind: str
+    name: str
+    cases: int
+    error: float
+    dtype: str
+    fault: str = ""
+
+    def __str__(self) -> str:
+        verdict = f"worst relative error {self.error:.1e}" if not self.fault else f"FAILED: {self.fault}"
+        return f"{self.kind:9} {self.name:32} {self.cases:4} cases, {self.dtype}, {verdict}"
+
+
+def check_all(cases: int, seed: int, only: str | None = None) -> Iterator[Row]:
+    """Check every primitive, layer, loss and optimizer that has a row of samples."""
+    from tinygrad_np import samples  # which imports layers and optimizers: a check of one function needs none
+
+    for kind, name, trial in samples.trials():
+        if only is not None and only != name:
+            continue
+        worst, fault, done = 0.0, "", 0
+        for i in range(cases):
+            try:
+                worst = max(worst, trial(np.random.default_rng([seed, i])))
+            except AssertionError as error:
+                fault = f"in case {i} of seed {seed}: {error}"
+            done += 1
+            if fault:
+                break
+        yield Row(kind, name, done, worst, "float64", fault)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Check the installed version; the exit status is 1 if anything failed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tinygrad_np.gradcheck",
+        description="Check every primitive, layer, loss and optimizer against an independent derivative.",
+    )
+    parser.add_argument("--cases", type=int, default=200, help="cases for each (200)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", metavar="NAME", help="check this one alone")
+    parser.add_argument("--json", action="store_true", help="print a JSON list instead of lines")
+    args = parser.parse_args(argv)
+    if args.cases < 1:
+        parser.error(f"--cases takes 1 or more, not {args.cases}")
+    rows = []
+    for row in check_all(args.cases, args.seed, args.only):
+        rows.append(row)
+        if not args.json:
+            print(row, flush=True)
+    if not rows:
+        parser.error(f"nothing is called {args.only!r}")
+    failed = sum(bool(row.fault) for row in rows)
+    if args.json:
+        print(json.dumps([asdict(row) for row in rows], indent=2))
+    else:
+        print(f"{len(rows)} checked in {sum(row.cases for row in rows):,} cases, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

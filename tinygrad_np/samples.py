@@ -1,20 +1,28 @@
-"""One row a primitive: how to draw arguments to try it on. The tests of all primitives come from this table.
+"""One row for each primitive, layer, loss and optimizer: how to draw a case to try it on.
 
-A row draws from a generator and a shape of any number of axes, lengths 0 and 1 among them. It keeps away from
-kinks, where there is no derivative to compare with, and outside of the domain.
+The tests of all primitives and ``python -m tinygrad_np.gradcheck`` come from these tables. A row of a
+primitive draws from a generator and a shape of any number of axes, lengths 0 and 1 among them. It keeps away from kinks,
+where there is no derivative to compare with, and from the end of the domain.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from tinygrad_np import functional, nn, optim, tape
+from tinygrad_np.gradcheck import gradcheck, gradgradcheck
+from tinygrad_np.ops.shape import concatenate
+from tinygrad_np.tensor import Tensor
+
 Shape: TypeAlias = tuple[int, ...]
 Rng: TypeAlias = np.random.Generator
 Arguments: TypeAlias = tuple[list[np.ndarray], dict[str, Any]]
+FunctionAndPoint: TypeAlias = tuple[Callable[..., Tensor], list[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -235,3 +243,211 @@ SAMPLES: dict[str, Sample] = {
     "matmul": Sample(matrices),
     "einsum": Sample(summed_products),
 }
+
+
+# --- layers -------------------------------------------------------------------------------------------
+
+
+def with_weights(layer: nn.Layer, call: Callable[..., Tensor], *inputs: np.ndarray) -> FunctionAndPoint:
+    """A layer as a function of inputs and of all of its weights, and a point: the weights that it has."""
+    names = list(layer.named_tensors())
+
+    def f(*tensors: Tensor) -> Tensor:
+        for name, tensor in zip(names, tensors[len(inputs) :], strict=True):
+            *path, attribute = name.split(".")
+            owner: Any = layer
+            for part in path:
+                owner = getattr(owner, part)
+            setattr(owner, attribute, tensor)
+        return call(*tensors[: len(inputs)])
+
+    return f, [*inputs, *layer.state_dict().values()]
+
+
+def linear(rng: Rng) -> FunctionAndPoint:
+    layer = nn.Linear(3, 2, bias=rng.random() < 0.8, rng=rng, dtype=np.float64)
+    return with_weights(layer, layer, real(rng, (*rng.integers(0, 4, rng.integers(0, 3)), 3)))
+
+
+def embedding(rng: Rng) -> FunctionAndPoint:
+    layer = nn.Embedding(4, 3, rng=rng, dtype=np.float64)
+    indices = rng.integers(0, 4, (2, 5))
+    return with_weights(layer, lambda: layer(indices))
+
+
+def dropout(rng: Rng) -> FunctionAndPoint:
+    layer = nn.Dropout(0.4, rng=rng)
+    seed = int(rng.integers(2**32))
+
+    def call(x: Tensor) -> Tensor:
+        layer.rng = np.random.default_rng(seed)  # the same mask every time
+        dropped: Tensor = layer(x)
+        return dropped * x
+
+    return with_weights(layer, call, real(rng, (3, 4)))
+
+
+def sequential(rng: Rng) -> FunctionAndPoint:
+    first, last = (nn.Linear(n, m, rng=rng, dtype=np.float64) for n, m in ((3, 4), (4, 2)))
+    layer = nn.Sequential(first, np.tanh, last)
+    return with_weights(layer, layer, real(rng, (2, 3)))
+
+
+def lstm_cell(rng: Rng) -> FunctionAndPoint:
+    layer = nn.LSTMCell(3, 2, rng=rng, dtype=np.float64)
+
+    def call(x: Tensor, h: Tensor, c: Tensor) -> Tensor:
+        return concatenate(*layer(x, (h, c)))
+
+    return with_weights(layer, call, real(rng, (4, 3)), real(rng, (4, 2)), real(rng, (4, 2)))
+
+
+def lstm(rng: Rng) -> FunctionAndPoint:
+    """Of one or two layers, in one or both directions, with lengths from 0."""
+    layers, both = int(rng.integers(1, 3)), bool(rng.random() < 0.5)
+    layer = nn.LSTM(2, 2, num_layers=layers, bidirectional=both, rng=rng, dtype=np.float64)
+    time = int(rng.integers(1, 5))
+    lengths = rng.integers(0, time + 1, 3)
+    state = (layers * (1 + both), 3, 2)
+
+    def call(x: Tensor, h: Tensor, c: Tensor) -> Tensor:
+        output, last = layer(x, (h, c), lengths)
+        return concatenate(*(part.reshape(-1) for part in (output, *last)))
+
+    return with_weights(layer, call, real(rng, (3, time, 2)), real(rng, state), real(rng, state))
+
+
+LAYERS: dict[str, Callable[[Rng], FunctionAndPoint]] = {
+    "Linear": linear,
+    "Embedding": embedding,
+    "Dropout": dropout,
+    "Sequential": sequential,
+    "LSTMCell": lstm_cell,
+    "LSTM": lstm,
+}
+
+
+# --- losses -------------------------------------------------------------------------------------------
+
+
+def loss_reduction(rng: Rng) -> functional.Reduction:
+    choices: tuple[functional.Reduction, ...] = ("mean", "sum", "none")
+    return choices[rng.integers(3)]
+
+
+def bce(rng: Rng) -> FunctionAndPoint:
+    z, y, reduction = 3 * real(rng, (4, 2)), rng.random((4, 2)), loss_reduction(rng)
+    return lambda z: functional.binary_cross_entropy_with_logits(z, y, reduction), [z]
+
+
+def cross_entropy(rng: Rng) -> FunctionAndPoint:
+    z, target, reduction = 3 * real(rng, (4, 3)), rng.integers(0, 3, 4), loss_reduction(rng)
+    return lambda z: functional.cross_entropy(z, target, reduction), [z]
+
+
+def mse(rng: Rng) -> FunctionAndPoint:
+    x, y, reduction = real(rng, (4, 2)), real(rng, (4, 2)), loss_reduction(rng)
+    return lambda x: functional.mse_loss(x, y, reduction), [x]
+
+
+LOSSES: dict[str, Callable[[Rng], FunctionAndPoint]] = {
+    "binary_cross_entropy_with_logits": bce,
+    "cross_entropy": cross_entropy,
+    "mse_loss": mse,
+}
+
+
+# --- optimizers ---------------------------------------------------------------------------------------
+
+
+def sgd_rule(p: float, gradients: Sequence[float], lr: float) -> float:
+    v = 0.0
+    for g in gradients:
+        v = 0.9 * v + (g + 0.1 * p)
+        p = p - lr * v
+    return p
+
+
+def rmsprop_rule(p: float, gradients: Sequence[float], lr: float) -> float:
+    s = 0.0
+    for g in gradients:
+        s = 0.99 * s + 0.01 * g**2
+        p = p - lr * g / (s**0.5 + 1e-8)
+    return p
+
+
+def adam_rule(p: float, gradients: Sequence[float], lr: float) -> float:
+    """The published sums, written out: m_t = 0.1 sum 0.9^(t-k) g_k, and s_t likewise."""
+    seen: list[float] = []
+    for t, g in enumerate(gradients, 1):
+        seen.append(g)
+        m = sum(0.1 * 0.9 ** (t - k) * g for k, g in enumerate(seen, 1))
+        s = sum(0.001 * 0.999 ** (t - k) * g**2 for k, g in enumerate(seen, 1))
+        p = p - lr * (m / (1 - 0.9**t)) / ((s / (1 - 0.999**t)) ** 0.5 + 1e-8)
+    return p
+
+
+def adamw_rule(p: float, gradients: Sequence[float], lr: float) -> float:
+    for t in range(len(gradients)):
+        step = adam_rule(0.0, gradients[: t + 1], lr) - adam_rule(0.0, gradients[:t], lr)
+        p = p * (1 - lr * 0.05) + step
+    return p
+
+
+OPTIMIZERS: dict[str, tuple[Callable[..., optim.Optimizer], Callable[..., float]]] = {
+    "SGD": (lambda p, lr: optim.SGD(p, lr, momentum=0.9, weight_decay=0.1), sgd_rule),
+    "RMSprop": (optim.RMSprop, rmsprop_rule),
+    "Adam": (optim.Adam, adam_rule),
+    "AdamW": (lambda p, lr: optim.AdamW(p, lr, weight_decay=0.05), adamw_rule),
+}
+
+
+def updates(name: str, rng: Rng) -> float:
+    """Some steps of an optimizer against its published rule, number by number; the relative error."""
+    make, rule = OPTIMIZERS[name]
+    start, lr = real(rng, (3,)), float(rng.uniform(0.001, 0.1))
+    gradients = real(rng, (int(rng.integers(1, 6)), 3))
+    p = Tensor(start, requires_grad=True)
+    optimizer = make([p], lr)
+    for g in gradients:
+        p.grad = g
+        optimizer.step()
+    expected = np.array([rule(float(x), gradients[:, i].tolist(), lr) for i, x in enumerate(start)])
+    error = float(np.abs(p.data - expected).max() / np.abs(expected).max())
+    assert error <= 1e-12, f"the update is {p.data}, and should be {expected}"
+    return error
+
+
+# --- all of them --------------------------------------------------------------------------------------
+
+
+def of_floats(name: str, arrays: Sequence[np.ndarray], static: dict[str, Any]) -> FunctionAndPoint:
+    """A primitive as a function of its floating-point arrays alone, and those arrays."""
+    is_float = [x.dtype.kind == "f" for x in arrays]
+
+    def f(*floats: Any) -> Tensor:
+        rest = iter(floats)
+        given = [next(rest) if real else x for real, x in zip(is_float, arrays, strict=True)]
+        return tape.PRIMITIVES[name](*given, **static)
+
+    return f, [x for x, real in zip(arrays, is_float, strict=True) if real]
+
+
+def trials() -> Iterator[tuple[str, str, Callable[[Rng], float]]]:
+    """Kind, name and trial of everything: a trial draws a case, checks it, and returns its relative error."""
+
+    def primitive(name: str, rng: Rng) -> float:
+        shape = tuple(int(n) for n in rng.integers(0, 4, rng.integers(0, 4)))
+        f, point = of_floats(name, *SAMPLES[name].draw(rng, shape))
+        return max(gradcheck(f, point, rng, SAMPLES[name].analytic), gradgradcheck(f, point, rng))
+
+    def function(rows: dict[str, Callable[[Rng], FunctionAndPoint]], name: str, rng: Rng) -> float:
+        return gradcheck(*rows[name](rng), rng)
+
+    for name in SAMPLES:
+        yield "primitive", name, partial(primitive, name)
+    for kind, rows in (("layer", LAYERS), ("loss", LOSSES)):
+        for name in rows:
+            yield kind, name, partial(function, rows, name)
+    for name in OPTIMIZERS:
+        yield "optimizer", name, partial(updates, name)
