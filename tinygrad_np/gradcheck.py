@@ -78,7 +78,7 @@ def complex_step(
     f: Callable[..., Tensor], points: Sequence[np.ndarray], direction: Sequence[np.ndarray]
 ) -> np.ndarray | None:
     """The derivative along a direction by complex step, or None where `f` does not take complex numbers."""
-    step = 1e-100  # as small as numbers go: nothing is subtracted
+    step = 1e-30  # nothing is subtracted, so it may be so small that its square is lost, in float32 too
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", np.exceptions.ComplexWarning)

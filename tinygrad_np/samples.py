@@ -1,8 +1,8 @@
 """One row for each primitive, layer, loss and optimizer: how to draw a case to try it on.
 
 The tests of all primitives and ``python -m tinygrad_np.gradcheck`` come from these tables. A row of a
-primitive draws from a generator and a shape of any number of axes, lengths 0 and 1 among them. It keeps away from kinks,
-where there is no derivative to compare with, and from the end of the domain.
+primitive draws from a generator and a shape of any number of axes, lengths 0 and 1 among them. It keeps away
+from kinks, where there is no derivative to compare with, and from the end of the domain.
 """
 
 from __future__ import annotations

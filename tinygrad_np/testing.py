@@ -1,15 +1,17 @@
-"""Hypothesis strategies: shapes, arrays in memory of every layout, and arguments for primitives.
+"""Hypothesis strategies: shapes, arguments for primitives in every memory layout, cases for the referee.
 
 Needs hypothesis, which only this module imports: ``pip install tinygrad_np[test]``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
+from tinygrad_np.referee import Case, Inputs
 from tinygrad_np.samples import SAMPLES
 
 
@@ -40,3 +42,13 @@ def arguments(draw: st.DrawFn, name: str) -> tuple[list[np.ndarray], dict[str, A
     arrays, static = SAMPLES[name].draw(draw(generators()), draw(shapes()))
     layout = draw(st.sampled_from(["C", "F", "reversed", "strided"]))
     return [laid_out(x, layout) for x in arrays], static
+
+
+@st.composite
+def cases(draw: st.DrawFn, /, make: Callable[..., Inputs], **sizes: tuple[int, int]) -> Case:
+    """Cases for the referee: ``make(rng, **sizes)`` with each size between two bounds, both included.
+
+    Shrinks towards the lower bounds, and names the sizes of what it found.
+    """
+    chosen = {name: draw(st.integers(low, high), label=name) for name, (low, high) in sizes.items()}
+    return Case(make, chosen, draw(st.integers(0, 1000)))

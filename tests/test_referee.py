@@ -1,0 +1,164 @@
+"""The referee on trial itself: right derivations pass, wrong ones are diagnosed, and its answer can be read."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from tinygrad_np import testing
+from tinygrad_np.referee import Case, referee
+
+
+def make(rng: np.random.Generator, T: int, hidden: int) -> dict[str, np.ndarray]:
+    return {
+        "x": rng.standard_normal((T, 2)),
+        "W": rng.standard_normal((hidden, 2)),
+        "U": rng.standard_normal((hidden, hidden)),
+        "b": rng.standard_normal(hidden),
+    }
+
+
+def forward(x: Any, W: Any, U: Any, b: Any) -> Any:
+    """A plain recurrent network: h_t = tanh(W x_t + U h_(t-1) + b), and the loss is the sum of the last h^2."""
+    h = np.zeros(len(b))
+    for x_t in x:
+        h = np.tanh(W @ x_t + U @ h + b)
+    return np.sum(h * h)
+
+
+def by_hand(slip: str = "") -> Any:
+    def gradient(x: Any, W: Any, U: Any, b: Any) -> dict[str, np.ndarray]:
+        states = [np.zeros(len(b))]
+        for x_t in x:
+            states.append(np.tanh(W @ x_t + U @ states[-1] + b))
+        dW, dU, db = np.zeros_like(W), np.zeros_like(U), np.zeros_like(b)
+        dh = 2 * states[-1]
+        for t in reversed(range(len(x))):
+            da = dh * (1 - states[t + 1] ** 2)
+            if slip == "square missing at the first step" and t == 0:
+                da = dh * (1 - states[t + 1])
+            dW += np.outer(da, x[t])
+            dU += np.outer(da, states[t + 1 if slip == "state one step off" else t])
+            db += da
+            dh = (U if slip == "not transposed" else U.T) @ da
+        return {"W": dW, "U": dU, "b": db}
+
+    return gradient
+
+
+cases = testing.cases(make, T=(1, 5), hidden=(1, 3))
+
+
+def test_a_right_derivation_agrees() -> None:
+    verdict = referee(forward, by_hand(), cases)
+    assert verdict.agrees
+    assert verdict.method == "recorded"
+    assert verdict.tried >= 100
+    assert max(f.relative_error for f in verdict.findings.values()) < 1e-13
+    assert str(verdict).startswith("agrees in all of 3 parameters (exact gradient: recorded), in ")
+
+
+def test_a_matrix_that_is_not_transposed_shows_from_two_steps_and_two_units() -> None:
+    verdict = referee(forward, by_hand("not transposed"), cases)
+    assert verdict.case == "T=2, hidden=2, seed 0"
+    assert verdict.wrong == ["W", "b"]  # at T=2 the only h before the last is 0, and U sees nothing of it
+    assert [length for length, found in verdict.by_steps.items() if all(f.right for f in found.values())] == [
+        1
+    ]
+    assert not verdict.by_steps[3]["U"].right
+    assert verdict.wrong_steps == [1]
+    text = str(verdict)
+    assert "the smallest case that fails: T=2, hidden=2, seed 0" in text
+    assert "right at T=1\nfirst wrong at T=2 in W, b\nalso wrong at T=3 in U\n" in text
+    assert "at T=2 the wrong term enters at time step 1 of 2" in text
+
+
+def test_a_state_one_step_off_is_wrong_in_one_parameter_from_the_start() -> None:
+    verdict = referee(forward, by_hand("state one step off"), cases)
+    assert verdict.case == "T=1, hidden=1, seed 0"
+    assert verdict.wrong == ["U"]
+    finding = verdict.findings["U"]
+    assert finding.exact == 0
+    assert finding.relative_error == abs(finding.hand)  # of an exact 0 the error is absolute
+
+
+def test_the_time_step_is_found() -> None:
+    verdict = referee(forward, by_hand("square missing at the first step"), Case(make, {"T": 4, "hidden": 2}))
+    assert verdict.wrong == ["W", "b"] or verdict.wrong == ["W", "U", "b"]
+    assert verdict.wrong_steps == [1]
+
+
+def test_relative_error_and_cosine_are_what_they_say() -> None:
+    verdict = referee(
+        lambda x: np.sum(x * x),
+        lambda x: {"x": 2 * x * np.array([1.0, 1.0, 3.0])},
+        {"x": np.array([1.0, 2.0, 2.0])},
+    )
+    finding = verdict.findings["x"]  # exact (2, 4, 4), by hand (2, 4, 12)
+    assert finding.relative_error == pytest.approx(8 / 6)
+    assert finding.cosine == pytest.approx((4 + 16 + 48) / (6 * np.sqrt(4 + 16 + 144)))
+    assert (finding.index, finding.hand, finding.exact) == ((2,), 12, 4)
+    assert "x  WRONG  relative error 1.3, cosine 0.8850; worst at [2]: by hand 12, exact 4" in str(verdict)
+
+
+@pytest.mark.parametrize(
+    ("loss", "method"),
+    [
+        (lambda x: np.sum(np.sort(x) ** 2), "complex step"),  # no rule for a Tensor
+        (lambda x: float(np.sum(np.abs(np.sort(x)) ** 2)), "central differences"),  # not analytic either
+        (lambda x: sum(v * v for v in x.tolist()), "complex step"),  # leaves NumPy
+    ],
+)
+def test_a_forward_that_cannot_be_recorded_is_tried_by_its_values(loss: Any, method: str) -> None:
+    point = {"x": np.array([3.0, -1.0, 2.0])}
+    verdict = referee(loss, lambda x: {"x": 2 * x}, point)
+    assert verdict.agrees
+    assert verdict.method == method
+    assert referee(loss, lambda x: {"x": 2 * np.sort(x)}, point).wrong == ["x"]
+
+
+def test_a_strategy_of_plain_inputs() -> None:
+    points = st.integers(1, 4).map(lambda n: {"x": np.arange(1.0, n + 1)})
+    verdict = referee(lambda x: np.sum(x**3), lambda x: {"x": np.where(x > 2, 0, 3 * x**2)}, points)
+    assert not verdict.agrees
+    assert verdict.findings["x"].index == (2,)  # three numbers are the fewest that show it
+    assert verdict.findings["x"].exact == 27
+
+
+def test_gradients_that_are_not_of_the_shape_or_not_finite() -> None:
+    point = {"x": np.ones((2, 3)), "y": np.ones(2)}
+    verdict = referee(
+        lambda x, y: np.sum(y @ x), lambda x, y: {"x": np.ones((3, 2)), "y": np.array([3.0, np.nan])}, point
+    )
+    assert verdict.wrong == ["x", "y"]
+    assert verdict.findings["x"].fault == "has shape (3, 2), and its parameter (2, 3)"
+    assert verdict.findings["y"].fault == "is not finite"
+    assert "x  WRONG  has shape" in str(verdict)
+
+
+def test_bad_input() -> None:
+    with pytest.raises(ValueError, match="names V, and the inputs are x"):
+        referee(lambda x: np.sum(x), lambda x: {"V": x}, {"x": np.ones(2)})
+    with pytest.raises(TypeError, match="x is float32"):
+        referee(lambda x: np.sum(x), lambda x: {"x": x}, {"x": np.ones(2, np.float32)})
+    with pytest.raises(ValueError, match=r"one number, the loss, and here an array of \(2,\)"):
+        referee(lambda x: x * 2, lambda x: {"x": x}, {"x": np.ones(2)})
+    with pytest.raises(ZeroDivisionError):  # the forward's own fault is not hidden
+        referee(lambda x: 1 // 0, lambda x: {"x": x}, {"x": np.ones(2)})
+
+
+def test_as_a_table_and_as_a_picture(tmp_path: Path) -> None:
+    pytest.importorskip("pandas", reason="the table needs pandas: pip install 'tinygrad_np[data]'")
+    pytest.importorskip("matplotlib", reason="the picture needs matplotlib: pip install 'tinygrad_np[plot]'")
+    verdict = referee(forward, by_hand("not transposed"), cases)
+    table = verdict.to_frame()
+    assert list(table.columns[:4]) == ["T", "parameter", "right", "relative_error"]
+    assert len(table) == 6 * 3
+    assert table.loc[table["T"] == 2, "right"].tolist() == [False, True, False]
+    verdict.plot(tmp_path / "trial.png")
+    assert (tmp_path / "trial.png").read_bytes().startswith(b"\x89PNG")
+    one = referee(lambda x: np.sum(x), lambda x: {"x": np.ones(2)}, {"x": np.ones(2)})
+    assert one.to_frame()["parameter"].tolist() == ["x"]
+    one.plot(tmp_path / "one.png")
