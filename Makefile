@@ -5,7 +5,7 @@ BIN = .venv/bin
 # The matrices here are small: a second BLAS thread costs more than it gains.
 export OPENBLAS_NUM_THREADS = 1
 
-.PHONY: demo test lint clean
+.PHONY: demo test thorough lint clean
 
 demo: .venv/demo
 	$(BIN)/python -m models.sentiment train --data demo --out runs/demo
@@ -15,6 +15,12 @@ demo: .venv/demo
 
 test: .venv/test
 	$(BIN)/python -m pytest -q
+
+# Random examples, other ones each time: over 100,000 of them for the two derivatives of the primitives alone.
+thorough: .venv/test
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -q tests/test_primitives.py --hypothesis-show-statistics \
+	  | grep -E "passing examples|failing examples|passed|failed|^E "
+	$(BIN)/python -m tinygrad_np.gradcheck --cases 2000
 
 lint: .venv/dev
 	$(BIN)/ruff check .

@@ -53,8 +53,8 @@ class Finding:
     """How one parameter came out.
 
     `relative_error` is |hand - exact| / |exact| in Euclidean norm (|hand| where exact is 0), and `cosine` that
-    of the angle between the two. `index` is the place of the largest difference, with the values there. A
-    gradient of another shape, or one that is not finite, has a `fault` instead of numbers.
+    of the angle between the two (NaN where one is 0). `index` is the place of the largest difference, with the
+    values there. A gradient of another shape, or one that is not finite, has a `fault` instead of numbers.
     """
 
     right: bool
@@ -126,7 +126,9 @@ class Verdict:
             if f.fault:
                 text += f.fault
             else:
-                text += f"relative error {f.relative_error:.2g}, cosine {f.cosine:.4f}"
+                text += f"relative error {f.relative_error:.2g}"
+                if not np.isnan(f.cosine):
+                    text += f", cosine {f.cosine:.4f}"
                 if not f.right:
                     text += f"; worst at {list(f.index)}: by hand {f.hand:.6g}, exact {f.exact:.6g}"
             lines.append(text)
@@ -146,7 +148,7 @@ class Verdict:
                     f"{'also' if seen else 'first'} wrong at {self.steps}={length} in {', '.join(new)}"
                 )
             seen.update(wrong)
-        if self.wrong_steps:
+        if self.wrong_steps and not lines[0].startswith("first"):  # of a single step there is nothing to tell
             last = next(length for length, f in self.by_steps.items() if not all(x.right for x in f.values()))
             which = ", ".join(str(step) for step in self.wrong_steps)
             lines.append(f"at {self.steps}={last} the wrong term enters at time step {which} of {last}")
@@ -181,14 +183,9 @@ class Verdict:
         for row, name in enumerate(names):
             for column, length in enumerate(columns):
                 f = columns[length][name]
-                axes.text(
-                    column,
-                    row,
-                    "?" if f.fault else f"{f.relative_error:.0e}",
-                    ha="center",
-                    va="center",
-                    size=8,
-                )
+                text = "?" if f.fault else f"{f.relative_error:.0e}"
+                color = "white" if shown[row, column] < -12 else "black"  # on dark green
+                axes.text(column, row, text, ha="center", va="center", size=8, color=color)
         axes.set_yticks(range(len(names)), names)
         axes.set_xticks(range(len(columns)), [f"{self.steps}={c}" if c else "" for c in columns])
         figure.colorbar(image, label="log10 of the relative error")
@@ -292,7 +289,7 @@ def _finding(hand: np.ndarray, exact: np.ndarray, rtol: float) -> Finding:
     length, hand_length = float(np.linalg.norm(exact)), float(np.linalg.norm(hand))
     error = float(np.linalg.norm(hand - exact)) / (length or 1.0)
     product = length * hand_length
-    cosine = float(np.vdot(hand, exact)) / product if product else float(length == hand_length)
+    cosine = float(np.vdot(hand, exact)) / product if product else np.nan
     index = tuple(int(i) for i in np.unravel_index(np.argmax(np.abs(hand - exact)), exact.shape))
     return Finding(error <= rtol, error, cosine, index, float(hand[index]), float(exact[index]))
 
@@ -339,7 +336,7 @@ def _wrong_steps(
 
     The gradient of a weight that multiplies the input x_t is a sum over time, sum_t d_t x_t^T. With every x_t
     but one set to 0, only one term is left, and its error is that of step t. Such weights are found as the
-    elements whose gradient is 0 when all of x is; x is each input that is no parameter, with one row a step.
+    elements whose gradient is 0 when all of x is, whatever the parameters; x is each input that is no parameter, with one row a step.
     """
     claimed = hand_gradient(**inputs)
     wrong = []
@@ -350,7 +347,9 @@ def _wrong_steps(
     ]
     for name in series:
         x = np.asarray(inputs[name])
-        silent = _exact(forward, {**inputs, name: np.zeros_like(x)}, list(claimed))[0]
+        rng = np.random.default_rng(0)  # parameters that are 0 at the start would silence others too
+        anywhere = {p: np.asarray(inputs[p]) + rng.standard_normal(np.shape(inputs[p])) for p in claimed}
+        silent = _exact(forward, {**inputs, **anywhere, name: np.zeros_like(x)}, list(claimed))[0]
         for t in range(length):
             only = np.zeros_like(x)
             only[t] = x[t]
