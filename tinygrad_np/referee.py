@@ -336,7 +336,8 @@ def _wrong_steps(
 
     The gradient of a weight that multiplies the input x_t is a sum over time, sum_t d_t x_t^T. With every x_t
     but one set to 0, only one term is left, and its error is that of step t. Such weights are found as the
-    elements whose gradient is 0 when all of x is, whatever the parameters; x is each input that is no parameter, with one row a step.
+    elements whose gradient is 0 when all of x is, whatever the parameters; x is each input that is no
+    parameter, with one row a step.
     """
     claimed = hand_gradient(**inputs)
     wrong = []
