@@ -10,8 +10,11 @@ export OPENBLAS_NUM_THREADS = 1
 demo: .venv/demo
 	$(BIN)/python -m models.sentiment train --data demo --out runs/demo
 	$(BIN)/python -m models.sentiment predict --run runs/demo \
-	  "the plot was not good" "the plot was not bad" \
-	  "the start was dull but the end was wonderful" "the start was wonderful but the end was dull"
+	  "The plot was not good here and the music was really dull to me." \
+	  "The plot was good here and the music was not really dull to me." \
+	  "The opening was dull overall but the ending was wonderful to me." \
+	  "The opening was wonderful overall but the ending was dull to me."
+	@echo "learning curves: runs/demo/loss.png"
 
 test: .venv/test
 	$(BIN)/python -m pytest -q

@@ -13,7 +13,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,35 +42,22 @@ GLOVE_WORDS = 50_000  # the most frequent ones, known even where no training rev
 DROPOUT = 0.3
 MAX_NORM = 5.0
 PARAGRAPH_WORDS = 60  # of a speech
-DEFAULTS = {
-    "demo": {
-        "embeddings": "learned",
-        "train_size": 2000,
-        "test_size": 500,
-        "epochs": 14,
-        "hidden": 32,
-        "lr": 1e-2,
-    },
-    "imdb": {
-        "embeddings": "glove",
-        "train_size": 25_000,
-        "test_size": 12_500,
-        "epochs": 6,
-        "hidden": 64,
-        "lr": 3e-3,
-    },
+DEMO_SIZES = {"train": 2000, "test": 500}
+DEFAULTS = {  # where the command line says nothing
+    "demo": {"embeddings": "learned", "epochs": 14, "hidden": 32, "lr": 1e-2},
+    "imdb": {"embeddings": "glove", "epochs": 6, "hidden": 64, "lr": 3e-3},
 }
 
 
 @dataclass(frozen=True)
 class Config:
-    """The settings of one training, kept in its ``config.json``."""
+    """The settings of one training, kept in its ``config.json``. A size of None is all there is."""
 
     data: str
     data_dir: str | None
     embeddings: str
-    train_size: int
-    test_size: int
+    train_size: int | None
+    test_size: int | None
     epochs: int
     hidden: int
     batch_size: int
@@ -121,14 +108,33 @@ class Examples:
 # --- data ---------------------------------------------------------------------------------------------
 
 
-def load_tables(config: Config) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The reviews to train on and those to test with, as tables with `review` and `sentiment`."""
+def load_training(config: Config) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The reviews to train on, and a tenth of `train_size` apart from them for validation."""
     if config.data == "demo":
-        return generate_demo(config.train_size, config.seed), generate_demo(config.test_size, config.seed + 1)
-    return (
-        load_imdb("train", config.data_dir, config.train_size, config.seed),
-        load_imdb("test", config.data_dir, config.test_size, config.seed),
-    )
+        # Reviews are made in pairs of the same words and opposite sentiment. A pair cut in two would make
+        # validation the opposite of training, so validation is a corpus of its own.
+        size = DEMO_SIZES["train"] if config.train_size is None else config.train_size
+        n_validation = 2 * max(1, size // 20)
+        if size <= n_validation:
+            raise ValueError(f"--train-size {size} leaves nothing to train on; take 4 or more")
+        return (
+            generate_demo(size - n_validation, 3 * config.seed),
+            generate_demo(n_validation, 3 * config.seed + 1),
+        )
+    table = load_imdb("train", config.data_dir, config.train_size, config.seed)
+    if len(table) < 2:
+        raise ValueError("one review leaves nothing to train on; take 2 or more")
+    shuffled = np.random.default_rng(config.seed).permutation(len(table))
+    n_validation = max(1, len(table) // 10)
+    return table.iloc[shuffled[n_validation:]], table.iloc[shuffled[:n_validation]]
+
+
+def load_test(config: Config) -> pd.DataFrame:
+    """The reviews to test with, from the test file."""
+    if config.data == "demo":
+        size = DEMO_SIZES["test"] if config.test_size is None else config.test_size
+        return generate_demo(size, 3 * config.seed + 2)
+    return load_imdb("test", config.data_dir, config.test_size, config.seed)
 
 
 def encoded(table: pd.DataFrame, vocabulary: Vocabulary) -> Examples:
@@ -244,17 +250,11 @@ def train(config: Config, out: Path) -> dict[str, Any]:
     """
     pd, tqdm = need("pandas"), need("tqdm").tqdm
     out.mkdir(parents=True, exist_ok=True)
-    model_rng, order_rng, split_rng = np.random.default_rng(config.seed).spawn(3)
+    model_rng, order_rng = np.random.default_rng(config.seed).spawn(2)
 
-    train_table, test_table = load_tables(config)
-    shuffled = split_rng.permutation(len(train_table))
-    n_validation = max(1, len(train_table) // 10)
-    validation_table, train_table = (
-        train_table.iloc[shuffled[:n_validation]],
-        train_table.iloc[shuffled[n_validation:]],
-    )
-    if not len(train_table):
-        raise ValueError(f"--train-size {config.train_size} leaves nothing to train on; take 2 or more")
+    train_table, validation_table = load_training(config)
+    test_table = load_test(config)
+    config = replace(config, train_size=len(train_table) + len(validation_table), test_size=len(test_table))
     vocabulary, embedding = new_embedding(config, [words(text) for text in train_table["review"]], model_rng)
     sets = {
         name: encoded(table, vocabulary)
@@ -265,6 +265,7 @@ def train(config: Config, out: Path) -> dict[str, Any]:
     print(", ".join(f"{len(s.labels):,} {name} reviews" for name, s in sets.items()), end="; ")
     print(f"{len(vocabulary):,} words, {sum(p.size for p in model.parameters()):,} parameters to train")
 
+    (out / "weights.safetensors").unlink(missing_ok=True)  # those of an older run would not fit this one
     with beside(out / "config.json") as part:
         part.write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
     vocabulary.save(out / "vocabulary.txt")
@@ -310,6 +311,9 @@ def train(config: Config, out: Path) -> dict[str, Any]:
         "validation_accuracy": best["validation_accuracy"],
         "best_epoch": int(best["epoch"]),
         "epochs": len(rows),
+        "train_reviews": len(train_table),
+        "validation_reviews": len(validation_table),
+        "test_reviews": len(test_table),
         "tokens_per_second": tokens_an_epoch * len(rows) / seconds,
         "training_seconds": seconds,
     }
@@ -405,8 +409,8 @@ def command_train(args: argparse.Namespace) -> None:
 def command_evaluate(args: argparse.Namespace) -> None:
     config, vocabulary, model = load_run(Path(args.run))
     if args.data_dir:
-        config = Config(**{**asdict(config), "data_dir": args.data_dir})
-    loss, accuracy = score(model, encoded(load_tables(config)[1], vocabulary), config.batch_size)
+        config = replace(config, data_dir=args.data_dir)
+    loss, accuracy = score(model, encoded(load_test(config), vocabulary), config.batch_size)
     print(f"{config.test_size:,} test reviews of {config.data}: accuracy {accuracy:.1%}, loss {loss:.3f}")
 
 
@@ -432,6 +436,14 @@ def command_speeches(args: argparse.Namespace) -> None:
     print(f"picture: {run / 'speeches.png'}; table: {run / 'speeches.csv'}")
 
 
+def positive(text: str) -> int:
+    """A whole number from 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"takes 1 or more, not {number}")
+    return number
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit status is 0, 1 after an error, or 130 when interrupted."""
     parser = argparse.ArgumentParser(prog="python -m models.sentiment", description=__doc__.split("\n\n")[0])
@@ -442,11 +454,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     sub.add_argument("--data", choices=("demo", "imdb"), required=True, help="demo is synthetic, and bundled")
     sub.add_argument("--data-dir", help="where the files are; without it they are downloaded")
     sub.add_argument("--embeddings", choices=("glove", "learned"), help="glove for imdb, learned for demo")
-    sub.add_argument("--train-size", type=int, help="a tenth of them for validation; 2,000 or all 25,000")
-    sub.add_argument("--test-size", type=int, help="500 or all 12,500")
-    sub.add_argument("--epochs", type=int, help="14 for demo, 6 for imdb")
-    sub.add_argument("--hidden", type=int, help="units of the LSTM, 32 for demo, 64 for imdb")
-    sub.add_argument("--batch-size", type=int, default=32)
+    sub.add_argument("--train-size", type=positive, help="a tenth for validation; 2,000 of demo, all of imdb")
+    sub.add_argument("--test-size", type=positive, help="500 of demo, all of imdb")
+    sub.add_argument("--epochs", type=positive, help="14 for demo, 6 for imdb")
+    sub.add_argument("--hidden", type=positive, help="units of the LSTM, 32 for demo, 64 for imdb")
+    sub.add_argument("--batch-size", type=positive, default=32)
     sub.add_argument("--lr", type=float, help="learning rate of Adam, 0.01 for demo, 0.003 for imdb")
     sub.add_argument("--seed", type=int, default=0)
     sub.add_argument("--out", help="directory of the run, runs/demo or runs/imdb unless given")

@@ -33,6 +33,7 @@ from datasets.glove import load_glove
 from datasets.imdb import load_imdb
 from datasets.text import words
 from models import report
+from models.sentiment import positive
 from models.tutorial_slips import SwappedAdam, initial_parameters, word_vectors
 from tinygrad_np import Tensor
 from tinygrad_np.extras import need
@@ -458,14 +459,6 @@ def command_train(args: argparse.Namespace) -> None:
         f"{version}: test accuracy {metrics['test_accuracy']:.1%}, loss {metrics['test_loss']:.3f}; "
         f"the run: {out}"
     )
-
-
-def positive(text: str) -> int:
-    """A whole number from 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"takes 1 or more, not {number}")
-    return number
 
 
 def main(argv: Sequence[str] | None = None) -> int:

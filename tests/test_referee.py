@@ -119,6 +119,17 @@ def test_a_forward_that_cannot_be_recorded_is_tried_by_its_values(loss: Any, met
     assert referee(loss, lambda x: {"x": 2 * np.sort(x)}, point).wrong == ["x"]
 
 
+def test_a_complex_derivative_that_is_another_one_is_not_believed() -> None:
+    # the derivative of np.abs vanishes in a complex step, and np.dot has no rule
+    verdict = referee(
+        lambda w: np.dot(w, w) + np.abs(w).sum(),
+        lambda w: {"w": 2 * w + np.sign(w)},
+        {"w": np.array([1.0, -2.0])},
+    )
+    assert verdict.agrees
+    assert verdict.method == "central differences"
+
+
 def test_a_strategy_of_plain_inputs() -> None:
     points = st.integers(1, 4).map(lambda n: {"x": np.arange(1.0, n + 1)})
     verdict = referee(lambda x: np.sum(x**3), lambda x: {"x": np.where(x > 2, 0, 3 * x**2)}, points)

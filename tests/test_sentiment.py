@@ -208,7 +208,7 @@ def test_weights_of_another_shape(tmp_path: Path, demo_run: Path, capsys: pytest
 
 def test_bad_data_files(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["train", "--data", "imdb", "--data-dir", data_dir, "--out", data_dir / "run"]
-    assert "size is from 1 to 80, not 25000" in complaint(capsys, *command)
+    assert "size is from 1 to 80, not 81" in complaint(capsys, *command, "--train-size", "81")
     command += ["--train-size", "40", "--test-size", "20", "--epochs", "1", "--hidden", "2"]
     path = data_dir / "imdb_train.txt"
     good = path.read_text(encoding="utf-8")
