@@ -403,6 +403,10 @@ EDGES: dict[str, tuple[Edge, ...]] = {
         Edge([[0, -2, -2, NAN], [0.5, 2, 0.5, 2]], {}, [1] * 4, [[INF, -4, NAN, NAN], [0, NAN, NAN, NAN]]),
         Edge([[-2, -2, 3], [0, -1, 0]], {}, [1, 1, 1], [[0, -0.25, 0], [NAN, NAN, math.log(3)]]),
     ),
+    "exp": (
+        Edge([[800, 0, INF]], {}, [0, 0, 0], [[0, 0, 0]]),
+        Edge([[800, 1]], {}, [1, 2], [[INF, 2 * math.e]]),
+    ),
     # Logarithms of sums of nothing: no NaN from -inf - -inf.
     "logaddexp": (Edge([[-INF, -INF, 1], [-INF, 2, -INF]], {}, [1, 1, 1], [[0, 0, 1], [0, 1, 0]]),),
     "logsumexp": (Edge([[[-INF, 1], [-INF, -INF]]], {"axis": 1}, [1, 1], [[[0, 1], [0, 0]]]),),
@@ -414,6 +418,8 @@ EDGES: dict[str, tuple[Edge, ...]] = {
     "clip": (Edge([[-1, 0, 0.5, 1, 2]], {"a_min": 0, "a_max": 1}, [3] * 5, [[0, 3, 3, 3, 0]]),),
     "max": (Edge([[[3, 1, 3], [0, 1, 0]]], {"axis": 1}, [3, 5], [[[1.5, 0, 1.5], [0, 5, 0]]]),),
     "min": (Edge([[[3, 1], [1, 1]]], {}, 3, [[[0, 1], [1, 1]]]),),
+    # NumPy lets axis 0 of a single number pass.
+    "sum": (Edge([2], {"axis": 0}, 3, [3]),),
     # The mean of nothing is 0 / 0, but on the way back nothing is divided by 0.
     "mean": (Edge([EMPTY], {}, 1, [EMPTY]),),
 }
@@ -619,8 +625,12 @@ EQUIVALENT: dict[tuple[str, str], str] = {  # (target, the line after the change
     ): "at x = 0, y = 1 the slope is x^0 = 1 whether x stands there or 1, and so are its own derivatives, 0",
     (
         "elementwise.power",
-        "base = without((x == 0) | ~(x >= 0) & (g == 0), x)",
+        "base = without((x == 0) | np.logical_not(x >= 0) & (g == 0), x)",
     ): "differs at x = 0 only, which the first condition has already",
+    (
+        "reduce.axes_of",
+        "return [a % (len(shape) or 2) for a in axes]",
+    ): "of a single number there is no axis to name, only one that is let pass",
     (
         "elementwise.sqrt",
         "lambda g: g / (2 * without((g == 0) & ~(x > 0), y))",

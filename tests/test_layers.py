@@ -128,12 +128,36 @@ def test_state_goes_round() -> None:
     source, target = Tree(), Tree()
     for i, t in enumerate(source.named_tensors().values()):
         t.data[...] = i + np.arange(t.size).reshape(t.shape) / 8
-    arrays = [t.data for t in target.named_tensors().values()]
+    tensors = list(target.named_tensors().values())
     target.load_state_dict(source.state_dict())
-    for t, (name, array), before in zip(target.named_tensors().values(), source.state_dict().items(), arrays):
+    for t, (name, array), before in zip(
+        target.named_tensors().values(), source.state_dict().items(), tensors
+    ):
         np.testing.assert_array_equal(t.data, array, err_msg=name)
-        assert t.data is before  # in place: an optimizer, and a tied weight, see the new numbers
+        assert t is before  # an optimizer, and a tied weight, see the new numbers
     assert target.last is target.z.scale
+
+
+def test_loading_writes_to_nobody_elses_array() -> None:
+    mean = np.zeros(3)
+    leaf = Leaf()
+    leaf.running = Tensor(mean)
+    state = {"scale": np.ones(2), "running": np.full(3, 5.0)}
+    leaf.load_state_dict(state)
+    np.testing.assert_array_equal(mean, np.zeros(3))
+    leaf.running.data[:] = 7
+    np.testing.assert_array_equal(state["running"], np.full(3, 5.0))
+    with pytest.raises(ValueError, match="does not fit Leaf"):
+        leaf.load_state_dict({"scale": np.zeros(2), "running": np.array(["a", "b", "c"])})
+    np.testing.assert_array_equal(leaf.scale.data, np.ones(2))
+
+
+def test_a_tied_weight_may_be_given_under_all_of_its_names() -> None:
+    tree = Tree()
+    state = tree.state_dict()
+    tree.load_state_dict(state | {"tied.scale": state["blocks.0.scale"]})
+    with pytest.raises(ValueError, match=r"tied.scale differs from blocks.0.scale, with which it is tied"):
+        tree.load_state_dict(state | {"tied.scale": state["blocks.0.scale"] + 1})
 
 
 def test_loading_keeps_the_dtype_and_takes_lists_and_frozen_tensors() -> None:
@@ -158,7 +182,7 @@ def test_what_does_not_fit_is_listed_and_nothing_is_loaded() -> None:
         tree.load_state_dict(state)
     assert str(error.value) == (
         "the state does not fit Tree: missing blocks.0.running; missing heads.b; "
-        "unexpected tied.scale; unexpected extra; "
+        "unexpected extra; tied.scale differs from blocks.0.scale, with which it is tied; "
         "z.running is (3, 1) and should be (3,); heads.a.scale is () and should be (2,)"
     )
     for name, array in tree.state_dict().items():

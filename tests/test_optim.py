@@ -154,10 +154,13 @@ class DecayIntoTheGradient(Adam):
         super().__init__(params, weight_decay=weight_decay, **settings)
 
 
-class DecayAfterTheStep(AdamW):
+class DecayAfterTheStep(Adam):
+    def decayed(self, p: np.ndarray, g: np.ndarray) -> np.ndarray:
+        return g
+
     def update(self, i: int, p: np.ndarray, g: np.ndarray) -> None:
-        Adam.update(self, i, p, g)
-        p *= 1 - self.lr * self.decay
+        super().update(i, p, g)
+        p *= 1 - self.lr * self.weight_decay
 
 
 class DampedMomentum(SGD):

@@ -6,6 +6,7 @@ import operator
 import pickle
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -626,3 +627,57 @@ def test_a_tensor_of_a_result_does_not_lose_the_gradient_in_silence() -> None:
     with pytest.raises(RuntimeError, match="detach"):
         Tensor(x * 2)
     np.testing.assert_array_equal(Tensor((x * 2).detach()).data, [2.0, 4.0])
+
+
+def test_threads_that_share_a_leaf_lose_no_gradient() -> None:
+    w = Tensor(np.ones(200_000), requires_grad=True)
+
+    def work() -> None:
+        for _ in range(20):
+            (w * 1.0).sum().backward()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    np.testing.assert_array_equal(w.grad, np.full(200_000, 80.0))
+
+
+def test_a_gradient_that_is_set_is_copied() -> None:
+    g = np.ones(2)
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    x.grad = g
+    g[:] = 5
+    np.testing.assert_array_equal(x.grad, [1, 1])
+
+
+def test_formatting() -> None:
+    assert f"{Tensor(1.23456):.3f}" == "1.235"
+    assert f"{Tensor([1.0, 2.0])}" == "Tensor([1., 2.])"
+
+
+def test_take_counts_and_does_not_mask() -> None:
+    t = Tensor([0.0, 1.0, 2.0])
+    np.testing.assert_array_equal(np.take(t, np.array([True, False, True])).data, [1, 0, 1])
+    np.testing.assert_array_equal(
+        np.take(Tensor(np.arange(6.0).reshape(2, 3)), (0, 2), axis=1).data, [[0, 2], [3, 5]]
+    )
+
+
+def test_reductions_of_a_single_number_and_of_nothing() -> None:
+    x = Tensor(3.0, requires_grad=True)
+    x.sum(axis=0).backward()
+    assert x.grad == 1
+    empty = Tensor(np.zeros((0, 3)), requires_grad=True)
+    with pytest.warns(RuntimeWarning):
+        empty.var(axis=0).sum().backward()
+    assert empty.grad is not None
+    assert empty.grad.shape == (0, 3)
+
+
+def test_exp_that_overflows_behind_where() -> None:
+    x = Tensor([800.0, 1.0], requires_grad=True)
+    with np.errstate(over="ignore"):
+        np.where(x.data < 700, np.exp(x), x).sum().backward()
+    np.testing.assert_allclose(x.grad, [1, np.e])

@@ -1,5 +1,7 @@
 """Functions of functions: values against derivatives worked out by hand, nesting, and what they refuse."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -91,3 +93,23 @@ def test_refuses() -> None:
         grad(lambda x: x)(3)
     with pytest.raises(ValueError, match="argument 2"):
         grad(lambda x: x, argnums=2)(3.0)
+
+
+def test_a_list_for_an_operand_works_to_second_order() -> None:
+    np.testing.assert_allclose(hessian(lambda x: (x @ [1.0, 2.0]) ** 2)(np.ones(2)).data, [[2, 4], [4, 8]])
+    np.testing.assert_allclose(hessian(lambda x: (x ** [2.0, 3.0]).sum())(np.ones(2)).data, [[2, 0], [0, 6]])
+
+
+def test_arguments_named_twice_and_work_on_other_threads_are_refused() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        grad(lambda x: x * x, argnums=(0, -1))(3.0)
+    with pytest.raises(TypeError, match="one argument number"):
+        jacobian(lambda x: x, argnums=(0, 1))  # type: ignore[arg-type]
+
+    def elsewhere(x: Tensor) -> Tensor:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(lambda: x * x).result()
+
+    assert grad(elsewhere)(3.0).item() == 6.0
+    with pytest.raises(RuntimeError, match="another thread"):
+        grad(grad(elsewhere))(3.0)

@@ -1,7 +1,20 @@
 """Reverse-mode differentiation over NumPy arrays, small enough to read in an afternoon."""
 
+from tinygrad_np import functional, nn, optim
 from tinygrad_np.tape import no_grad, primitive
 from tinygrad_np.tensor import Tensor
 from tinygrad_np.transforms import grad, hessian, hvp, jacobian, value_and_grad
 
-__all__ = ["Tensor", "grad", "hessian", "hvp", "jacobian", "no_grad", "primitive", "value_and_grad"]
+__all__ = [
+    "Tensor",
+    "functional",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "nn",
+    "no_grad",
+    "optim",
+    "primitive",
+    "value_and_grad",
+]

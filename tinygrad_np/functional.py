@@ -78,7 +78,7 @@ def embedding(indices: Any, weight: Tensor, padding_idx: int | None = None) -> T
     if padding_idx is not None and not 0 <= padding_idx < rows:
         raise IndexError(f"padding_idx {padding_idx} is not a row of {rows}")
     out = weight[indices]
-    if padding_idx is not None:
+    if padding_idx is not None and weight.requires_grad:
         out = where((indices == padding_idx)[..., np.newaxis], out.detach(), out)
     return out
 

@@ -44,6 +44,12 @@ def positive(rng: Rng, shape: Shape) -> np.ndarray:
     return rng.uniform(0.5, 2.0, shape)
 
 
+def real_or_whole(rng: Rng, shape: Shape) -> np.ndarray:
+    """Numbers as `real` gives, or whole ones, 0 among them."""
+    x = 2 * rng.standard_normal(shape)
+    return np.round(x) if rng.random() < 0.5 else x
+
+
 def nonzero(rng: Rng, shape: Shape) -> np.ndarray:
     return positive(rng, shape) * (2 * rng.integers(0, 2, shape) - 1)
 
@@ -101,6 +107,16 @@ def reduction(
         return [values(rng, shape)], {"axis": some_axes(rng, shape), **keepdims, **static}
 
     return draw
+
+
+def variance(rng: Rng, shape: Shape) -> Arguments:
+    arrays, static = reduction(real, full=True)(rng, tuple(n + 2 for n in shape) or (2,))
+    return arrays, {**static, "ddof": float(rng.integers(2))}
+
+
+def clipped(rng: Rng, shape: Shape) -> Arguments:
+    bounds = [{"a_min": -0.5, "a_max": 0.5}, {"a_min": -0.5}, {"a_max": 0.5}]
+    return [distinct(rng, shape)], bounds[rng.integers(3)]
 
 
 def conditional(rng: Rng, shape: Shape) -> Arguments:
@@ -189,12 +205,16 @@ EINSUMS = [
     ("ii", ["ii"]),
     ("iij,jk,i->k", ["iij", "jk", "i"]),
     ("i,i,i->i", ["i", "i", "i"]),
+    ("ij->i", ["ij"]),
+    ("iijj->ij", ["iijj"]),
+    ("...ij", ["bij"]),
+    ("...ab,...bc", ["iab", "bc"]),
 ]
 
 
 def summed_products(rng: Rng, shape: Shape) -> Arguments:
     subscripts, terms = EINSUMS[rng.integers(len(EINSUMS))]
-    length = {c: int(rng.integers(4)) for c in "bijk"}
+    length = {c: int(rng.integers(4)) for c in "abcijk"}
     return [real(rng, tuple(length[c] for c in term)) for term in terms], {"subscripts": subscripts}
 
 
@@ -204,7 +224,7 @@ SAMPLES: dict[str, Sample] = {
     "multiply": Sample(binary(real, real)),
     "divide": Sample(binary(real, nonzero)),
     "negative": Sample(unary(real)),
-    "power": Sample(binary(positive, real)),
+    "power": Sample(binary(positive, real_or_whole)),
     "square": Sample(unary(real)),
     "sqrt": Sample(unary(positive)),
     "exp": Sample(unary(real)),
@@ -224,7 +244,7 @@ SAMPLES: dict[str, Sample] = {
     "alias": Sample(unary(real)),
     "sum": Sample(reduction(real)),
     "mean": Sample(reduction(real, full=True)),
-    "var": Sample(reduction(real, full=True), analytic=False),
+    "var": Sample(variance, analytic=False),
     "max": Sample(reduction(distinct, full=True)),
     "min": Sample(reduction(distinct, full=True)),
     "logsumexp": Sample(reduction(real, full=True)),

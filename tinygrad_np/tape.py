@@ -174,7 +174,9 @@ def primitive(*numpy_functions: Callable[..., Any]) -> Callable[[Callable[..., R
                 out = np.asarray(out)
             if (node_x is None and node_y is None) or not (now := _recording.get()):
                 return Tensor._of(out, None)
-            again: Any = (rule, (x, y), {}) if now == KEEP else None
+            again: Any = None
+            if now == KEEP:
+                again = rule, (x if type(x) is Tensor else data_x, y if type(y) is Tensor else data_y), {}
             parents: tuple[Node | None, ...] = (node_x, node_y)
             if node_y is None and type(vjps) is tuple:  # drop the other vjp, and with it the arrays it holds
                 parents, vjps = (node_x,), (vjps[0],)
@@ -198,7 +200,13 @@ def primitive(*numpy_functions: Callable[..., Any]) -> Callable[[Callable[..., R
                 parents, vjps = tuple(n for n, _ in wanted), tuple(v for _, v in wanted)
             if not now or not any(parents):
                 return Tensor._of(out, None)
-            again: Any = (rule, xs, static) if now == KEEP else None
+            again: Any = None
+            if now == KEEP:
+                again = (
+                    rule,
+                    tuple(x if type(x) is Tensor else d for x, d in zip(xs, data, strict=True)),
+                    static,
+                )
             return Tensor._of(out, Node(out, parents, vjps, again))
 
         if kinds[0] is inspect.Parameter.VAR_POSITIONAL or arity > 2 or (arity == 2 and has_static):

@@ -10,6 +10,7 @@ other functions whose derivative is 0 give plain ndarrays.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,9 +23,14 @@ from tinygrad_np.ops.constant import CONSTANT
 from tinygrad_np.ops.reduce import Axis
 from tinygrad_np.tape import NUMPY, Node
 
+_adding = threading.Lock()  # several threads may send gradients to one leaf
+
 
 class Tensor:
     """An array with a gradient.
+
+    The graph holds the arrays and indices that went into it, not copies: they must not be written to before
+    `backward` has passed.
 
     Parameters
     ----------
@@ -119,13 +125,16 @@ class Tensor:
         if self.node is None or not self.is_leaf:
             raise RuntimeError("only a leaf that requires a gradient can be given one")
         if value is not None:
-            value = np.asarray(value)
+            value = np.array(value)
             if (value.shape, value.dtype) != (self.shape, self.dtype):
                 raise ValueError(
                     f"a gradient of {value.dtype}{list(value.shape)} "
                     f"for a Tensor of {self.dtype}{list(self.shape)}"
                 )
         self.node.grad = value
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and self.size == 1 else format(str(self), spec)
 
     def __reduce__(self) -> Any:
         """A copy or pickle of a leaf is a leaf of its own, with a new node; a result has none."""
@@ -151,7 +160,8 @@ class Tensor:
             Gradient of what is minimised with respect to this Tensor, in its shape. Not needed for a
             Tensor with one element: then it is 1.
         retain_graph : bool
-            Keep the graph, so that `backward` can be called again. Otherwise it is freed on the way.
+            Keep the graph, so that `backward` can be called again. Otherwise it is freed on the way. Do not
+            step an optimizer in between: the graph holds the weights themselves, not copies.
 
         Raises
         ------
@@ -174,10 +184,10 @@ class Tensor:
             raise ValueError(
                 f"backward() of a Tensor of shape {self.shape} got a gradient of shape {g.shape}"
             )
-        for leaf, part in tape.reverse(
-            self.node, g, tape.reachable(self.node), free=not retain_graph
-        ).items():
-            leaf.grad = part if leaf.grad is None else np.asarray(leaf.grad + part)
+        parts = tape.reverse(self.node, g, tape.reachable(self.node), free=not retain_graph)
+        with _adding:
+            for leaf, part in parts.items():
+                leaf.grad = part if leaf.grad is None else np.asarray(leaf.grad + part)
 
     def detach(self) -> Tensor:
         """The same array without its history: gradients stop here."""

@@ -68,6 +68,9 @@ def jacobian(f: Callable[..., Tensor], argnums: int = 0) -> Callable[..., Tensor
     Its result has the shape of ``f(...)`` followed by that of the argument. One way back an element.
     """
 
+    if not isinstance(argnums, int):
+        raise TypeError(f"jacobian takes one argument number, not {argnums!r}")
+
     def all_derivatives(*args: Any, **kwargs: Any) -> Tensor:
         value, pull = _record(f, argnums, args, kwargs)
         shape = (*value.shape, *np.shape(args[argnums]))
@@ -105,7 +108,10 @@ def _record(
     """Run `f` on variables of its own; return its value, and the way back from it to them."""
     given = list(args)
     variables: list[Tensor] = []
-    for i in (argnums,) if isinstance(argnums, int) else argnums:
+    numbers = (argnums,) if isinstance(argnums, int) else argnums
+    if len({i % max(len(args), 1) for i in numbers}) < len(numbers):
+        raise ValueError(f"argnums {numbers} names an argument twice")
+    for i in numbers:
         if not -len(args) <= i < len(args):
             raise ValueError(f"argnums names argument {i}, and the function was called with {len(args)}")
         x = args[i]
@@ -154,6 +160,11 @@ def _reverse_on_tensors(nodes: list[Node], g: Tensor, targets: set[Node]) -> dic
         if node in targets or node not in on_path or node not in gradients:
             continue
         g = gradients.pop(node)
+        if node.again is None:
+            raise RuntimeError(
+                "part of the function ran on another thread, where nothing is kept for higher derivatives; "
+                "run it there with contextvars.copy_context().run"
+            )
         rule, inputs, static = node.again
         vjps = rule(*inputs, **static)[1]
         parts = vjps(g) if callable(vjps) else vjps

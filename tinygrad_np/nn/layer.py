@@ -58,7 +58,7 @@ class Layer:
         return {name: tensor.data.copy() for name, tensor in self.named_tensors().items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Overwrite every array by the one of its name. Each keeps its dtype.
+        """Take every array from the one of its name, copied. Each keeps its dtype.
 
         Raises
         ------
@@ -68,7 +68,15 @@ class Layer:
         tensors = self.named_tensors()
         arrays = {name: np.asarray(array) for name, array in state.items()}
         problems = [f"missing {name}" for name in tensors if name not in state]
-        problems += [f"unexpected {name}" for name in state if name not in tensors]
+        places = {name: value for name, value in _walk(self, "") if isinstance(value, Tensor)}
+        problems += [f"unexpected {name}" for name in state if name not in places]
+        first = {tensor: name for name, tensor in tensors.items()}
+        problems += [  # PyTorch's states have a tied weight under all of its names
+            f"{name} differs from {first[tensor]}, with which it is tied"
+            for name, tensor in places.items()
+            if {name, first[tensor]} <= arrays.keys()
+            and not np.array_equal(arrays[name], arrays[first[tensor]])
+        ]
         problems += [
             f"{name} is {arrays[name].shape} and should be {tensor.shape}"
             for name, tensor in tensors.items()
@@ -76,8 +84,12 @@ class Layer:
         ]
         if problems:
             raise ValueError(f"the state does not fit {type(self).__name__}: {'; '.join(problems)}")
+        try:
+            new = {name: np.array(arrays[name], tensor.dtype) for name, tensor in tensors.items()}
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"the state does not fit {type(self).__name__}: {error}") from error
         for name, tensor in tensors.items():
-            tensor.data[...] = arrays[name]
+            tensor.data = new[name]
 
     def __repr__(self) -> str:
         shapes = [f"{name} {list(tensor.shape)}" for name, tensor in self.named_tensors().items()]

@@ -211,6 +211,8 @@ class LSTM(Layer):
             )
         batch, time, _ = x.shape
         steps = np.full(batch, time) if lengths is None else np.asarray(lengths)
+        if not steps.size:
+            steps = steps.astype(np.int64)  # np.array([]) is an array of floats
         if (
             steps.shape != (batch,)
             or steps.dtype.kind not in "iu"

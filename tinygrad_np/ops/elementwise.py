@@ -1,8 +1,10 @@
 """Element-wise primitives: arithmetic, powers, exponentials, and the non-linearities of neural networks.
 
-Several derivatives are infinite somewhere: sqrt and log at 0, division by 0. Where nothing depends on such
-an element, its incoming gradient is exactly 0, and 0 times infinity would make a NaN of it. Those rules send
-back 0 there, so that ``np.where(x > 0, np.sqrt(x), x)`` has a finite gradient everywhere.
+Several derivatives are infinite somewhere: sqrt and log at 0, division by 0, exp where it overflows. Where
+nothing depends on such an element, its incoming gradient is exactly 0, and 0 times infinity would make a NaN
+of it. Those rules send back 0 there, so that ``np.where(x > 0, np.sqrt(x), x)`` has a finite gradient
+everywhere. Products do not look for it, as they are everywhere: ``np.where(x > 0, x * np.log(x), 0)`` has a
+NaN at 0.
 """
 
 from __future__ import annotations
@@ -63,7 +65,7 @@ def power(x: Array, y: Array) -> Rule:
         return g * y * np.power(without(pole & (g == 0) | (x == 0) & (y == 0), x), y - 1)
 
     def vjp_y(g: Array) -> Array:
-        base = without((x == 0) | ~(x > 0) & (g == 0), x)
+        base = without((x == 0) | np.logical_not(x > 0) & (g == 0), x)
         return g * np.power(base, y) * np.log(base)
 
     return np.power(x, y), (vjp_x, vjp_y)
@@ -87,7 +89,7 @@ def sqrt(x: Array) -> Rule:
 def exp(x: Array) -> Rule:
     """e^x, element-wise."""
     y = np.exp(x)
-    return y, (lambda g: g * y,)
+    return y, (lambda g: g * without(np.isinf(y) & (g == 0), y),)
 
 
 @primitive(np.log)

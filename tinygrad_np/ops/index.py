@@ -34,6 +34,9 @@ def scatter(values: Array, *, index: Any, shape: tuple[int, ...]) -> Rule:
 @implements(np.take)
 def take(a: Array, indices: Any, axis: int | None = None) -> Array:
     """The elements at these indices along an axis, or of the flattened array."""
+    indices = np.asarray(indices)
+    if indices.dtype.kind == "b":
+        indices = indices.astype(np.intp)  # here False and True are the numbers 0 and 1, and no mask
     if axis is None:
         return np.reshape(a, -1)[indices]
     return a[(*(slice(None),) * normalize_axis_index(axis, a.ndim, "take"), indices)]

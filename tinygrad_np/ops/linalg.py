@@ -44,22 +44,21 @@ def einsum(*xs: Array, subscripts: str) -> Rule:
 
     The gradient of one operand is an einsum too: of g and the other operands, to the subscripts of that one.
     """
-    out = np.einsum(subscripts, *xs)
-    inputs, output, size = letters(subscripts, [x.shape for x in xs])
-    # 'ii' becomes 'ij' with an identity matrix 'ij' beside it, so that no operand repeats a letter.
-    unique, ties = [], []
-    for term in inputs:
-        for i, letter in enumerate(term):
-            if letter in term[:i]:
-                fresh = next(c for c in string.ascii_letters if c not in size)
-                size[fresh] = size[letter]
-                ties.append(letter + fresh)
-                term = term[:i] + fresh + term[i + 1 :]
-        unique.append(term)
 
     def vjp(g: Array) -> list[Array]:
-        gradients = []
+        inputs, output, size = letters(subscripts, [np.shape(x) for x in xs])
+        # 'ii' becomes 'ij' with an identity matrix 'ij' beside it, so that no operand repeats a letter.
+        unique, ties = [], []
+        for term in inputs:
+            for i, letter in enumerate(term):
+                if letter in term[:i]:
+                    fresh = next(c for c in string.ascii_letters if c not in size)
+                    size[fresh] = size[letter]
+                    ties.append(letter + fresh)
+                    term = term[:i] + fresh + term[i + 1 :]
+            unique.append(term)
         eyes = [np.eye(size[tie[0]], dtype=g.dtype) for tie in ties]
+        gradients = []
         for i, term in enumerate(unique):
             others = [x for j, x in enumerate(xs) if j != i]
             terms = [output, *(t for j, t in enumerate(unique) if j != i), *ties]
@@ -70,7 +69,7 @@ def einsum(*xs: Array, subscripts: str) -> Rule:
             gradients.append(np.broadcast_to(part, tuple(size[c] for c in term)))
         return gradients
 
-    return out, vjp
+    return np.einsum(subscripts, *xs), vjp
 
 
 def letters(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str], str, dict[str, int]]:

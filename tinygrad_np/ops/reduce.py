@@ -19,7 +19,7 @@ Axis: TypeAlias = int | tuple[int, ...] | None
 def axes_of(shape: tuple[int, ...], axis: Axis) -> list[int]:
     """The axes that `axis` names, counted from the front."""
     axes = range(len(shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    return [a % len(shape) for a in axes]
+    return [a % (len(shape) or 1) for a in axes]  # NumPy lets axis 0 of a single number pass
 
 
 def kept(g: Array, shape: tuple[int, ...], axis: Axis) -> Array:
@@ -30,7 +30,8 @@ def kept(g: Array, shape: tuple[int, ...], axis: Axis) -> Array:
 
 def count(shape: tuple[int, ...], axis: Axis) -> int:
     """How many elements are reduced to one."""
-    return math.prod(shape[a] for a in axes_of(shape, axis))
+    reduced = axes_of(shape, axis)
+    return math.prod(n for i, n in enumerate(shape) if i in reduced)
 
 
 @primitive(np.sum)
@@ -54,7 +55,8 @@ def var(x: Array, *, axis: Axis = None, ddof: float = 0, keepdims: bool = False)
     """The variance over axes, sum (x - mean)^2 / (n - ddof): d/dx = 2 (x - mean) / (n - ddof)."""
 
     def vjp(g: Array) -> Array:
-        scale = 2 / (count(x.shape, axis) - ddof)
+        n = count(x.shape, axis) - ddof
+        scale = 2 / n if n else np.inf  # where NumPy's own variance is NaN
         return kept(g, x.shape, axis) * scale * (x - np.mean(x, axis=axis, keepdims=True))
 
     return np.var(x, axis=axis, ddof=ddof, keepdims=keepdims), (vjp,)

@@ -31,14 +31,17 @@ def clip_grad_norm(named_parameters: Mapping[str, Tensor], max_norm: float) -> f
         A gradient is not finite: the parameters that have such elements are named, and nothing is scaled. Or
         `max_norm` is not above 0.
     """
+    if not isinstance(named_parameters, Mapping):
+        raise TypeError("clip_grad_norm takes layer.named_parameters(), so that it can name a parameter")
     if not max_norm > 0:
         raise ValueError(f"clip_grad_norm takes a norm above 0, not {max_norm}")
     gradients = {name: p.grad for name, p in named_parameters.items() if p.grad is not None}
     broken = [name for name, g in gradients.items() if not np.isfinite(g).all()]
     if broken:
         raise ValueError(f"the gradient of {', '.join(broken)} is not finite")
-    # float64: the squares of large float32 gradients would overflow
-    norm = math.sqrt(sum(float(np.sum(np.square(g, dtype=np.float64))) for g in gradients.values()))
+    # relative to the largest element, whose square may overflow
+    peak = max((float(np.abs(g).max()) for g in gradients.values() if g.size), default=0.0) or 1.0
+    norm = peak * math.sqrt(sum(float(np.sum(np.square(g / peak))) for g in gradients.values()))
     if norm > max_norm:
         for g in gradients.values():
             g *= max_norm / norm

@@ -29,6 +29,13 @@ class Optimizer:
         if not self.params:
             raise ValueError(f"{type(self).__name__} got no parameters to train")
         for i, p in enumerate(self.params):
+            if not isinstance(p, Tensor):
+                raise TypeError(f"{type(self).__name__} takes Tensors, such as layer.parameters(), not {p!r}")
+            if not p.is_leaf:
+                raise ValueError(
+                    f"{type(self).__name__} got parameter {i}, of shape {p.shape}, that is the result of an "
+                    "operation; make it a Tensor of its own with requires_grad=True"
+                )
             if not p.requires_grad:
                 raise ValueError(
                     f"{type(self).__name__} got parameter {i}, of shape {p.shape}, that is frozen"
@@ -126,9 +133,12 @@ class Adam(Optimizer):
         self.squares = self.zeros()
         self.steps = [0] * len(self.params)  # each its own, so that one that joins late starts from 1
 
+    def decayed(self, p: np.ndarray, g: np.ndarray) -> np.ndarray:
+        """The gradient with weight decay."""
+        return g + self.weight_decay * p if self.weight_decay else g
+
     def update(self, i: int, p: np.ndarray, g: np.ndarray) -> None:
-        if self.weight_decay:
-            g = g + self.weight_decay * p
+        g = self.decayed(p, g)
         (beta1, beta2), m, s = self.betas, self.means[i], self.squares[i]
         self.steps[i] += 1
         m *= beta1
@@ -150,9 +160,8 @@ class AdamW(Adam):
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
     ):
-        super().__init__(params, lr, betas, eps)
-        self.decay = weight_decay
+        super().__init__(params, lr, betas, eps, weight_decay)
 
-    def update(self, i: int, p: np.ndarray, g: np.ndarray) -> None:
-        p *= 1 - self.lr * self.decay
-        super().update(i, p, g)
+    def decayed(self, p: np.ndarray, g: np.ndarray) -> np.ndarray:
+        p *= 1 - self.lr * self.weight_decay
+        return g
