@@ -26,6 +26,7 @@ from datasets.imdb import load_imdb
 from datasets.speeches import load_speeches
 from datasets.text import Vocabulary, paragraphs, words
 from models import report
+from models.commands import execute, positive
 from tinygrad_np import Tensor, no_grad
 from tinygrad_np.data import batches, pad
 from tinygrad_np.extras import need
@@ -436,16 +437,8 @@ def command_speeches(args: argparse.Namespace) -> None:
     print(f"picture: {run / 'speeches.png'}; table: {run / 'speeches.csv'}")
 
 
-def positive(text: str) -> int:
-    """A whole number from 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"takes 1 or more, not {number}")
-    return number
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; the exit status is 0, 1 after an error, or 130 when interrupted."""
+    """Run a command; the exit status is that of `models.commands.execute`."""
     parser = argparse.ArgumentParser(prog="python -m models.sentiment", description=__doc__.split("\n\n")[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -478,16 +471,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sub.add_argument("--run", required=True)
     sub.add_argument("--data-dir")
 
-    args = parser.parse_args(argv)
-    try:
-        args.command(args)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except (ValueError, OSError, RuntimeError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return execute(parser.parse_args(argv))
 
 
 if __name__ == "__main__":

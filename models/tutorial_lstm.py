@@ -33,7 +33,7 @@ from datasets.glove import load_glove
 from datasets.imdb import load_imdb
 from datasets.text import words
 from models import report
-from models.sentiment import positive
+from models.commands import execute, positive
 from models.tutorial_slips import SwappedAdam, initial_parameters, word_vectors
 from tinygrad_np import Tensor
 from tinygrad_np.extras import need
@@ -462,7 +462,7 @@ def command_train(args: argparse.Namespace) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; the exit status is 0, 1 after an error, or 130 when interrupted."""
+    """Run a command; the exit status is that of `models.commands.execute`."""
     parser = argparse.ArgumentParser(
         prog="python -m models.tutorial_lstm", description=__doc__.split("\n\n")[0]
     )
@@ -489,16 +489,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sub.add_argument("--seed", type=int, default=0)
     sub.add_argument("--out", help="directory of the run, runs/tutorial/VERSION unless given")
 
-    args = parser.parse_args((sys.argv[1:] if argv is None else argv) or ["trial"])
-    try:
-        args.command(args)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except (ValueError, OSError, RuntimeError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return execute(parser.parse_args((sys.argv[1:] if argv is None else argv) or ["trial"]))
 
 
 if __name__ == "__main__":
