@@ -388,7 +388,9 @@ def command_trial(args: argparse.Namespace) -> None:
 
 
 def command_diagnose(args: argparse.Namespace) -> None:
-    testing = need("tinygrad_np.testing")
+    need("hypothesis")  # which the next line imports
+    from tinygrad_np import testing
+
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     cases = testing.cases(make_inputs, T=(1, 6), hidden=(1, 4), inputs=(1, 3))
@@ -489,7 +491,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     sub.add_argument("--seed", type=int, default=0)
     sub.add_argument("--out", help="directory of the run, runs/tutorial/VERSION unless given")
 
-    return execute(parser.parse_args((sys.argv[1:] if argv is None else argv) or ["trial"]))
+    given = list(sys.argv[1:] if argv is None else argv)
+    if not given or given[0] in ("--seed", "--out"):
+        given.insert(0, "trial")
+    return execute(parser.parse_args(given))
 
 
 if __name__ == "__main__":

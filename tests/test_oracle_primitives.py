@@ -75,7 +75,7 @@ COUNTERPARTS: dict[str, Callable[..., Any]] = {
     "alias": lambda x: x.view_as(x),
     "sum": reduced(torch.sum),
     "mean": reduced(torch.mean),
-    "var": reduced(lambda x, dim, keepdim: torch.var(x, dim=dim, correction=0, keepdim=keepdim)),
+    "var": lambda x, axis, keepdims, ddof: torch.var(x, axes(x, axis), correction=ddof, keepdim=keepdims),
     "max": reduced(torch.amax),
     "min": reduced(torch.amin),
     "logsumexp": reduced(torch.logsumexp),

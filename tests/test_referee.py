@@ -150,6 +150,15 @@ def test_gradients_that_are_not_of_the_shape_or_not_finite() -> None:
 
 
 def test_bad_input() -> None:
+    with pytest.raises(TypeError, match="returns a mapping of input names to gradients, and here tuple"):
+        referee(lambda x: np.sum(x), lambda x: (x,), {"x": np.ones(2)})  # type: ignore[arg-type,return-value]
+    with pytest.raises(TypeError, match="and here dict"):
+        referee(lambda x: np.sum(x), lambda x: {}, {"x": np.ones(2)})
+    with pytest.raises(TypeError, match="of x is no array of numbers, but None"):
+        referee(lambda x: np.sum(x), lambda x: {"x": None}, {"x": np.ones(2)})
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="another value every time"):
+        referee(lambda x: np.sum(x) * rng.random(), lambda x: {"x": x}, {"x": np.ones(2)})
     with pytest.raises(ValueError, match="names V, and the inputs are x"):
         referee(lambda x: np.sum(x), lambda x: {"V": x}, {"x": np.ones(2)})
     with pytest.raises(TypeError, match="x is float32"):
@@ -166,10 +175,143 @@ def test_as_a_table_and_as_a_picture(tmp_path: Path) -> None:
     verdict = referee(forward, by_hand("not transposed"), cases)
     table = verdict.to_frame()
     assert list(table.columns[:4]) == ["T", "parameter", "right", "relative_error"]
-    assert len(table) == 6 * 3
+    assert len(table) == len(verdict.by_steps) * 3
     assert table.loc[table["T"] == 2, "right"].tolist() == [False, True, False]
     verdict.plot(tmp_path / "trial.png")
     assert (tmp_path / "trial.png").read_bytes().startswith(b"\x89PNG")
     one = referee(lambda x: np.sum(x), lambda x: {"x": np.ones(2)}, {"x": np.ones(2)})
     assert one.to_frame()["parameter"].tolist() == ["x"]
     one.plot(tmp_path / "one.png")
+
+
+# --- what could mislead it ----------------------------------------------------------------------------
+
+
+def test_a_part_of_the_record_that_gets_lost_is_noticed() -> None:
+    point = {"w": np.array([1.0, 2.0]), "b": np.array(3.0)}
+
+    def loses(w: Any, b: Any) -> Any:
+        return np.sum(w * w) + b.item() ** 2
+
+    verdict = referee(loses, lambda w, b: {"w": 2 * w, "b": 2 * b}, point)
+    assert verdict.agrees
+    assert verdict.method == "complex step"
+    assert referee(loses, lambda w, b: {"w": 2 * w, "b": 0 * b}, point).wrong == ["b"]
+
+    def aliases(w: Any) -> Any:
+        doubled = w
+        doubled *= 2  # in NumPy both names see it, with Tensors one
+        return np.sum(w * doubled)
+
+    assert referee(aliases, lambda w: {"w": 8 * w}, {"w": np.array([1.0, 2.0])}).agrees
+
+
+def test_a_gradient_that_cancels_to_zero_is_right_up_to_rounding() -> None:
+    def loss(z: Any, b: Any) -> Any:
+        return np.log(np.sum(np.exp(z + b))) - (z + b)[0]  # b moves all alike, and so nothing
+
+    def by_hand(z: Any, b: Any) -> dict[str, np.ndarray]:
+        p = np.exp(z + b) / np.sum(np.exp(z + b))
+        dz = p - np.eye(len(z))[0]
+        return {"z": dz, "b": np.asarray(dz.sum())}
+
+    points = st.integers(0, 50).map(
+        lambda seed: {"z": np.random.default_rng(seed).standard_normal(4), "b": np.array(0.3)}
+    )
+    assert referee(loss, by_hand, points).agrees
+    small = {"z": np.array([1e-9, -1e-9]), "b": np.array(0.0)}
+    wrong = referee(
+        lambda z, b: 1e-9 * np.sum(np.sin(z)),
+        lambda z, b: {"z": 1e-9 * np.cos(z), "b": np.array(9e-7)},
+        small,
+    )
+    assert wrong.wrong == ["b"]
+
+
+def test_inputs_of_very_different_size() -> None:
+    point = {"a": np.array([1e6, 2e6]), "b": np.array([1e-7, 2e-6])}
+    loss = lambda a, b: float(np.sum(np.sort(a))) * 1e-6 + sum(np.log(abs(v)) for v in b.tolist())
+    verdict = referee(loss, lambda a, b: {"a": np.full(2, 1e-6), "b": 1 / b}, point)
+    assert verdict.agrees, str(verdict)
+
+
+def test_batch_first_sequences_and_labels_by_step() -> None:
+    def make_batch(rng: np.random.Generator, T: int, batch: int) -> dict[str, np.ndarray]:
+        return {
+            "x": rng.standard_normal((batch, T, 2)),
+            "y": rng.standard_normal((T, 3)),
+            "W": rng.standard_normal((3, 2)),
+            "U": rng.standard_normal((3, 3)),
+        }
+
+    def loss(x: Any, y: Any, W: Any, U: Any) -> Any:
+        h, total = np.zeros((len(x), 3)), 0.0
+        for t in range(x.shape[1]):
+            h = np.tanh(x[:, t] @ W.T + h @ U.T)
+            total = total + np.sum(np.square(h - y[t]))
+        return total
+
+    def slips(x: Any, y: Any, W: Any, U: Any) -> dict[str, np.ndarray]:
+        states = [np.zeros((len(x), 3))]
+        for t in range(x.shape[1]):
+            states.append(np.tanh(x[:, t] @ W.T + states[-1] @ U.T))
+        dW, dU, dh = np.zeros_like(W), np.zeros_like(U), 0.0
+        for t in reversed(range(x.shape[1])):
+            da = (dh + 2 * (states[t + 1] - y[t])) * (1 - states[t + 1] ** 2)
+            dW += da.T @ x[:, t]
+            dU += da.T @ states[t]
+            dh = da @ U.T  # not transposed
+        return {"W": dW, "U": dU}
+
+    verdict = referee(loss, slips, testing.cases(make_batch, T=(1, 4), batch=(1, 3)))
+    assert verdict.case == "T=2, batch=1, seed 0"
+    assert verdict.wrong_steps == [1]
+    assert "at T=2 the wrong term enters at time step 1 of 2" in str(verdict)
+
+
+def test_a_single_case_that_is_right_while_a_shorter_one_is_not() -> None:
+    def even_lengths_only(**inputs: Any) -> dict[str, np.ndarray]:
+        return by_hand("" if len(inputs["x"]) % 2 == 0 else "state one step off")(**inputs)
+
+    verdict = referee(forward, even_lengths_only, Case(make, {"T": 2, "hidden": 2}))
+    assert not verdict.agrees
+    assert verdict.case == "T=1, hidden=2, seed 0"
+    assert list(verdict.by_steps) == [1, 2]
+
+
+def test_lengths_that_were_not_drawn_are_not_tried() -> None:
+    def needs_two(x: Any, **rest: Any) -> Any:
+        return forward(x, **rest) + 0 * x[1, 0]
+
+    verdict = referee(needs_two, by_hand(), testing.cases(make, T=(2, 4), hidden=(1, 2)))
+    assert verdict.agrees
+    assert list(verdict.by_steps) == [2, 3, 4]
+
+
+def test_without_a_size_for_time_the_verdict_says_so() -> None:
+    def wide(rng: np.random.Generator, length: int) -> dict[str, np.ndarray]:
+        return {"x": rng.standard_normal(length)}
+
+    cases_of_x = testing.cases(wide, length=(1, 4))
+    verdict = referee(lambda x: np.sum(x**3), lambda x: {"x": x}, cases_of_x)
+    assert "no size is called T, so nothing is said of time" in str(verdict)
+
+
+def test_a_hand_gradient_may_write_to_what_it_gets() -> None:
+    w = np.array([1.0, 2.0])
+
+    def writes(w: Any) -> dict[str, np.ndarray]:
+        g = 2 * w
+        w *= 0
+        return {"w": g}
+
+    assert referee(lambda w: np.sum(w * w), writes, {"w": w}).agrees
+    np.testing.assert_array_equal(w, [1.0, 2.0])
+
+
+def test_where_the_exact_gradient_is_not_finite_nothing_is_known() -> None:
+    with np.errstate(all="ignore"):
+        verdict = referee(
+            lambda x: np.sum(np.sqrt(x)), lambda x: {"x": 0.5 / np.sqrt(x)}, {"x": np.array([-1.0])}
+        )
+    assert verdict.findings["x"].fault.startswith("cannot be judged: the exact gradient is not finite")

@@ -13,7 +13,6 @@ EXTRAS = {  # of pyproject.toml
     "tqdm": "progress",
     "safetensors.numpy": "weights",
     "hypothesis": "test",
-    "tinygrad_np.testing": "test",  # which imports hypothesis
 }
 
 

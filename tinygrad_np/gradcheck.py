@@ -25,11 +25,13 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_np import tape
 from tinygrad_np.tensor import Tensor
 from tinygrad_np.transforms import grad, hvp
 
 COMPLEX_TOLERANCE = 1e-12  # relative: rounding only
 CENTRAL_TOLERANCE = 1e-7  # relative: the best step leaves about 1e-10, and curvature some more
+ROUNDINGS = 16  # how many roundings of a value an error may come to
 SHOWN = 10  # disagreements in a report
 
 
@@ -88,19 +90,27 @@ def complex_step(
     return np.imag(out) / step if out.dtype.kind == "c" else None
 
 
-def central_difference(
-    f: Callable[..., Tensor], points: Sequence[np.ndarray], direction: Sequence[np.ndarray]
-) -> np.ndarray:
-    """The derivative along a direction from two values, (f(x + hv) - f(x - hv)) / 2h.
+def size(x: np.ndarray) -> float:
+    """The largest number of an input, by which its steps and directions are measured; 1 where all are 0."""
+    return float(np.abs(x).max(initial=0.0)) or 1.0
 
-    The step h balances rounding, eps / h, and curvature, h^2: the cube root of eps, in units of x and v.
+
+def central_difference(
+    f: Callable[..., Tensor],
+    points: Sequence[np.ndarray],
+    direction: Sequence[np.ndarray],
+    shrink: float = 1.0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The derivative along a direction from two values, (f(x + hv) - f(x - hv)) / 2h, and its rounding.
+
+    The step h balances rounding, eps |f| / h, and curvature, h^2: the cube root of eps, in units of x and v,
+    times `shrink`.
     """
-    size = max([1.0, *(float(np.abs(x).max()) for x in points if x.size)])
-    length = max([float(np.abs(v).max()) for v in direction if v.size], default=1.0) or 1.0
-    dtype = np.result_type(np.float32, *points)
-    step = float(np.cbrt(np.finfo(dtype).eps)) * size / length
+    lengths = [float(np.abs(v).max()) / size(x) for x, v in zip(points, direction, strict=True) if v.size]
+    eps = float(np.finfo(np.result_type(np.float32, *points)).eps)
+    step = shrink * float(np.cbrt(eps)) / (max(lengths, default=1.0) or 1.0)
     up, down = f(*moved(points, step, direction)).data, f(*moved(points, -step, direction)).data
-    return np.asarray((up - down) / (2 * step))
+    return np.asarray((up - down) / (2 * step)), ROUNDINGS * eps * np.maximum(np.abs(up), np.abs(down)) / step
 
 
 def derivative(
@@ -108,21 +118,52 @@ def derivative(
     points: Sequence[np.ndarray],
     direction: Sequence[np.ndarray],
     analytic: bool | None = None,
-) -> tuple[np.ndarray, float]:
-    """The derivative of `f` along a direction from forward values alone, and the tolerance it deserves.
+) -> tuple[np.ndarray, float, np.ndarray]:
+    """The derivative of `f` along a direction from forward values alone.
 
-    A complex step is taken when `analytic` is true; and when it is None and both ways agree: ``abs(x) * x``
-    takes complex numbers too, but its complex derivative is another one.
+    A complex step is taken when `analytic` is true; and when it is None and a difference agrees with it:
+    ``abs(x) * x`` takes complex numbers too, but its complex derivative is another one.
+
+    Returns
+    -------
+    slope : ndarray
+        The derivative, in the shape of ``f(...)``.
+    tolerance : float
+        The relative error that it may have.
+    rounding : ndarray
+        The absolute error that it may have besides, element by element.
     """
     if analytic is not False:
         exact = complex_step(f, points, direction)
         if exact is None and analytic:
             raise ValueError("analytic=True, but the function does not take complex numbers")
-        if exact is not None and (
-            analytic or np.allclose(exact, central_difference(f, points, direction), rtol=1e-5, atol=1e-5)
-        ):
-            return exact, COMPLEX_TOLERANCE
-    return central_difference(f, points, direction), CENTRAL_TOLERANCE
+        if exact is not None:
+            value = np.abs(f(*(Tensor(x) for x in points)).data)
+            rounding = ROUNDINGS * float(np.finfo(np.result_type(np.float32, *points)).eps) * value
+            if analytic:
+                return exact, COMPLEX_TOLERANCE, rounding
+            # Where f bends sharply a shorter step is the one that agrees; of such, rounding is no excuse.
+            for shrink in (1.0, 1e-2, 1e-4):
+                slope, noise = central_difference(f, points, direction, shrink)
+                noise = noise if shrink == 1 else 0 * noise
+                if (np.abs(exact - slope) <= 1e-5 * np.abs(slope) + noise).all():
+                    return exact, COMPLEX_TOLERANCE, rounding
+    slope, noise = central_difference(f, points, direction)
+    return slope, CENTRAL_TOLERANCE, noise
+
+
+def kinked(line: Callable[[float], float], step: float) -> bool:
+    """Whether a function of one number has no derivative at 0: its slopes on both sides differ.
+
+    Those of a function that only bends come together when the step shrinks.
+    """
+
+    def jump(h: float) -> tuple[float, float]:
+        right, left = (line(h) - line(0.0)) / h, (line(0.0) - line(-h)) / h
+        return abs(right - left), max(abs(right), abs(left))
+
+    (wide, slope), (narrow, _) = jump(step), jump(step / 8)
+    return bool(wide > 1e-3 * slope and narrow > wide / 2)
 
 
 # --- the checks ---------------------------------------------------------------------------------------
@@ -182,21 +223,23 @@ def gradcheck(
     if not isinstance(out, Tensor):
         raise TypeError(f"gradcheck takes a function that returns a Tensor, not {type(out).__name__}")
     if reference is not None:
-        _compare_values(out.data, np.asarray(reference(*points)), rtol or 1e-10)
-    cotangent = rng.standard_normal(out.shape)
+        _compare_values(out.data, np.asarray(reference(*(x.copy() for x in points))), rtol or 1e-10)
+    # of a single number the report shows the derivative itself
+    cotangent = np.ones(out.shape) if out.size == 1 else rng.standard_normal(out.shape)
     if out.requires_grad:
         out.backward(cotangent)
     gradients = [np.zeros_like(x) if t.grad is None else t.grad for t, x in zip(tensors, points, strict=True)]
 
     worst = 0.0
     for _ in range(directions):
-        direction = [rng.standard_normal(x.shape) for x in points]
-        slope, tolerance = derivative(f, points, direction, analytic)
-        error = _difference(cotangent * slope, [g * v for g, v in zip(gradients, direction, strict=True)])
-        if not error <= (rtol or tolerance):  # a NaN must fail
+        direction = [size(x) * rng.standard_normal(x.shape) for x in points]
+        slope, tolerance, rounding = derivative(f, points, direction, analytic)
+        there = [g * v for g, v in zip(gradients, direction, strict=True)]
+        error, excess = _difference(cotangent * slope, there, np.abs(cotangent) * rounding)
+        if not excess <= (rtol or tolerance):  # a NaN must fail
             wrong = list(_wrong_places(f, points, gradients, cotangent, analytic, rtol))
             wrong.sort(key=lambda d: -abs(d.gradient - d.derivative))
-            raise GradientError(_report(error, wrong, sum(x.size for x in points)), wrong)
+            raise GradientError(_report(error, wrong, sum(x.size for x in points), out.size), wrong)
         worst = max(worst, error)
     return worst
 
@@ -206,10 +249,21 @@ def gradgradcheck(
 ) -> float:
     """Check the second derivative: the Hessian-vector product of <w, f> against differences of its gradient.
 
-    Parameters, result and errors are those of `gradcheck`.
+    `f`, `inputs` and `rng` are those of `gradcheck`, and so is the result. The gradient itself is taken as
+    right; `gradcheck` is for that.
+
+    Raises
+    ------
+    GradientError
+        The second derivative is wrong along a random direction.
+    TypeError
+        An input is not float64.
     """
     rng = np.random.default_rng(rng)
-    points = [np.asarray(x, dtype=np.float64) for x in inputs]
+    points = [np.asarray(x) for x in inputs]
+    for i, x in enumerate(points):
+        if x.dtype != np.float64:
+            raise TypeError(f"input {i} is {x.dtype}, and second derivatives are checked in float64")
     ends = np.cumsum([x.size for x in points])[:-1]
     point = np.concatenate([np.ravel(x) for x in points])
     cotangent = rng.standard_normal(f(*(Tensor(x) for x in points)).shape)
@@ -219,9 +273,9 @@ def gradgradcheck(
         return (f(*(p.reshape(x.shape) for p, x in zip(parts, points, strict=True))) * cotangent).sum()
 
     u, v = rng.standard_normal((2, point.size))
-    slope = central_difference(grad(weighted), [point], [u])
-    error = _difference(v * slope, [hvp(weighted)(point, u).data * v])
-    if not error <= CENTRAL_TOLERANCE:
+    slope, rounding = central_difference(grad(weighted), [point], [u])
+    error, excess = _difference(v * slope, [hvp(weighted)(point, u).data * v], np.abs(v) * rounding)
+    if not excess <= CENTRAL_TOLERANCE:
         raise GradientError(f"the second derivative is wrong: its relative error is {error:.3g}")
     return error
 
@@ -238,10 +292,15 @@ def _compare_values(value: np.ndarray, expected: np.ndarray, rtol: float) -> Non
         )
 
 
-def _difference(forward: np.ndarray, backward: Sequence[np.ndarray]) -> float:
-    """The difference of two sums, relative to the size of their terms (or to 1, if that is more)."""
-    scale = max(np.abs(forward).sum(), sum(np.abs(part).sum() for part in backward), 1.0)
-    return float(abs(forward.sum() - sum(part.sum() for part in backward)) / scale)
+def _difference(
+    forward: np.ndarray, backward: Sequence[np.ndarray], rounding: np.ndarray
+) -> tuple[float, float]:
+    """The difference of two sums relative to the size of their terms, and what of it is more than rounding."""
+    scale = max(np.abs(forward).sum(), sum(np.abs(part).sum() for part in backward))
+    difference = abs(forward.sum() - sum(part.sum() for part in backward))
+    if difference == 0:
+        return 0.0, 0.0
+    return float(difference / scale), float((difference - rounding.sum()) / scale)
 
 
 def _wrong_places(
@@ -253,29 +312,31 @@ def _wrong_places(
     rtol: float | None,
 ) -> Iterator[Disagreement]:
     """Each coordinate by itself."""
-    scale = max([1.0, *(float(np.abs(g).max()) for g in gradients if g.size)])
-    value = f(*(Tensor(x) for x in points)).data
     for i, (x, g) in enumerate(zip(points, gradients, strict=True)):
         for index in np.ndindex(x.shape):
             unit = [np.zeros_like(p) for p in points]
             unit[i][index] = 1
-            slope, tolerance = derivative(f, points, unit, analytic)
+            slope, tolerance, rounding = derivative(f, points, unit, analytic)
             expected = float((cotangent * slope).sum())
-            if not abs(g[index] - expected) <= (rtol or tolerance) * scale:
-                step = float(np.cbrt(np.finfo(x.dtype).eps)) * max(1.0, abs(float(x[index])))
-                right = float((cotangent * (f(*moved(points, step, unit)).data - value)).sum() / step)
-                left = float((cotangent * (value - f(*moved(points, -step, unit)).data)).sum() / step)
-                kink = abs(right - left) > 1e-3 * max(1.0, abs(right), abs(left))
-                yield Disagreement(i, index, float(g[index]), expected, kink)
+            scale = max(float(np.abs(g).max()), abs(expected))
+            noise = float((np.abs(cotangent) * rounding).sum())
+            if not abs(g[index] - expected) <= (rtol or tolerance) * scale + noise:
+
+                def line(t: float, unit: Sequence[np.ndarray] = unit) -> float:
+                    return float((cotangent * f(*moved(points, t, unit)).data).sum())
+
+                step = float(np.cbrt(np.finfo(x.dtype).eps)) * size(x)
+                yield Disagreement(i, index, float(g[index]), expected, kinked(line, step))
 
 
-def _report(error: float, wrong: Sequence[Disagreement], count: int) -> str:
+def _report(error: float, wrong: Sequence[Disagreement], count: int, outputs: int) -> str:
     if not wrong:
         return (
             f"the gradient differs from the derivative along a direction, {error:.3g} relative, though in no "
             "coordinate alone: does the function give the same values every time?"
         )
-    lines = [f"the gradient is wrong in {len(wrong)} of {count} places, {error:.3g} relative:"]
+    weighted = "" if outputs == 1 else f" (of {outputs} outputs, weighted at random)"
+    lines = [f"the gradient is wrong in {len(wrong)} of {count} places, {error:.3g} relative{weighted}:"]
     lines += [f"  {d}" for d in wrong[:SHOWN]]
     if len(wrong) > SHOWN:
         lines.append(f"  and {len(wrong) - SHOWN} more")
@@ -312,12 +373,15 @@ def check_all(cases: int, seed: int, only: str | None = None) -> Iterator[Row]:
         for i in range(cases):
             try:
                 worst = max(worst, trial(np.random.default_rng([seed, i])))
-            except AssertionError as error:
-                fault = f"in case {i} of seed {seed}: {error}"
+            except Exception as error:  # a wrong rule may also raise; the other rows go on
+                fault = f"in case {i} of seed {seed}: {type(error).__name__}: {error}"
             done += 1
             if fault:
                 break
         yield Row(kind, name, done, worst, "float64", fault)
+    for name in tape.PRIMITIVES:
+        if name not in samples.SAMPLES and only in (None, name):
+            yield Row("primitive", name, 0, 0.0, "float64", "has no row of samples to be checked with")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -331,8 +395,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", metavar="NAME", help="check this one alone")
     parser.add_argument("--json", action="store_true", help="print a JSON list instead of lines")
     args = parser.parse_args(argv)
-    if args.cases < 1:
-        parser.error(f"--cases takes 1 or more, not {args.cases}")
+    if args.cases < 1 or args.seed < 0:
+        parser.error(f"--cases takes 1 or more, not {args.cases}, and --seed 0 or more, not {args.seed}")
     rows = []
     for row in check_all(args.cases, args.seed, args.only):
         rows.append(row)

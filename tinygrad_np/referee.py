@@ -13,6 +13,7 @@ enters.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -22,14 +23,12 @@ import numpy as np
 
 from tinygrad_np.extras import need
 from tinygrad_np.files import beside
-from tinygrad_np.gradcheck import COMPLEX_TOLERANCE, derivative
+from tinygrad_np.gradcheck import COMPLEX_TOLERANCE, derivative, kinked, moved, size
 from tinygrad_np.tensor import Tensor
 
 Inputs: TypeAlias = Mapping[str, Any]
 Forward: TypeAlias = Callable[..., Any]
 HandGradient: TypeAlias = Callable[..., Mapping[str, np.ndarray]]
-
-SWEEP = 6  # lengths of time that are tried when none is told
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ class Verdict:
 
     @property
     def agrees(self) -> bool:
-        return all(f.right for f in self.findings.values())
+        return not self.wrong
 
     @property
     def wrong(self) -> list[str]:
@@ -119,6 +118,10 @@ class Verdict:
             lines[0] += f" (exact gradient: {self.method})"
             if self.case:
                 lines.append(f"the smallest case that fails: {self.case}")
+                if not self.by_steps:
+                    lines.append(
+                        f"no size is called {self.steps}, so nothing is said of time: name it with steps="
+                    )
             lines += self._over_time()
         width = max([len(name) for name in self.findings], default=0)
         for name, f in self.findings.items():
@@ -149,9 +152,10 @@ class Verdict:
                 )
             seen.update(wrong)
         if self.wrong_steps and not lines[0].startswith("first"):  # of a single step there is nothing to tell
-            last = next(length for length, f in self.by_steps.items() if not all(x.right for x in f.values()))
-            which = ", ".join(str(step) for step in self.wrong_steps)
-            lines.append(f"at {self.steps}={last} the wrong term enters at time step {which} of {last}")
+            last = next(length for length, found in self.by_steps.items() if not _all_right(found))
+            lines.append(
+                f"at {self.steps}={last} the wrong term enters at time step {max(self.wrong_steps)} of {last}"
+            )
         return lines
 
     def to_frame(self) -> Any:
@@ -211,7 +215,7 @@ def referee(
         can be made in other lengths of time. A strategy, such as `testing.cases` gives: the smallest case that
         fails is looked for (extra ``test``).
     steps : str
-        The size of a `Case` that counts time steps.
+        The size of a `Case` that counts time steps. Those up to its own are tried, or those that were drawn.
     rtol : float
         The largest relative error of a parameter that is right.
 
@@ -223,143 +227,211 @@ def referee(
     Raises
     ------
     ValueError
-        The hand gradient names what is no input, or `forward` does not return one number.
+        The hand gradient names what is no input, or `forward` does not return one number, or not the same one
+        every time.
     TypeError
-        The input of a gradient is not float64.
+        The hand gradient is no mapping of arrays, or the input of a gradient is not float64.
     """
 
     def try_at(point: Any) -> tuple[dict[str, Finding], str]:
         return _findings(forward, hand_gradient, point.inputs if isinstance(point, Case) else point, rtol)
 
-    point, tried = (inputs, 1) if isinstance(inputs, Case | Mapping) else _smallest(inputs, try_at)
+    drawn: list[Any] = [inputs] if isinstance(inputs, Case | Mapping) else _search(inputs, try_at)
+    point, tried = drawn[-1], len(drawn)
     findings, method = try_at(point)
+    if not isinstance(point, Case) or steps not in point.sizes:
+        return Verdict(findings, method, str(point) if isinstance(point, Case) else "", steps, tried=tried)
+
+    # The same case at every length of time that was drawn, or up to its own.
+    lengths = [case.sizes[steps] for case in drawn]
+    shortest = 1 if len(drawn) == 1 else min(lengths)
     by_steps: dict[int, dict[str, Finding]] = {}
     wrong_steps: list[int] = []
-    if not isinstance(point, Case) or steps not in point.sizes:
-        case_shown = str(point) if isinstance(point, Case) else ""
-        return Verdict(findings, method, case_shown, steps, by_steps, wrong_steps, tried)
-    for length in range(1, max(SWEEP, point.sizes[steps]) + 1):
+    for length in range(shortest, max(lengths) + 1):
         case = replace(point, sizes={**point.sizes, steps: length})
         by_steps[length] = try_at(case)[0]
-        if not wrong_steps and not all(f.right for f in by_steps[length].values()):
-            wrong_steps = _wrong_steps(forward, hand_gradient, case.inputs, length, rtol)
+        if not wrong_steps and not _all_right(by_steps[length]):
+            if _all_right(findings):  # right where it was asked, and wrong at another length
+                findings, point = by_steps[length], case
+            if length > shortest:
+                shorter = replace(point, sizes={**point.sizes, steps: length - 1}).inputs
+                wrong_steps = _wrong_steps(forward, hand_gradient, case.inputs, shorter, rtol)
     return Verdict(findings, method, str(point), steps, by_steps, wrong_steps, tried)
 
 
-def _smallest(strategy: Any, try_at: Callable[[Any], tuple[dict[str, Finding], str]]) -> tuple[Any, int]:
-    """The smallest case that hypothesis finds to fail, or the last if none does; and how many it tried."""
+def _all_right(findings: dict[str, Finding]) -> bool:
+    return all(finding.right for finding in findings.values())
+
+
+def _search(strategy: Any, try_at: Callable[[Any], tuple[dict[str, Finding], str]]) -> list[Any]:
+    """The cases that hypothesis tried: the last is the smallest that fails, if any does."""
     hypothesis = need("hypothesis")
     settings = hypothesis.settings(max_examples=200, deadline=None, database=None, derandomize=True)
-    drawn = []
+    drawn: list[Any] = []
 
     def fails(point: Any) -> bool:
         drawn.append(point)
-        return not all(f.right for f in try_at(point)[0].values())
+        return not _all_right(try_at(point)[0])
 
     try:
-        return hypothesis.find(strategy, fails, settings=settings), len(drawn)
+        smallest = hypothesis.find(strategy, fails, settings=settings)
     except hypothesis.errors.NoSuchExample:
-        return drawn[-1], len(drawn)
+        return drawn
+    return [*drawn, smallest]
 
 
 def _findings(
     forward: Forward, hand_gradient: HandGradient, inputs: Inputs, rtol: float
 ) -> tuple[dict[str, Finding], str]:
     """Each parameter of the hand gradient at one point, and where the exact gradient came from."""
-    by_hand = {name: np.asarray(g) for name, g in hand_gradient(**inputs).items()}
+    claimed = _claimed(hand_gradient, inputs)
+    exact, method = _exact(forward, inputs, list(claimed))
+    # Where the terms of an exact gradient cancel to 0, both sides have rounding left, that of the others' size.
+    rounding = 1e-14 * max([float(np.linalg.norm(e)) for e in exact.values()], default=0.0)
+    return {name: _finding(g, exact[name], rtol, rounding) for name, g in claimed.items()}, method
+
+
+def _claimed(hand_gradient: HandGradient, inputs: Inputs) -> dict[str, np.ndarray]:
+    """The hand gradient of a copy of the inputs: what it does to them is its own affair."""
+    by_hand = hand_gradient(**copy.deepcopy(dict(inputs)))
+    if not isinstance(by_hand, Mapping) or not by_hand:
+        raise TypeError(
+            f"the hand gradient returns a mapping of input names to gradients, and here {type(by_hand).__name__}"
+        )
     unknown = [name for name in by_hand if name not in inputs]
     if unknown:
         raise ValueError(
             f"the hand gradient names {', '.join(unknown)}, and the inputs are {', '.join(inputs)}"
         )
-    for name in by_hand:
+    for name, g in by_hand.items():
         if np.asarray(inputs[name]).dtype != np.float64:
             raise TypeError(f"{name} is {np.asarray(inputs[name]).dtype}: the referee takes float64")
-    exact, method = _exact(forward, inputs, list(by_hand))
-    return {name: _finding(g, exact[name], rtol) for name, g in by_hand.items()}, method
+        if np.asarray(g).dtype.kind not in "fiu":
+            raise TypeError(f"the hand gradient of {name} is no array of numbers, but {g!r}")
+    return {name: np.asarray(g, dtype=np.float64) for name, g in by_hand.items()}
 
 
-def _finding(hand: np.ndarray, exact: np.ndarray, rtol: float) -> Finding:
+def _finding(hand: np.ndarray, exact: np.ndarray, rtol: float, rounding: float) -> Finding:
     if hand.shape != exact.shape:
         return Finding(False, fault=f"has shape {hand.shape}, and its parameter {exact.shape}")
+    if not np.isfinite(exact).all():
+        return Finding(
+            False, fault="cannot be judged: the exact gradient is not finite here; try another point"
+        )
     if not np.isfinite(hand).all():
         return Finding(False, fault="is not finite")
     if not exact.size:
-        return Finding(True, 0.0, 1.0)
-    length, hand_length = float(np.linalg.norm(exact)), float(np.linalg.norm(hand))
-    error = float(np.linalg.norm(hand - exact)) / (length or 1.0)
-    product = length * hand_length
+        return Finding(True, 0.0)
+    length, difference = float(np.linalg.norm(exact)), float(np.linalg.norm(hand - exact))
+    product = length * float(np.linalg.norm(hand))
     cosine = float(np.vdot(hand, exact)) / product if product else np.nan
     index = tuple(int(i) for i in np.unravel_index(np.argmax(np.abs(hand - exact)), exact.shape))
-    return Finding(error <= rtol, error, cosine, index, float(hand[index]), float(exact[index]))
+    right = difference <= rtol * length + rounding
+    return Finding(
+        right, difference / (length or 1.0), cosine, index, float(hand[index]), float(exact[index])
+    )
 
 
 def _exact(forward: Forward, inputs: Inputs, names: list[str]) -> tuple[dict[str, np.ndarray], str]:
-    """The gradient with respect to these inputs: recorded if possible, else from forward values."""
-    parameters = {name: Tensor(inputs[name], requires_grad=True) for name in names}
-    try:
-        loss = forward(**{**inputs, **parameters})
-    except Exception:  # a function without a rule, or code that wants real arrays: values must do
-        loss = None
-    if isinstance(loss, Tensor) and loss.requires_grad and loss.size == 1:
-        loss.backward()
-        return {
-            name: np.zeros(p.shape) if p.grad is None else p.grad for name, p in parameters.items()
-        }, "recorded"
+    """The gradient with respect to these inputs: recorded if possible, else from forward values.
+
+    A forward that leaves NumPy for a moment, as ``b.item()`` does, loses a part of the record without a word.
+    So the record is believed only if it has the value and a slope of the plain forward.
+    """
+    points = [np.asarray(inputs[name]) for name in names]
 
     def value(*arrays: Tensor) -> Tensor:
-        given = {name: array.data for name, array in zip(names, arrays, strict=True)}
-        number = np.asarray(forward(**{**inputs, **given}))
+        given = {name: array.data.copy() for name, array in zip(names, arrays, strict=True)}
+        number = np.asarray(forward(**{**copy.deepcopy(dict(inputs)), **given}))
         if number.size != 1:
             raise ValueError(f"the forward returns one number, the loss, and here an array of {number.shape}")
         return Tensor(number.reshape(()))
 
-    points = [parameters[name].data for name in names]
-    value(*(Tensor(x) for x in points))  # a forward that fails by itself says so here
-    somewhere = [np.random.default_rng(0).standard_normal(x.shape) for x in points]
-    analytic = derivative(value, points, somewhere)[1] == COMPLEX_TOLERANCE
-    exact: dict[str, np.ndarray] = {}
+    constants = [Tensor(x) for x in points]
+    loss = value(*constants).item()
+    if value(*constants).item() != loss and np.isfinite(loss):
+        raise ValueError("the forward gives another value every time: seed what is random in it")
+
+    parameters = {name: Tensor(x, requires_grad=True) for name, x in zip(names, points, strict=True)}
+    try:
+        recorded = forward(**{**copy.deepcopy(dict(inputs)), **parameters})
+    except Exception:  # a function without a rule, or code that wants real arrays: values must do
+        recorded = None
+    if (
+        isinstance(recorded, Tensor)
+        and recorded.requires_grad
+        and np.allclose(recorded.data, loss, equal_nan=True)
+    ):
+        recorded.backward(np.ones(recorded.shape))
+        exact = {name: np.zeros(p.shape) if p.grad is None else p.grad for name, p in parameters.items()}
+        somewhere = [size(x) * np.random.default_rng(0).standard_normal(x.shape) for x in points]
+        terms = [g * v for g, v in zip(exact.values(), somewhere, strict=True)]
+        slope, _, rounding = derivative(value, points, somewhere)
+        scale = sum(float(np.abs(part).sum()) for part in terms)
+        if abs(slope - sum(part.sum() for part in terms)) <= 1e-5 * scale + rounding or kinked(
+            lambda t: value(*moved(points, t, somewhere)).item(), 1e-5
+        ):
+            return exact, "recorded"
+
+    exact = {}
+    analytic = True
     for i, (name, x) in enumerate(zip(names, points, strict=True)):
         exact[name] = np.zeros(x.shape)
         for index in np.ndindex(x.shape):
             unit = [np.zeros_like(p) for p in points]
             unit[i][index] = 1
-            exact[name][index] = derivative(value, points, unit, analytic)[0]
+            exact[name][index], tolerance, _ = derivative(value, points, unit)
+            analytic &= tolerance == COMPLEX_TOLERANCE
     return exact, "complex step" if analytic else "central differences"
 
 
 def _wrong_steps(
-    forward: Forward, hand_gradient: HandGradient, inputs: Inputs, length: int, rtol: float
+    forward: Forward, hand_gradient: HandGradient, inputs: Inputs, shorter: Inputs, rtol: float
 ) -> list[int]:
-    """The time steps whose own contribution to a gradient is wrong.
+    """The time steps, counted from 1, whose own contribution to a gradient is wrong.
 
     The gradient of a weight that multiplies the input x_t is a sum over time, sum_t d_t x_t^T. With every x_t
     but one set to 0, only one term is left, and its error is that of step t. Such weights are found as the
-    elements whose gradient is 0 when all of x is, whatever the parameters; x is each input that is no
-    parameter, with one row a step.
+    elements whose gradient is 0 when all of x is, whatever the parameters; x is an input that is no parameter,
+    and its time is the axis that is longer than in the `shorter` case.
     """
-    claimed = hand_gradient(**inputs)
-    wrong = []
-    series = [
-        name
-        for name, x in inputs.items()
-        if name not in claimed and np.ndim(x) > 1 and len(x) == length and np.asarray(x).dtype == np.float64
-    ]
-    for name in series:
-        x = np.asarray(inputs[name])
-        rng = np.random.default_rng(0)  # parameters that are 0 at the start would silence others too
-        anywhere = {p: np.asarray(inputs[p]) + rng.standard_normal(np.shape(inputs[p])) for p in claimed}
-        silent = _exact(forward, {**inputs, **anywhere, name: np.zeros_like(x)}, list(claimed))[0]
-        for t in range(length):
-            only = np.zeros_like(x)
-            only[t] = x[t]
-            at_t = {**inputs, name: only}
-            hand, exact = hand_gradient(**at_t), _exact(forward, at_t, list(claimed))[0]
-            for parameter, zero in silent.items():
-                reads_x = zero == 0
-                right = np.allclose(
-                    np.asarray(hand[parameter])[reads_x], exact[parameter][reads_x], rtol=rtol, atol=1e-12
-                )
-                if not right and t + 1 not in wrong:
-                    wrong.append(t + 1)
-    return sorted(wrong)
+    claimed = list(_claimed(hand_gradient, inputs))
+    rng = np.random.default_rng(0)
+    by_series: list[set[int]] = []
+    for name, x in inputs.items():
+        shape = np.shape(x)
+        if name in claimed or len(shape) != np.ndim(shorter[name]) or np.asarray(x).dtype != np.float64:
+            continue
+        longer = [i for i, (n, m) in enumerate(zip(shape, np.shape(shorter[name]), strict=True)) if n != m]
+        if len(longer) != 1:
+            continue
+        nothing = {**inputs, name: np.zeros(shape)}
+        draws = [
+            _exact(
+                forward,
+                {**nothing, **{p: rng.standard_normal(np.shape(inputs[p])) for p in claimed}},
+                claimed,
+            )
+            for _ in range(8)
+        ]
+        reads_x = {p: np.all([exact[p] == 0 for exact, _ in draws], axis=0) for p in claimed}
+        wrong: set[int] = set()
+        for t in range(shape[longer[0]]):
+            only = np.moveaxis(np.zeros(shape), longer[0], 0)
+            only[t] = np.moveaxis(np.asarray(x), longer[0], 0)[t]
+            at_t = {**inputs, name: np.moveaxis(only, 0, longer[0])}
+            try:
+                hand = _claimed(hand_gradient, at_t)
+            except Exception:  # it does not take an x of zeros, and then the step cannot be told
+                return []
+            exact = _exact(forward, at_t, claimed)[0]
+            for parameter, mask in reads_x.items():
+                if hand[parameter].shape == mask.shape and not np.allclose(
+                    hand[parameter][mask], exact[parameter][mask], rtol=rtol, atol=1e-12
+                ):
+                    wrong.add(t + 1)
+        if wrong:
+            by_series.append(wrong)
+    # What is read at a step shows its errors and, through the state, those of later steps; what the loss reads
+    # there, such as labels that it is multiplied with, shows those of earlier ones. They agree on the step itself.
+    return sorted(set.intersection(*by_series)) if by_series else []

@@ -233,9 +233,7 @@ SAMPLES: dict[str, Sample] = {
     "absolute": Sample(unary(distinct), analytic=False),
     "maximum": Sample(binary(distinct, between)),
     "minimum": Sample(binary(distinct, between)),
-    "clip": Sample(
-        lambda rng, shape: ([distinct(rng, shape)], {"a_min": -0.5, "a_max": 0.5}), analytic=False
-    ),
+    "clip": Sample(clipped, analytic=False),
     "where": Sample(conditional),
     "tanh": Sample(unary(real)),
     "sigmoid": Sample(unary(real)),
