@@ -70,7 +70,7 @@ COUNTERPARTS: dict[str, Callable[..., Any]] = {
     },
     **{name: getattr(torch, name) for name in ("maximum", "minimum", "where", "sigmoid", "matmul")},
     "power": torch.pow,
-    "clip": lambda x, a_min, a_max: torch.clamp(x, a_min, a_max),
+    "clip": lambda x, a_min=None, a_max=None: torch.clamp(x, a_min, a_max),
     "cast": lambda x, dtype: x.to(torch.float64),
     "alias": lambda x: x.view_as(x),
     "sum": reduced(torch.sum),
