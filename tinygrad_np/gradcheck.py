@@ -100,17 +100,19 @@ def central_difference(
     points: Sequence[np.ndarray],
     direction: Sequence[np.ndarray],
     shrink: float = 1.0,
+    terms: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The derivative along a direction from two values, (f(x + hv) - f(x - hv)) / 2h, and its rounding.
 
     The step h balances rounding, eps |f| / h, and curvature, h^2: the cube root of eps, in units of x and v,
-    times `shrink`.
+    times `shrink`. Where f is a small sum of large terms, the size of the `terms` is what is rounded.
     """
     lengths = [float(np.abs(v).max()) / size(x) for x, v in zip(points, direction, strict=True) if v.size]
     eps = float(np.finfo(np.result_type(np.float32, *points)).eps)
     step = shrink * float(np.cbrt(eps)) / (max(lengths, default=1.0) or 1.0)
     up, down = f(*moved(points, step, direction)).data, f(*moved(points, -step, direction)).data
-    return np.asarray((up - down) / (2 * step)), ROUNDINGS * eps * np.maximum(np.abs(up), np.abs(down)) / step
+    rounded = np.maximum(np.maximum(np.abs(up), np.abs(down)), terms)
+    return np.asarray((up - down) / (2 * step)), ROUNDINGS * eps * rounded / step
 
 
 def derivative(
@@ -266,14 +268,16 @@ def gradgradcheck(
             raise TypeError(f"input {i} is {x.dtype}, and second derivatives are checked in float64")
     ends = np.cumsum([x.size for x in points])[:-1]
     point = np.concatenate([np.ravel(x) for x in points])
-    cotangent = rng.standard_normal(f(*(Tensor(x) for x in points)).shape)
+    value = f(*(Tensor(x) for x in points)).data
+    cotangent = rng.standard_normal(value.shape)
 
     def weighted(z: Tensor) -> Tensor:
         parts = np.split(z, ends)
         return (f(*(p.reshape(x.shape) for p, x in zip(parts, points, strict=True))) * cotangent).sum()
 
     u, v = rng.standard_normal((2, point.size))
-    slope, rounding = central_difference(grad(weighted), [point], [u])
+    terms = float(np.abs(cotangent * value).max(initial=0.0))
+    slope, rounding = central_difference(grad(weighted), [point], [u], terms=terms)
     error, excess = _difference(v * slope, [hvp(weighted)(point, u).data * v], np.abs(v) * rounding)
     if not excess <= CENTRAL_TOLERANCE:
         raise GradientError(f"the second derivative is wrong: its relative error is {error:.3g}")
