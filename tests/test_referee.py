@@ -84,6 +84,19 @@ def test_a_state_one_step_off_is_wrong_in_one_parameter_from_the_start() -> None
     assert finding.relative_error == abs(finding.hand)  # of an exact 0 the error is absolute
 
 
+def test_a_time_step_is_told_for_the_first_length_that_fails_or_not_at_all() -> None:
+    def from_two_steps(**inputs: Any) -> dict[str, np.ndarray]:
+        """U is doubled from two steps on, which no input tells a step of; W from three on, which one does."""
+        right = by_hand()(**inputs)
+        T = len(inputs["x"])
+        return {"W": right["W"] * (1 + (T > 2)), "U": right["U"] * (1 + (T > 1)), "b": right["b"]}
+
+    verdict = referee(forward, from_two_steps, Case(make, {"T": 4, "hidden": 2}))
+    assert verdict.wrong_steps == []
+    assert "first wrong at T=2 in U\nalso wrong at T=3 in W\n" in str(verdict)
+    assert "time step" not in str(verdict)
+
+
 def test_the_time_step_is_found() -> None:
     verdict = referee(forward, by_hand("square missing at the first step"), Case(make, {"T": 4, "hidden": 2}))
     assert verdict.wrong == ["W", "b"] or verdict.wrong == ["W", "U", "b"]

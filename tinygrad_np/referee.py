@@ -79,7 +79,7 @@ class Verdict:
     by_steps : dict of int to dict of str to Finding
         The same at each length of time, where there is one.
     wrong_steps : list of int
-        The time steps, counted from 1, whose own contribution is wrong in the smallest case that fails; empty
+        The time steps, counted from 1, whose own contribution is wrong at the first length that fails; empty
         where that cannot be told.
     method : str
         Where the exact gradient comes from: "recorded", "complex step" or "central differences".
@@ -245,17 +245,17 @@ def referee(
     # The same case at every length of time that was drawn, or up to its own.
     lengths = [case.sizes[steps] for case in drawn]
     shortest = 1 if len(drawn) == 1 else min(lengths)
-    by_steps: dict[int, dict[str, Finding]] = {}
+    at = {n: replace(point, sizes={**point.sizes, steps: n}) for n in range(shortest, max(lengths) + 1)}
+    by_steps = {length: try_at(case)[0] for length, case in at.items()}
     wrong_steps: list[int] = []
-    for length in range(shortest, max(lengths) + 1):
-        case = replace(point, sizes={**point.sizes, steps: length})
-        by_steps[length] = try_at(case)[0]
-        if not wrong_steps and not _all_right(by_steps[length]):
-            if _all_right(findings):  # right where it was asked, and wrong at another length
-                findings, point = by_steps[length], case
-            if length > shortest:
-                shorter = replace(point, sizes={**point.sizes, steps: length - 1}).inputs
-                wrong_steps = _wrong_steps(forward, hand_gradient, case.inputs, shorter, rtol)
+    first = next((length for length, found in by_steps.items() if not _all_right(found)), None)
+    if first is not None:
+        if _all_right(findings):  # right where it was asked, and wrong at another length
+            findings, point = by_steps[first], at[first]
+        if first == 1:
+            wrong_steps = [1]
+        elif first > shortest:
+            wrong_steps = _wrong_steps(forward, hand_gradient, at[first].inputs, at[first - 1].inputs, rtol)
     return Verdict(findings, method, str(point), steps, by_steps, wrong_steps, tried)
 
 
