@@ -124,7 +124,7 @@ def test_the_command_checks_everything_that_is_declared(capsys: pytest.CaptureFi
         kind: {row["name"] for row in rows if row["kind"] == kind} for kind in ("primitive", "layer", "loss")
     }
     assert named["primitive"] == set(tape.PRIMITIVES)
-    assert named["layer"] == {"Linear", "Embedding", "Dropout", "Sequential", "LSTMCell", "LSTM"}
+    assert named["layer"] == {"Linear", "Embedding", "Dropout", "Sequential", "LSTMCell", "LSTM", "GRU"}
     assert all(row["cases"] == 3 and row["error"] < 1e-7 and not row["fault"] for row in rows)
 
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.recurrent_cases import call, every_way
 from tinygrad_np import Tensor
-from tinygrad_np.nn import LSTM, Embedding, Layer, Linear, LSTMCell
+from tinygrad_np.nn import GRU, LSTM, Embedding, Layer, Linear, LSTMCell
 from tinygrad_np.testing import generators
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e '.[oracle]'")
@@ -80,6 +81,7 @@ def test_embedding(padding_idx: int | None, to_pytorch: bool, rng: np.random.Gen
 
 
 @both_ways
+@every_way
 @given(
     rng=generators(),
     batch=st.integers(1, 4),
@@ -90,8 +92,10 @@ def test_embedding(padding_idx: int | None, to_pytorch: bool, rng: np.random.Gen
     with_lengths=st.booleans(),
     with_state=st.booleans(),
 )
-def test_lstm(
+@settings(max_examples=40)
+def test_recurrent(
     rng: np.random.Generator,
+    make: Any,
     to_pytorch: bool,
     batch: int,
     time: int,
@@ -101,37 +105,64 @@ def test_lstm(
     with_lengths: bool,
     with_state: bool,
 ) -> None:
-    mine = LSTM(3, 2, layers, bias, bidirectional=bidirectional, rng=rng, dtype=np.float64)
-    theirs = torch.nn.LSTM(
+    mine = make(3, 2, layers, bias, bidirectional=bidirectional, rng=rng, dtype=np.float64)
+    theirs = getattr(torch.nn, type(mine).__name__)(
         3, 2, layers, bias, batch_first=True, bidirectional=bidirectional, dtype=torch.float64
     )
     same_state(mine, theirs, to_pytorch)
-    x, x_other = both(rng.standard_normal((batch, time, 3)))
-    states = [both(rng.standard_normal((layers * (1 + bidirectional), batch, 2))) for _ in range(2)]
-    state = tuple(s for s, _ in states) if with_state else None
-    state_other = tuple(s for _, s in states) if with_state else None
     lengths = rng.integers(1, time + 1, batch) if with_lengths else None
+    assert_same_run(mine, theirs, rng, (batch, time, 3), with_state, lengths)
 
-    out, (h, c) = mine(x, state, lengths)
+
+@pytest.mark.parametrize("kind", [LSTM, GRU])
+def test_a_long_recurrent_run_in_several_pieces(kind: Any, rng: np.random.Generator) -> None:
+    mine = kind(3, 2, bidirectional=True, rng=rng, dtype=np.float64)
+    theirs = getattr(torch.nn, kind.__name__)(3, 2, batch_first=True, bidirectional=True, dtype=torch.float64)
+    same_state(mine, theirs, to_pytorch=True)
+    for batch, time in ((5, 150), (140, 6)):
+        lengths = rng.integers(1, time + 1, batch)
+        assert_same_run(mine, theirs, rng, (batch, time, 3), True, lengths)
+
+
+def assert_same_run(
+    mine: LSTM | GRU,
+    theirs: Any,
+    rng: np.random.Generator,
+    shape: tuple[int, int, int],
+    with_state: bool,
+    lengths: np.ndarray | None,
+) -> None:
+    """Output, last states, and all gradients."""
+    batch, time, _ = shape
+    x, x_other = both(rng.standard_normal(shape))
+    rows = mine.num_layers * len(mine.suffixes)
+    pairs = [both(rng.standard_normal((rows, batch, mine.hidden_size))) for _ in range(mine.states)]
+    state = [s for s, _ in pairs] if with_state else None
+    state_other: Any = [s for _, s in pairs] if with_state else None
+    if state_other and mine.states == 1:
+        state_other = state_other[0]
+    results = call(mine, x, state, lengths)
     if lengths is None:
-        out_other, (h_other, c_other) = theirs(x_other, state_other)
+        out_other, last_other = theirs(x_other, state_other)
     else:
         packed = torch.nn.utils.rnn.pack_padded_sequence(
             x_other, torch.from_numpy(lengths), batch_first=True, enforce_sorted=False
         )
-        out_other, (h_other, c_other) = theirs(packed, state_other)
+        out_other, last_other = theirs(packed, state_other)
         out_other, _ = torch.nn.utils.rnn.pad_packed_sequence(out_other, batch_first=True, total_length=time)
-    pairs = [(out, out_other, "output"), (h, h_other, "h"), (c, c_other, "c")]
+    others = [out_other, *(last_other if mine.states > 1 else [last_other])]
     loss, loss_other = 0.0, 0.0
-    for a, b, name in pairs:
+    for a, b, name in zip(results, others, ("output", "h", "c")[: len(others)], strict=True):
         assert_close(a, b, name)
         g = rng.standard_normal(a.shape)
         loss, loss_other = loss + (a * g).sum(), loss_other + (b * torch.tensor(g)).sum()
+    for p in (*mine.parameters(), *theirs.parameters()):
+        p.grad = None
     loss.backward()  # type: ignore[attr-defined]
     loss_other.backward()  # type: ignore[attr-defined]
     assert_close(x.grad, x_other.grad, "input")
     if with_state:
-        for (a, b), name in zip(states, ("initial h", "initial c")):
+        for (a, b), name in zip(pairs, ("initial h", "initial c")):
             assert_close(a.grad, b.grad, name)
     assert_same_gradients(mine, theirs)
 
@@ -161,9 +192,10 @@ def test_lstm_cell(
     assert_same_gradients(mine, theirs)
 
 
-def test_the_comparison_can_fail(rng: np.random.Generator) -> None:
-    mine = LSTM(3, 2, rng=rng, dtype=np.float64)
-    theirs = torch.nn.LSTM(3, 2, batch_first=True, dtype=torch.float64)
+@pytest.mark.parametrize("kind", [LSTM, GRU])
+def test_the_comparison_can_fail(kind: Any, rng: np.random.Generator) -> None:
+    mine = kind(3, 2, rng=rng, dtype=np.float64)
+    theirs = getattr(torch.nn, kind.__name__)(3, 2, batch_first=True, dtype=torch.float64)
     same_state(mine, theirs, to_pytorch=True)
     x, other = both(rng.standard_normal((2, 3, 3)))
     mine(x)[0].sum().backward()

@@ -1,5 +1,6 @@
 """Every primitive against its row of samples: value, derivatives, dtype; and that the check can fail."""
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -7,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.recurrent_cases import plain_gru, plain_lstm
 from tinygrad_np import Tensor, tape
 from tinygrad_np.gradcheck import gradcheck, gradgradcheck
-from tinygrad_np.samples import SAMPLES, of_floats
+from tinygrad_np.samples import SAMPLES, has_several_outputs, joined, of_floats
 from tinygrad_np.testing import arguments, generators
 
 every_primitive = pytest.mark.parametrize("name", SAMPLES)
@@ -24,6 +26,16 @@ def test_every_primitive_has_a_sample() -> None:
 def test_gradient(name: str, data: st.DataObject, rng: np.random.Generator) -> None:
     f, floats = of_floats(name, *data.draw(arguments(name)))
     gradcheck(f, floats, rng, SAMPLES[name].analytic)
+
+
+@pytest.mark.parametrize("name", list(filter(has_several_outputs, SAMPLES)))
+@given(data=st.data(), rng=generators())
+def test_gradient_of_one_output_alone(name: str, data: st.DataObject, rng: np.random.Generator) -> None:
+    arrays, static = data.draw(arguments(name))
+    k = int(rng.integers(len(tape.PRIMITIVES[name](*arrays, **static))))
+    f, floats = of_floats(name, arrays, static, slice(k, k + 1))
+    gradcheck(f, floats, rng, SAMPLES[name].analytic)
+    gradgradcheck(f, floats, rng)
 
 
 @every_primitive
@@ -49,17 +61,41 @@ def test_value_is_numpys(name: str, data: st.DataObject) -> None:
         "stack": lambda *xs, axis: np.stack(xs, axis=axis),
         "einsum": lambda *xs, subscripts: np.einsum(subscripts, *xs),
         "getitem": lambda x, index: x[index],
+        "cut": lambda x, ends, axis: np.split(x, ends[1:-1], axis),
         "clip": lambda x, a_min=None, a_max=None: np.clip(x, a_min, a_max),
         "reshape": lambda x, shape: np.reshape(x, shape),
         "transpose": np.transpose,
+        "lstm": plain_lstm,
+        "gru": plain_gru,
     }
     if name == "scatter":
         expected = np.zeros(static["shape"])
         np.add.at(expected, static["index"], arrays[0])
     else:
         expected = functions.get(name, getattr(np, name, None))(*arrays, **static)
-    assert out.shape == np.shape(expected)
-    np.testing.assert_allclose(out.data, expected, rtol=1e-13, atol=1e-14)
+    pairs = zip(out, expected, strict=True) if isinstance(out, tuple) else [(out, expected)]
+    for ours, theirs in pairs:
+        assert ours.shape == np.shape(theirs)
+        np.testing.assert_allclose(ours.data, theirs, rtol=1e-13, atol=1e-14)
+
+
+@every_primitive
+@given(data=st.data())
+def test_where_higher_derivatives_may_be_asked_for_value_and_gradient_are_the_same(
+    name: str, data: st.DataObject
+) -> None:
+    f, floats = of_floats(name, *data.draw(arguments(name)))
+
+    def value_and_gradients(mode: int) -> list[np.ndarray]:
+        tensors = [Tensor(x, requires_grad=True) for x in floats]
+        with tape.recording(mode):
+            out = f(*tensors)
+        out.backward(np.cos(np.arange(out.size)).reshape(out.shape))
+        return [out.data, *(np.zeros(t.shape) if t.grad is None else t.grad for t in tensors)]
+
+    # one with a twin calls it there
+    for ours, theirs in zip(value_and_gradients(tape.KEEP), value_and_gradients(tape.ON), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-13)
 
 
 @every_primitive
@@ -71,9 +107,11 @@ def test_float32_stays_and_inputs_are_not_written_to(name: str, data: st.DataObj
     arrays = [x.astype(np.float32) if x.dtype == np.float64 else x for x in arrays]
     tensors = [Tensor(x, requires_grad=x.dtype == np.float32) for x in arrays]
     before = [t.data.copy() for t in tensors]
-    out = tape.PRIMITIVES[name](*tensors, **static)
-    assert out.dtype == np.float32
-    assert out.requires_grad
+    outs = tape.PRIMITIVES[name](*tensors, **static)
+    for one in outs if isinstance(outs, tuple) else [outs]:
+        assert one.dtype == np.float32
+        assert one.requires_grad
+    out = joined(outs)
     cotangent = np.ones(out.shape, np.float32)
     for array in (cotangent, *(t.data for t in tensors)):
         array.flags.writeable = False
@@ -92,10 +130,13 @@ def wrong_by_a_thousandth(rule: Any, wrong: int, static: dict[str, Any]) -> Any:
     def worse(part: Any) -> Any:
         if isinstance(part, tape.Scatter):
             return tape.Scatter(1.001 * part.values, part.index)
+        if isinstance(part, tape.Product):
+            return tape.Product(1.001 * part.x, part.g)
         return 1.001 * part
 
-    def mutant(*xs: Any) -> Any:
-        out, vjps = rule(*xs, **static)
+    def mutant(*xs: Any, wanted: tuple[bool, ...]) -> Any:
+        told = {"wanted": wanted} if "wanted" in inspect.signature(rule).parameters else {}
+        out, vjps = rule(*xs, **static, **told)
         if callable(vjps):
             return out, lambda g: [worse(p) if i == wrong else p for i, p in enumerate(vjps(g))]
         return out, tuple((lambda g, v=v: worse(v(g))) if i == wrong else v for i, v in enumerate(vjps))
@@ -105,7 +146,8 @@ def wrong_by_a_thousandth(rule: Any, wrong: int, static: dict[str, Any]) -> Any:
 
 @every_primitive
 def test_the_check_fails_on_a_wrong_rule(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    rule = tape.PRIMITIVES[name].__wrapped__  # type: ignore[attr-defined]
+    right = tape.PRIMITIVES[name]
+    rule = right.__wrapped__  # type: ignore[attr-defined]
     monkeypatch.setattr(tape, "PRIMITIVES", dict(tape.PRIMITIVES))
     first = 1 if name == "where" else 0  # a condition has no gradient
     for wrong in range(first, 2 if name in ("concatenate", "stack", "einsum") else arity(name)):
@@ -117,8 +159,11 @@ def test_the_check_fails_on_a_wrong_rule(name: str, monkeypatch: pytest.MonkeyPa
                 continue
             tape.PRIMITIVES[name] = wrong_by_a_thousandth(rule, wrong, static)
             f, floats = of_floats(name, arrays, {})
-            if not np.any(f(*floats).data):
-                continue  # a product over an axis of length 0
+            tensors = [Tensor(x, requires_grad=x.dtype.kind == "f") for x in arrays]
+            out = joined(right(*tensors, **static))
+            out.backward(rng.standard_normal(out.shape))
+            if not np.any(tensors[wrong].grad):
+                continue  # zero is not made wrong by a factor
             tried += 1
             try:
                 gradcheck(f, floats, rng, SAMPLES[name].analytic)

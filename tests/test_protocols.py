@@ -117,6 +117,7 @@ CALLS: dict[Callable[..., Any], list[tuple[Callable[..., Any], list[np.ndarray]]
         (lambda x: np.concatenate(np.split(x, [1, 3], axis=-1)[::2], -1), [CUBE]),
         (lambda x: np.split(x, 2)[1], [X]),
         (lambda x: np.split(x, [-1], 1)[0], [X]),
+        (lambda x: np.concatenate(np.split(x, [0, 1, 1, 9])[1:]), [X]),  # empty parts, and a place beyond
     ],
     np.take: [
         (lambda x: np.take(x, [5, 0, 0]), [X]),
@@ -451,6 +452,7 @@ def test_numpys_assertions_compare_constant_tensors(compare: Callable[..., None]
         (ValueError, r"squeeze\(float64\[2, 3\], axis=0\): ", lambda x: x.squeeze(0)),
         (ValueError, r"einsum\(float64\[2, 3\], subscripts='ijk'\): ", lambda x: np.einsum("ijk", x)),
         (ValueError, r"split: axis 1 of \[2, 3\] is not 2 equal parts", lambda x: np.split(x, 2, axis=1)),
+        (ValueError, r"split: the places \[2, 1\] do not rise", lambda x: np.split(x, [2, 1], axis=1)),
         (ValueError, r"moveaxis: 2 axes to 1 places", lambda x: np.moveaxis(x, (0, 1), 0)),
         (
             ValueError,

@@ -216,6 +216,44 @@ def test_slices_of_one_array_send_their_gradients_into_one_buffer(monkeypatch: p
     assert made == [x.shape]
 
 
+def test_a_matrix_used_at_every_step_gets_one_product(rng: np.random.Generator) -> None:
+    x, start = rng.standard_normal((7, 2, 3)), rng.standard_normal((3, 3))
+    w = leaf(start)
+    row = np.arange(3.0)
+
+    def loss(w: Any) -> Any:
+        h = x[0]
+        for step in x:  # twice a step, by a matrix; by a vector and by batches of matrices; and another way
+            h = np.tanh(h @ w) + step @ w
+        return np.sum(h @ w) + np.sum(row @ w) + np.sum(x @ w) + np.sum(w * w) + w[0, 1]
+
+    loss(w).backward(retain_graph=True)
+    step, numeric = 1e-6, np.zeros((3, 3))
+    for i in np.ndindex(3, 3):
+        moved = np.zeros((3, 3))
+        moved[i] = step
+        numeric[i] = (loss(start + moved) - loss(start - moved)) / (2 * step)
+    np.testing.assert_allclose(w.grad, numeric, rtol=1e-6)
+    first = w.grad.copy()
+    loss(w).backward()
+    np.testing.assert_allclose(w.grad, 2 * first, rtol=1e-13)
+
+
+def test_products_are_collected_for_the_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = 50
+    w = leaf(np.full((4, 4), 0.1, np.float32))
+    h: Any = np.ones((2, 4), np.float32)
+    for _ in range(steps):
+        h = np.tanh(h @ w)
+    joined = []
+    concatenate = np.concatenate
+    monkeypatch.setattr(np, "concatenate", lambda xs: joined.append(len(xs)) or concatenate(xs))  # type: ignore[func-returns-value]
+    h.sum().backward()
+    assert joined == [steps, steps]  # of all x and of all g, once each: one product
+    assert w.grad.dtype == np.float32
+    assert w.grad.shape == (4, 4)
+
+
 # --- deep graphs --------------------------------------------------------------------------------------
 
 
@@ -635,6 +673,136 @@ def test_none_where_an_argument_has_no_gradient(joint: bool) -> None:
     assert (x.grad, y.grad) == (3.0, None)
     by_three(x, y, z).backward()
     assert (x.grad, y.grad, z.grad) == (18.0, None, 6.0)
+
+
+def sine_and_square(calls: list[list[Any]]) -> Callable[..., Any]:
+    """A primitive with two outputs, sin(x) y and x^2 in float32, that notes what its vjp is given."""
+
+    def both(x: Any, y: Any) -> Any:
+        def vjp(gs: list[Any]) -> tuple[Any, Any]:
+            calls.append(list(gs))
+            a, b = (0.0 if g is None else g for g in gs)
+            return a * np.cos(x) * y + b * 2.0 * x, a * np.sin(x)
+
+        return (np.sin(x) * y, np.square(x).astype(np.float32)), vjp
+
+    return primitive()(both)
+
+
+@pytest.mark.usefixtures("declared", "no_collector")
+def test_several_outputs_send_their_gradients_back_together() -> None:
+    calls: list[list[Any]] = []
+    both = sine_and_square(calls)
+    before = alive()
+    x, y = leaf([0.5, 1.0]), leaf([2.0, 3.0])
+    sine, square = both(x, y)
+    assert (sine.shape, square.shape, sine.dtype, square.dtype) == ((2,), (2,), np.float64, np.float32)
+    loss = (sine * 10.0).sum() + square.sum() + (square * np.array([0.25, 0.5])).sum()
+    slope_x = 10.0 * y.data * np.cos(x.data) + 2.0 * x.data * [1.25, 1.5]
+    slope_y = 10.0 * np.sin(x.data)
+    for times in (1, 2):  # a graph that is kept starts with an empty list again
+        loss.backward(retain_graph=True)
+        np.testing.assert_allclose(x.grad, times * slope_x, rtol=1e-14)
+        np.testing.assert_allclose(y.grad, times * slope_y, rtol=1e-14)
+        assert len(calls) == times
+        (g_sine, g_square) = calls[-1]
+        np.testing.assert_array_equal(g_sine, [10.0, 10.0])
+        np.testing.assert_array_equal(g_square, [1.25, 1.5])
+        assert g_square.dtype == np.float32  # an output's gradient has the output's dtype
+    del x, y, sine, square, loss
+    assert alive() == before
+
+
+@pytest.mark.usefixtures("declared")
+def test_an_output_on_which_nothing_depends_sends_back_none() -> None:
+    calls: list[list[Any]] = []
+    both = sine_and_square(calls)
+    x = leaf(3.0)
+    sine, square = both(x, 1.0)
+    square.backward()
+    assert x.grad == 6.0
+    assert calls == [[None, 1.0]]
+    with pytest.raises(RuntimeError, match="retain_graph=True"):
+        square.backward()
+    with pytest.raises(RuntimeError, match="retain_graph=True"):
+        sine.backward()  # the op that made both was freed
+    assert x.grad == 6.0
+    for constant in both(2.0, 1.0):
+        assert not constant.requires_grad
+    with no_grad():
+        assert [t.requires_grad for t in both(x, x)] == [False, False]
+
+
+@pytest.mark.usefixtures("declared")
+def test_several_outputs_have_higher_derivatives() -> None:
+    def both(x: Any) -> Any:
+        def vjp(gs: list[Any]) -> list[Any]:
+            a, b = (0.0 if g is None else g for g in gs)
+            return [a * 3.0 * np.square(x) + b * 2.0 * x]
+
+        return (x * x * x, np.square(x)), vjp
+
+    declared = primitive()(both)
+    assert grad(grad(lambda x: declared(x)[0]))(5.0).item() == 30.0
+    assert grad(grad(lambda x: declared(x)[1]))(5.0).item() == 2.0
+    assert grad(grad(grad(lambda x: declared(x)[0] * declared(x)[1])))(2.0).item() == 60.0 * 4.0
+
+
+@pytest.mark.usefixtures("declared")
+def test_a_rule_is_told_for_which_arguments_a_gradient_is_wanted() -> None:
+    told = []
+
+    def scaled(x: Any, y: Any, *, scale: float = 1.0, wanted: tuple[bool, ...]) -> Any:
+        told.append(wanted)
+        return x * y * scale, lambda g: [
+            g * y * scale if wanted[0] else None,
+            g * x * scale if wanted[1] else None,
+        ]
+
+    def total(*xs: Any, wanted: tuple[bool, ...]) -> Any:
+        told.append(wanted)
+        return sum(xs), lambda g: [g if want else None for want in wanted]
+
+    scaled, total = primitive()(scaled), primitive()(total)
+    x, y = leaf(2.0), leaf(3.0)
+    scaled(x, y, scale=10.0).backward()
+    scaled(x, 5.0).backward()
+    scaled(np.ones(1), y)
+    with no_grad():
+        scaled(x, y)
+    scaled(1.0, Tensor(2.0))
+    total(1.0, x, y).backward()
+    assert told == [(True, True), (True, False), (False, True), *[(False, False)] * 2, (False, True, True)]
+    assert (x.grad, y.grad) == (30.0 + 5.0 + 1.0, 20.0 + 1.0)
+    assert grad(grad(lambda x: scaled(x, x)))(3.0).item() == 2.0
+    with pytest.raises(ValueError, match=r"^scaled\(float64\[2\], float64\[3\], scale=1.0\): "):
+        scaled(np.ones(2), np.ones(3), scale=1.0)  # it is the tape's to fill in, and no word about it
+
+
+@pytest.mark.usefixtures("declared")
+def test_a_twin_is_called_where_higher_derivatives_may_be_asked_for() -> None:
+    calls = []
+
+    def composed(x: Any, *, scale: float = 1.0) -> Any:
+        calls.append("twin")
+        return x * x * x * scale
+
+    def fused(x: Any, *, scale: float = 1.0) -> Any:
+        calls.append("rule")
+        assert isinstance(x, np.ndarray | float)
+        return x**3 * scale, (lambda g: g * 3.0 * x**2 * scale,)
+
+    cube = primitive(twin=composed)(fused)
+    x = leaf(2.0)
+    cube(x, scale=2.0).backward()
+    assert x.grad == 24.0
+    assert calls == ["rule"]
+    calls.clear()
+    assert grad(grad(lambda x: cube(x, scale=2.0)))(2.0).item() == 24.0
+    assert set(calls) == {"twin"}
+    calls.clear()
+    assert grad(lambda x: x * cube(2.0))(1.0).item() == 8.0  # nobody asks for a derivative of a constant
+    assert calls == ["rule"]
 
 
 @pytest.mark.usefixtures("declared")

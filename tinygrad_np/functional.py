@@ -10,7 +10,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from tinygrad_np.ops.elementwise import logaddexp, relu, sigmoid, square, tanh, where
+from tinygrad_np.ops.elementwise import logaddexp, relu, sigmoid, square, where
+from tinygrad_np.ops.recurrent import lstm_step
 from tinygrad_np.ops.reduce import logsumexp, softmax
 from tinygrad_np.tensor import Tensor
 
@@ -67,20 +68,25 @@ def embedding(indices: Any, weight: Tensor, padding_idx: int | None = None) -> T
         An index, or `padding_idx`, is not a whole number, or not that of a row. Negative ones do not count
         from the end here.
     """
-    indices = np.asarray(indices)
-    if indices.size == 0 and indices.dtype.kind == "f":
-        indices = indices.astype(np.int64)  # np.array([]) is an array of floats
-    if indices.dtype.kind not in "iu":
-        raise IndexError(f"embedding takes whole numbers for indices, not {indices.dtype}")
-    rows = len(weight)
-    if indices.size and not (indices.min() >= 0 and indices.max() < rows):
-        raise IndexError(f"embedding of {rows} rows got indices from {indices.min()} to {indices.max()}")
-    if padding_idx is not None and not 0 <= padding_idx < rows:
-        raise IndexError(f"padding_idx {padding_idx} is not a row of {rows}")
+    indices = of_rows("embedding", indices, len(weight))
+    if padding_idx is not None and not 0 <= padding_idx < len(weight):
+        raise IndexError(f"padding_idx {padding_idx} is not a row of {len(weight)}")
     out = weight[indices]
     if padding_idx is not None and weight.requires_grad:
         out = where((indices == padding_idx)[..., np.newaxis], out.detach(), out)
     return out
+
+
+def of_rows(name: str, indices: Any, rows: int) -> np.ndarray:
+    """Indices as an array, when all are whole numbers of rows that there are."""
+    array = np.asarray(indices)
+    if array.size == 0 and array.dtype.kind == "f":
+        array = array.astype(np.int64)  # np.array([]) is an array of floats
+    if array.dtype.kind not in "iu":
+        raise IndexError(f"{name} takes whole numbers for indices, not {array.dtype}")
+    if array.size and not (array.min() >= 0 and array.max() < rows):
+        raise IndexError(f"{name} of {rows} rows got indices from {array.min()} to {array.max()}")
+    return array
 
 
 def dropout(x: Tensor, p: float, rng: np.random.Generator) -> Tensor:
@@ -88,25 +94,6 @@ def dropout(x: Tensor, p: float, rng: np.random.Generator) -> Tensor:
     if not 0 <= p < 1:
         raise ValueError(f"dropout takes a probability from 0 to below 1, not {p}")
     return x * ((rng.random(x.shape) >= p).astype(x.dtype) / (1 - p))
-
-
-def lstm_step(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    """One step of an LSTM, from its gates before activation (..., 4 hidden) and its cell state (..., hidden).
-
-    With i, f, g, o cut from `gates` in this order (Hochreiter and Schmidhuber, 1997, with the forget gate
-    of Gers et al., 2000)::
-
-        c' = sigmoid(f) c + sigmoid(i) tanh(g)
-        h' = sigmoid(o) tanh(c')
-
-    Returns
-    -------
-    tuple of Tensor
-        h' and c', each (..., hidden).
-    """
-    i, f, g, o = np.split(gates, 4, axis=-1)
-    c = sigmoid(f) * c + sigmoid(i) * tanh(g)
-    return sigmoid(o) * tanh(c), c
 
 
 def binary_cross_entropy_with_logits(input: Tensor, target: Any, reduction: Reduction = "mean") -> Tensor:

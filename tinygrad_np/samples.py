@@ -156,6 +156,14 @@ def concatenated(rng: Rng, shape: Shape) -> Arguments:
     return parts, {"axis": axis if rng.random() < 0.8 else None}
 
 
+def cut_up(rng: Rng, shape: Shape) -> Arguments:
+    """Into one to three pieces, some of them empty."""
+    shape = shape or (2,)
+    axis = int(rng.integers(len(shape)))
+    places = np.sort(rng.integers(0, shape[axis] + 1, rng.integers(3)))
+    return [real(rng, shape)], {"ends": [0, *places.tolist(), shape[axis]], "axis": axis}
+
+
 def stacked(rng: Rng, shape: Shape) -> Arguments:
     axis = int(rng.integers(-len(shape) - 1, len(shape) + 1))
     return [real(rng, shape) for _ in range(rng.integers(1, 4))], {"axis": axis}
@@ -218,6 +226,25 @@ def summed_products(rng: Rng, shape: Shape) -> Arguments:
     return [real(rng, tuple(length[c] for c in term)) for term in terms], {"subscripts": subscripts}
 
 
+def sequences(states: int, gates: int) -> Callable[[Rng, Shape], Arguments]:
+    """A small recurrent layer: inputs, so many initial states, weights; lengths in any order, or none."""
+
+    def draw(rng: Rng, shape: Shape) -> Arguments:
+        batch, time, features = (int(n) for n in rng.integers(0, 4, 3))
+        hidden = int(rng.integers(1, 4))
+        rows = gates * hidden
+        weights = [(rows, features), (rows, hidden), (rows,), (rows,)]
+        lengths = rng.integers(0, time + 1, batch) if rng.random() < 0.7 else None
+        arrays = [real(rng, s) for s in ((batch, time, features), *[(batch, hidden)] * states, *weights)]
+        static = {"lengths": lengths, "reverse": bool(rng.random() < 0.5)}
+        if rng.random() < 0.3:
+            arrays[0] = real(rng, (5, features))
+            static["indices"] = rng.integers(0, 5, (batch, time))
+        return arrays, static
+
+    return draw
+
+
 SAMPLES: dict[str, Sample] = {
     "add": Sample(binary(real, real)),
     "subtract": Sample(binary(real, real)),
@@ -256,10 +283,13 @@ SAMPLES: dict[str, Sample] = {
     "broadcast_to": Sample(stretched),
     "concatenate": Sample(concatenated),
     "stack": Sample(stacked),
+    "cut": Sample(cut_up),
     "getitem": Sample(indexed),
     "scatter": Sample(scattered),
     "matmul": Sample(matrices),
     "einsum": Sample(summed_products),
+    "lstm": Sample(sequences(states=2, gates=4)),
+    "gru": Sample(sequences(states=1, gates=3)),
 }
 
 
@@ -320,19 +350,20 @@ def lstm_cell(rng: Rng) -> FunctionAndPoint:
     return with_weights(layer, call, real(rng, (4, 3)), real(rng, (4, 2)), real(rng, (4, 2)))
 
 
-def lstm(rng: Rng) -> FunctionAndPoint:
-    """Of one or two layers, in one or both directions, with lengths from 0."""
-    layers, both = int(rng.integers(1, 3)), bool(rng.random() < 0.5)
-    layer = nn.LSTM(2, 2, num_layers=layers, bidirectional=both, rng=rng, dtype=np.float64)
+def recurrent(kind: type[nn.LSTM] | type[nn.GRU], rng: Rng) -> FunctionAndPoint:
+    """Of one or two layers, in one or both directions, fused or not, with lengths from 0."""
+    layers, both, fused = int(rng.integers(1, 3)), bool(rng.random() < 0.5), bool(rng.random() < 0.5)
+    layer = kind(2, 2, num_layers=layers, bidirectional=both, fused=fused, rng=rng, dtype=np.float64)
     time = int(rng.integers(1, 5))
     lengths = rng.integers(0, time + 1, 3)
-    state = (layers * (1 + both), 3, 2)
+    states = [real(rng, (layers * (1 + both), 3, 2)) for _ in range(layer.states)]
 
-    def call(x: Tensor, h: Tensor, c: Tensor) -> Tensor:
-        output, last = layer(x, (h, c), lengths)
-        return concatenate(*(part.reshape(-1) for part in (output, *last)))
+    def call(x: Tensor, *initial: Tensor) -> Tensor:
+        state: Any = initial if layer.states > 1 else initial[0]
+        output, last = layer(x, state, lengths)
+        return joined((output, *last) if layer.states > 1 else (output, last))
 
-    return with_weights(layer, call, real(rng, (3, time, 2)), real(rng, state), real(rng, state))
+    return with_weights(layer, call, real(rng, (3, time, 2)), *states)
 
 
 LAYERS: dict[str, Callable[[Rng], FunctionAndPoint]] = {
@@ -341,7 +372,8 @@ LAYERS: dict[str, Callable[[Rng], FunctionAndPoint]] = {
     "Dropout": dropout,
     "Sequential": sequential,
     "LSTMCell": lstm_cell,
-    "LSTM": lstm,
+    "LSTM": partial(recurrent, nn.LSTM),
+    "GRU": partial(recurrent, nn.GRU),
 }
 
 
@@ -439,14 +471,30 @@ def updates(name: str, rng: Rng) -> float:
 # --- all of them --------------------------------------------------------------------------------------
 
 
-def of_floats(name: str, arrays: Sequence[np.ndarray], static: dict[str, Any]) -> FunctionAndPoint:
-    """A primitive as a function of its floating-point arrays alone, and those arrays."""
+def joined(out: Tensor | tuple[Tensor, ...]) -> Tensor:
+    """Several outputs as one, each flattened; a single one as it is."""
+    return concatenate(*(part.reshape(-1) for part in out)) if isinstance(out, tuple) else out
+
+
+def has_several_outputs(name: str) -> bool:
+    arrays, static = SAMPLES[name].draw(np.random.default_rng(0), (2, 3))
+    return isinstance(tape.PRIMITIVES[name](*arrays, **static), tuple)
+
+
+def of_floats(
+    name: str, arrays: Sequence[np.ndarray], static: dict[str, Any], outputs: slice = slice(None)
+) -> FunctionAndPoint:
+    """A primitive as a function of its floating-point arrays alone, and those arrays.
+
+    Of several outputs, those in the slice are joined into one.
+    """
     is_float = [x.dtype.kind == "f" for x in arrays]
 
     def f(*floats: Any) -> Tensor:
         rest = iter(floats)
         given = [next(rest) if real else x for real, x in zip(is_float, arrays, strict=True)]
-        return tape.PRIMITIVES[name](*given, **static)
+        out: Any = tape.PRIMITIVES[name](*given, **static)
+        return joined(out[outputs] if isinstance(out, tuple) else out)
 
     return f, [x for x, real in zip(arrays, is_float, strict=True) if real]
 

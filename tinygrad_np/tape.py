@@ -11,6 +11,12 @@ turn the gradient ``g`` of the result into the gradient of an argument. A tuple 
 argument, or None where there is no gradient; a single callable is a joint vjp and returns all of them
 at once. Arrays come first and by position, static parameters are keyword-only.
 
+A rule with several outputs returns a tuple of them, and a joint vjp that takes a list: the gradient of each
+output, or None where nothing came back. A rule that saves nothing it does not need asks for `wanted`, a
+keyword-only parameter that the tape fills in: a bool for each array argument, whether a gradient is recorded
+for it. A fused rule that cannot be run again on Tensors names its twin, the same function composed of other
+primitives, for higher derivatives.
+
 Calling a primitive with a Tensor that requires a gradient leaves a `Node`: the vjps, and the nodes of
 the arguments. Nodes point to nodes and never to Tensors, and a vjp holds only the arrays that it needs,
 so a graph has no cycles and dies with its last Tensor. `reverse` collects the nodes below a result, and
@@ -22,7 +28,7 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from operator import attrgetter
@@ -50,14 +56,24 @@ class Node:
 
     A leaf, a Tensor made by hand, has no vjps, and is where gradients arrive. `vjps` is None once the
     graph was freed. `again` is (rule, inputs, static parameters) while inputs are kept, otherwise None.
+
+    An op with several outputs has a node of its own, whose shape is their number and whose gradient is a list,
+    and above it one for each output, whose `vjps` is just its place in that list.
     """
 
     __slots__ = ("again", "dtype", "grad", "number", "parents", "shape", "vjps")
 
-    def __init__(self, data: Array, parents: tuple[Node | None, ...] = (), vjps: Any = (), again: Any = None):
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        dtype: np.dtype | None,
+        parents: tuple[Node | None, ...] = (),
+        vjps: Any = (),
+        again: Any = None,
+    ):
         self.number = next(_numbers)
-        self.shape = data.shape
-        self.dtype = data.dtype
+        self.shape = shape
+        self.dtype = dtype
         self.parents = parents
         self.vjps = vjps
         self.again = again
@@ -77,11 +93,29 @@ class Scatter:
         self.index = index
 
     def add_into(self, buffer: np.ndarray) -> None:
+        if type(self.index) is int:  # a step of a sequence
+            part = buffer[self.index, ...]  # a view, even of one number
+            part += self.values
+            return
         index = self.index if type(self.index) is tuple else (self.index,)
         if all(isinstance(i, PLAIN_INDEX) for i in index):
             buffer[index] += self.values
         else:
             np.add.at(buffer, index, self.values)  # an array, list or tuple of indices may name a place twice
+
+
+class Product:
+    """The gradient x^T g of a matrix, not multiplied yet.
+
+    A weight that is used at every step collects the rows of x and g: one large product instead of many, and of
+    their sums.
+    """
+
+    __slots__ = ("g", "x")
+
+    def __init__(self, x: Array, g: Array):
+        self.x = x
+        self.g = g
 
 
 def mode() -> int:
@@ -107,12 +141,15 @@ def no_grad() -> Any:
 # --- calling a primitive ------------------------------------------------------------------------------
 
 
+AS_IT_IS = (np.ndarray, bool, int, float, complex, np.generic)
+
+
 def operand(x: Any) -> Any:
     """What is not a Tensor, as a rule takes it: Python numbers stay as they are, so that they are weak."""
-    return x if isinstance(x, np.ndarray | bool | int | float | complex | np.generic) else np.asarray(x)
+    return x if isinstance(x, AS_IT_IS) else np.asarray(x)
 
 
-def explain(name: str, error: Exception, args: tuple[Any, ...], static: dict[str, Any]) -> Exception:
+def explain(name: str, error: Exception, args: Sequence[Any], static: dict[str, Any]) -> Exception:
     """The error of a primitive, with the shapes and dtypes that it was called with."""
     shown = [f"{a.dtype}{list(a.shape)}" if hasattr(a, "dtype") else repr(a) for a in args]
     shown += [f"{key}={value!r}" for key, value in static.items()]
@@ -120,11 +157,33 @@ def explain(name: str, error: Exception, args: tuple[Any, ...], static: dict[str
     return kind(f"{name}({', '.join(shown)}): {error}")
 
 
-def primitive(*numpy_functions: Callable[..., Any]) -> Callable[[Callable[..., Rule]], Callable[..., Tensor]]:
+def made(out: Any, parents: tuple[Node | None, ...], vjps: Any, again: Any) -> Any:
+    """The Tensor of an output, or a tuple of those of several; with a node if there are parents."""
+    if type(out) is tuple:
+        outs = [np.asarray(one) for one in out]
+        if not parents:
+            return tuple([Tensor._of(one, None) for one in outs])
+        op = (Node((len(outs),), None, parents, vjps, again),)
+        return tuple([Tensor._of(one, Node(one.shape, one.dtype, op, i)) for i, one in enumerate(outs)])
+    out = np.asarray(out)
+    return Tensor._of(out, Node(out.shape, out.dtype, parents, vjps, again) if parents else None)
+
+
+def primitive(
+    *numpy_functions: Callable[..., Any], twin: Callable[..., Any] | None = None
+) -> Callable[[Callable[..., Rule]], Callable[..., Tensor]]:
     """Declare a primitive, and let Tensors answer these NumPy functions with it.
 
-    The returned function takes Tensors, arrays and numbers, and gives a Tensor. It is specialised here,
-    once, on the number of arrays, because that bookkeeping is most of what a small op costs.
+    The returned function takes Tensors, arrays and numbers, and gives a Tensor, or a tuple of them. It is
+    specialised here, once, on the number of arrays, because that bookkeeping is most of what a small op costs.
+
+    Parameters
+    ----------
+    *numpy_functions : callable
+        What Tensors answer with this primitive.
+    twin : callable, optional
+        The same function composed of other primitives. It is called instead where higher derivatives may be
+        asked for, and makes up for a rule that cannot be run again on Tensors.
 
     Raises
     ------
@@ -136,28 +195,32 @@ def primitive(*numpy_functions: Callable[..., Any]) -> Callable[[Callable[..., R
     def declare(rule: Callable[..., Rule]) -> Callable[..., Tensor]:
         name = rule.__name__
         parameters = inspect.signature(rule).parameters.values()
-        names = [parameter.name for parameter in parameters]
         kinds = [parameter.kind for parameter in parameters]
+        names = [parameter.name for parameter in parameters if parameter.name != "wanted"]
+        tells_wanted = len(names) < len(kinds)
         has_static = inspect.Parameter.KEYWORD_ONLY in kinds
         arity = kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
-        def unary(x: Any, **static: Any) -> Tensor:
+        def unary(x: Any, **static: Any) -> Any:
             if type(x) is Tensor:
                 node, data = x.node, x.data
             else:
-                node, data = None, operand(x)
+                node, data = None, np.asarray(x)  # a number alone meets nothing whose dtype it could take
             try:
-                out, vjps = rule(data, **static)
+                out, vjps = rule(data, **static) if static else rule(data)  # the latter is the faster call
             except (ValueError, TypeError, IndexError) as error:
                 raise explain(name, error, (data,), static) from error
-            if type(out) is not np.ndarray:
-                out = np.asarray(out)
             if node is None or not (now := _recording.get()):
-                return Tensor._of(out, None)
+                return made(out, (), None, None)
             again: Any = (rule, (x,), static) if now == KEEP else None
-            return Tensor._of(out, Node(out, (node,), vjps, again))
+            if type(out) is not np.ndarray:
+                return made(out, (node,), vjps, again)
+            tensor = object.__new__(Tensor)  # `made`, written out where most results pass
+            tensor.data = out
+            tensor.node = Node(out.shape, out.dtype, (node,), vjps, again)
+            return tensor
 
-        def binary(x: Any, y: Any) -> Tensor:
+        def binary(x: Any, y: Any) -> Any:
             if type(x) is Tensor:
                 node_x, data_x = x.node, x.data
             else:
@@ -170,10 +233,8 @@ def primitive(*numpy_functions: Callable[..., Any]) -> Callable[[Callable[..., R
                 out, vjps = rule(data_x, data_y)
             except (ValueError, TypeError, IndexError) as error:
                 raise explain(name, error, (data_x, data_y), {}) from error
-            if type(out) is not np.ndarray:
-                out = np.asarray(out)
             if (node_x is None and node_y is None) or not (now := _recording.get()):
-                return Tensor._of(out, None)
+                return made(out, (), None, None)
             again: Any = None
             if now == KEEP:
                 again = rule, (x if type(x) is Tensor else data_x, y if type(y) is Tensor else data_y), {}
@@ -182,37 +243,47 @@ def primitive(*numpy_functions: Callable[..., Any]) -> Callable[[Callable[..., R
                 parents, vjps = (node_x,), (vjps[0],)
             elif node_x is None and type(vjps) is tuple:
                 parents, vjps = (node_y,), (vjps[1],)
-            return Tensor._of(out, Node(out, parents, vjps, again))
+            if type(out) is not np.ndarray:
+                return made(out, parents, vjps, again)
+            tensor = object.__new__(Tensor)
+            tensor.data = out
+            tensor.node = Node(out.shape, out.dtype, parents, vjps, again)
+            return tensor
 
-        def general(*xs: Any, **static: Any) -> Tensor:
-            nodes = [x.node if type(x) is Tensor else None for x in xs]
-            data = tuple([x.data if type(x) is Tensor else operand(x) for x in xs])
+        def general(*xs: Any, **static: Any) -> Any:
+            now = _recording.get()
+            data = [x.data if type(x) is Tensor else operand(x) for x in xs]
+            parents = tuple([x.node if now and type(x) is Tensor else None for x in xs])
+            recorded = any(parents)
+            if twin is not None and recorded and now == KEEP:
+                return twin(*xs, **static)
+            told = {**static, "wanted": tuple([n is not None for n in parents])} if tells_wanted else static
             try:
-                out, vjps = rule(*data, **static)
+                out, vjps = rule(*data, **told)
             except (ValueError, TypeError, IndexError) as error:
                 raise explain(name, error, data, static) from error
-            if type(out) is not np.ndarray:
-                out = np.asarray(out)
-            now = _recording.get()
-            parents = tuple(nodes)
-            if type(vjps) is tuple:
-                wanted = [(n, v) for n, v in zip(nodes, vjps, strict=True) if n is not None and v is not None]
-                parents, vjps = tuple(n for n, _ in wanted), tuple(v for _, v in wanted)
-            if not now or not any(parents):
-                return Tensor._of(out, None)
+            if not recorded:
+                return made(out, (), None, None)
             again: Any = None
             if now == KEEP:
                 again = (
                     rule,
                     tuple(x if type(x) is Tensor else d for x, d in zip(xs, data, strict=True)),
-                    static,
+                    told,
                 )
-            return Tensor._of(out, Node(out, parents, vjps, again))
+            if type(vjps) is tuple:
+                pairs = [
+                    (n, v) for n, v in zip(parents, vjps, strict=True) if n is not None and v is not None
+                ]
+                parents, vjps = tuple([n for n, _ in pairs]), tuple([v for _, v in pairs])
+            return made(out, parents, vjps, again)
 
-        if kinds[0] is inspect.Parameter.VAR_POSITIONAL or arity > 2 or (arity == 2 and has_static):
-            call: Callable[..., Tensor] = general
-        else:
-            call = unary if arity == 1 else binary
+        call: Callable[..., Tensor] = general
+        if twin is None and not tells_wanted and inspect.Parameter.VAR_POSITIONAL not in kinds:
+            if arity == 1:
+                call = unary
+            elif arity == 2 and not has_static:
+                call = binary
         functools.update_wrapper(call, rule)
         PRIMITIVES[name] = call
         for function in numpy_functions:
@@ -282,55 +353,71 @@ def reverse(root: Node, g: np.ndarray, nodes: list[Node], free: bool = False) ->
 
     The first gradient that reaches a node is kept as it is. The second is added to it out of place, because
     the first may be somebody else's array; that sum is the tape's own, and all further ones go in place.
+    Products wait until their matrix's turn comes. All of this stands in one loop, since it is most of what the
+    way back through a small op costs.
     """
     gradients: dict[Node, Any] = {root: g}
     owned: set[Node] = set()
+    products: dict[Node, tuple[list[Array], list[Array]]] = {}  # of a matrix: all rows of x and of g
     leaves: dict[Node, np.ndarray] = {}
-
-    def add(node: Node, g: Any) -> None:
-        so_far = gradients.get(node)
-        if type(g) is Scatter:
-            if node not in owned:
-                buffer = np.zeros(node.shape, node.dtype)
-                if so_far is not None:
-                    buffer += so_far
-                gradients[node] = buffer
-                owned.add(node)
-            g.add_into(gradients[node])
-            return
-        if g.shape != node.shape:
-            g = unbroadcast(g, node.shape)
-        if g.dtype is not node.dtype:
-            g = g.astype(node.dtype)
-        if so_far is None:
-            gradients[node] = g
-        elif node in owned:
-            so_far += g
-            gradients[node] = so_far  # of a 0-d array `+=` has made a new number
-        else:
-            gradients[node] = so_far + g
-            owned.add(node)
-
     for node in nodes:
         g = gradients.pop(node, None)
+        if node in products:
+            x, rows = (parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in products.pop(node))
+            product = (x.T @ rows).astype(node.dtype, copy=False)
+            g = product if g is None else g + product
+            owned.add(node)
         if g is None:
             continue
         vjps = node.vjps
-        if vjps is None:
+        if type(vjps) is tuple:
+            if not vjps:
+                leaves[node] = np.asarray(g) if node in owned else np.array(g)
+                continue
+            parts = vjps
+        elif type(vjps) is int:  # an output of several
+            op: Any = node.parents[0]
+            gradients.setdefault(op, [None] * op.shape[0])[vjps] = g
+            parts = (None,)
+        elif vjps is None:
             raise RuntimeError(
                 "this graph was freed by an earlier backward(); "
                 "call that one with retain_graph=True to go through it again"
             )
-        if not vjps:
-            leaves[node] = np.asarray(g) if node in owned else np.array(g)
-        elif type(vjps) is tuple:
-            for parent, vjp in zip(node.parents, vjps, strict=True):
-                if parent is not None and vjp is not None:
-                    add(parent, vjp(g))
         else:
-            for parent, part in zip(node.parents, vjps(g), strict=True):
-                if parent is not None and part is not None:
-                    add(parent, part)
-        if free and vjps:
+            parts = vjps(g)
+        for parent, part in zip(node.parents, parts, strict=True):
+            if parent is None or part is None:
+                continue
+            if parts is vjps:
+                part = part(g)
+            if type(part) is Product:
+                xs, gs = products.setdefault(parent, ([], []))
+                xs.append(part.x)
+                gs.append(part.g)
+                continue
+            so_far: Any = gradients.get(parent)
+            if type(part) is Scatter:
+                if parent not in owned:
+                    buffer = np.zeros(parent.shape, parent.dtype)
+                    if so_far is not None:
+                        buffer += so_far
+                    gradients[parent] = so_far = buffer
+                    owned.add(parent)
+                part.add_into(so_far)
+                continue
+            if part.shape != parent.shape:
+                part = unbroadcast(part, parent.shape)
+            if part.dtype is not parent.dtype:
+                part = part.astype(parent.dtype)
+            if so_far is None:
+                gradients[parent] = part
+            elif parent in owned:
+                so_far += part
+                gradients[parent] = so_far  # of a 0-d array `+=` has made a new number
+            else:
+                gradients[parent] = so_far + part
+                owned.add(parent)
+        if free:
             node.parents, node.vjps, node.again = (), None, None
     return leaves

@@ -109,7 +109,7 @@ class Tensor:
             )
         if value and self.node is None:
             self.data = self.data.copy()  # an optimizer will write to it
-            self.node = Node(self.data)
+            self.node = Node(self.data.shape, self.data.dtype)
         elif not value:
             self.node = None
 

@@ -15,7 +15,7 @@ import numpy as np
 from tinygrad_np.ops.elementwise import alias
 from tinygrad_np.ops.index import scatter
 from tinygrad_np.ops.shape import stack
-from tinygrad_np.tape import KEEP, Node, Scatter, mode, reachable, recording, reverse, unbroadcast
+from tinygrad_np.tape import KEEP, Node, Product, Scatter, mode, reachable, recording, reverse, unbroadcast
 from tinygrad_np.tensor import Tensor
 
 
@@ -155,11 +155,15 @@ def _reverse_on_tensors(nodes: list[Node], g: Tensor, targets: set[Node]) -> dic
         if node in targets or any(parent in on_path for parent in node.parents):
             on_path.add(node)
 
-    gradients: dict[Node, Tensor] = {nodes[0]: g}
+    gradients: dict[Node, Any] = {nodes[0]: g}
     for node in nodes:
         if node in targets or node not in on_path or node not in gradients:
             continue
         g = gradients.pop(node)
+        if type(node.vjps) is int:  # an output of several
+            op: Any = node.parents[0]
+            gradients.setdefault(op, [None] * op.shape[0])[node.vjps] = g
+            continue
         if node.again is None:
             raise RuntimeError(
                 "part of the function ran on another thread, where nothing is kept for higher derivatives; "
@@ -173,6 +177,8 @@ def _reverse_on_tensors(nodes: list[Node], g: Tensor, targets: set[Node]) -> dic
                 continue
             if vjps is parts:
                 part = part(g)
+            if isinstance(part, Product):
+                part = part.x.T @ part.g
             if isinstance(part, Scatter):
                 part = scatter(part.values, index=part.index, shape=x.shape)
             if part.shape != x.shape:

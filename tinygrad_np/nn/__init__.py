@@ -5,6 +5,6 @@ from tinygrad_np.nn.dropout import Dropout
 from tinygrad_np.nn.embedding import Embedding
 from tinygrad_np.nn.layer import Layer, Sequential
 from tinygrad_np.nn.linear import Linear
-from tinygrad_np.nn.recurrent import LSTM, LSTMCell
+from tinygrad_np.nn.recurrent import GRU, LSTM, LSTMCell
 
-__all__ = ["LSTM", "Dropout", "Embedding", "LSTMCell", "Layer", "Linear", "Sequential", "init"]
+__all__ = ["GRU", "LSTM", "Dropout", "Embedding", "LSTMCell", "Layer", "Linear", "Sequential", "init"]

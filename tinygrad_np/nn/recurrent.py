@@ -1,13 +1,16 @@
-"""LSTM and LSTMCell, built from primitives: the tape finds the way back through time.
+"""LSTM, GRU and LSTMCell: layers that read sequences step by step.
 
-Sequences are batch first, (batch, time, features). Names, layouts and gate order (i, f, g, o) of the weights
-are PyTorch's, so that a state_dict can be exchanged with ``torch.nn.LSTM(..., batch_first=True)``.
+Sequences are batch first, (batch, time, features). Names, layouts and order of the weights are PyTorch's (gates
+i, f, g, o and r, z, n), so that a state_dict can be exchanged with ``torch.nn.LSTM(..., batch_first=True)``.
+The equations are in `ops.recurrent`, where each layer is one primitive; with ``fused=False`` it is built from
+many, and computes the same.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -15,7 +18,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from tinygrad_np import functional
 from tinygrad_np.nn import init
 from tinygrad_np.nn.layer import Layer
-from tinygrad_np.ops.elementwise import where
+from tinygrad_np.ops.recurrent import gru, gru_composed, lstm, lstm_composed
 from tinygrad_np.ops.shape import concatenate, stack
 from tinygrad_np.tensor import Tensor
 
@@ -25,29 +28,33 @@ State: TypeAlias = tuple[Tensor, Tensor]
 def new_weights(
     input_size: int,
     hidden_size: int,
+    gates: int,
     bias: bool,
-    forget_bias: float,
     rng: np.random.Generator,
     dtype: DTypeLike,
 ) -> dict[str, Tensor]:
-    """The weights of one LSTM by PyTorch's names, uniform within 1 / sqrt(hidden_size).
-
-    The forget gate's part of bias_ih is set to `forget_bias` on top of what was drawn: with 1 a fresh cell
-    remembers most of its state instead of half of it (Gers et al., 2000; Jozefowicz et al., 2015).
-    """
+    """The weights of one layer and direction by PyTorch's names, uniform within 1 / sqrt(hidden_size)."""
     if hidden_size < 1:
-        raise ValueError(f"an LSTM has one hidden unit at least, not {hidden_size}")
+        raise ValueError(f"a recurrent layer has one hidden unit at least, not {hidden_size}")
     bound = 1 / math.sqrt(hidden_size)
-    shapes: dict[str, tuple[int, ...]] = {
-        "weight_ih": (4 * hidden_size, input_size),
-        "weight_hh": (4 * hidden_size, hidden_size),
+    rows = gates * hidden_size
+    shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, input_size), "weight_hh": (rows, hidden_size)}
+    if bias:
+        shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+    return {
+        name: Tensor(init.uniform(shape, -bound, bound, rng, dtype), requires_grad=True)
+        for name, shape in shapes.items()
     }
-    if bias:
-        shapes |= {"bias_ih": (4 * hidden_size,), "bias_hh": (4 * hidden_size,)}
-    arrays = {name: init.uniform(shape, -bound, bound, rng, dtype) for name, shape in shapes.items()}
-    if bias:
-        arrays["bias_ih"][hidden_size : 2 * hidden_size] += forget_bias
-    return {name: Tensor(array, requires_grad=True) for name, array in arrays.items()}
+
+
+def open_forget_gate(bias_ih: Tensor, forget_bias: float) -> None:
+    """Add to the forget gate's part of a fresh bias of an LSTM.
+
+    With 1 a fresh cell remembers most of its state instead of half of it (Gers et al., 2000; Jozefowicz et
+    al., 2015).
+    """
+    hidden = len(bias_ih) // 4
+    bias_ih.data[hidden : 2 * hidden] += forget_bias
 
 
 class LSTMCell(Layer):
@@ -91,9 +98,11 @@ class LSTMCell(Layer):
     ):
         self.input_size = input_size
         self.hidden_size = hidden_size
-        weights = new_weights(input_size, hidden_size, bias, forget_bias, np.random.default_rng(rng), dtype)
+        weights = new_weights(input_size, hidden_size, 4, bias, np.random.default_rng(rng), dtype)
         for name, weight in weights.items():
             setattr(self, name, weight)
+        if self.bias_ih is not None:
+            open_forget_gate(self.bias_ih, forget_bias)
 
     def forward(self, x: Tensor, state: State | None = None) -> State:
         """An input (batch, input_size) and a state (h, c), each (batch, hidden_size), to the next state.
@@ -120,7 +129,113 @@ class LSTMCell(Layer):
         return functional.lstm_step(gates + functional.linear(h, self.weight_hh, self.bias_hh), c)
 
 
-class LSTM(Layer):
+class Recurrent(Layer):
+    """What `LSTM` and `GRU` share: layers and directions, their weights, and the way through them.
+
+    A subclass says how many gates and states it has, and which functions run over one layer in one direction:
+    as one primitive, and built from many.
+    """
+
+    gates: int
+    states: int
+    functions: tuple[Callable[..., Any], Callable[..., Any]]
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        bias: bool,
+        dropout: float,
+        bidirectional: bool,
+        fused: bool,
+        rng: np.random.Generator | int,
+        dtype: DTypeLike,
+    ):
+        kind = type(self).__name__
+        if num_layers < 1:
+            raise ValueError(f"{kind} has one layer at least, not {num_layers}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"{kind} takes a dropout from 0 to below 1, not {dropout}")
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bias = bias
+        self.dropout = dropout
+        self.suffixes = ("", "_reverse") if bidirectional else ("",)
+        self.fused = fused
+        self.rng = np.random.default_rng(rng)
+        for layer in range(num_layers):
+            for suffix in self.suffixes:
+                size = input_size if layer == 0 else hidden_size * len(self.suffixes)
+                weights = new_weights(size, hidden_size, self.gates, bias, self.rng, dtype)
+                for name, weight in weights.items():
+                    setattr(self, f"{name}_l{layer}{suffix}", weight)
+
+    def through(
+        self,
+        x: Tensor,
+        states: tuple[Tensor, ...] | None,
+        lengths: ArrayLike | None,
+        indices: ArrayLike | None,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """All layers in all directions, after a look at what was given."""
+        kind = type(self).__name__
+        if indices is None:
+            if x.ndim != 3 or x.shape[2] != self.input_size:
+                raise ValueError(
+                    f"{kind} takes (batch, time, {self.input_size}), and got an input of shape {x.shape}"
+                )
+            batch, time, _ = x.shape
+        else:
+            if x.ndim != 2 or x.shape[1] != self.input_size:
+                raise ValueError(
+                    f"{kind} with indices takes a table (rows, {self.input_size}), not one of shape {x.shape}"
+                )
+            indices = functional.of_rows(kind, indices, len(x))
+            if indices.ndim != 2:
+                raise ValueError(f"{kind} takes indices (batch, time), and got some of shape {indices.shape}")
+            batch, time = indices.shape
+        steps = np.full(batch, time) if lengths is None else np.asarray(lengths)
+        if not steps.size:
+            steps = steps.astype(np.int64)  # np.array([]) is an array of floats
+        if (
+            steps.shape != (batch,)
+            or steps.dtype.kind not in "iu"
+            or not ((steps >= 0) & (steps <= time)).all()
+        ):
+            raise ValueError(f"{kind} takes {batch} whole lengths from 0 to {time}, not {steps.tolist()}")
+        shape = (self.num_layers * len(self.suffixes), batch, self.hidden_size)
+        if states is None:
+            states = (Tensor(np.zeros(shape, x.dtype)),) * self.states
+        if any(state.shape != shape for state in states):
+            given = " and ".join(str(state.shape) for state in states)
+            raise ValueError(f"{kind} takes states of shape {shape}, not {given}")
+
+        shorter = steps if (steps < time).any() else None
+        function = self.functions[0 if self.fused else 1]
+        last: list[tuple[Tensor, ...]] = []
+        for layer in range(self.num_layers):
+            if layer and self.dropout and self.training:
+                x = functional.dropout(x, self.dropout, self.rng)
+            outputs = []
+            for suffix in self.suffixes:
+                initial = [state[len(last)] for state in states]
+                weights = [getattr(self, f"{name}_l{layer}{suffix}") for name in ("weight_ih", "weight_hh")]
+                if self.bias:
+                    weights += [getattr(self, f"{name}_l{layer}{suffix}") for name in ("bias_ih", "bias_hh")]
+                else:
+                    weights += [np.zeros(len(weights[0]), weights[0].dtype)] * 2
+                output, *state = function(
+                    x, *initial, *weights, lengths=shorter, reverse=bool(suffix), indices=indices
+                )
+                outputs.append(output)
+                last.append(tuple(state))
+            x, indices = outputs[0] if len(outputs) == 1 else concatenate(*outputs, axis=-1), None
+        return x, tuple(stack(*parts) for parts in zip(*last, strict=True))
+
+
+class LSTM(Recurrent):
     """LSTM over sequences, with any number of layers, in one or both directions.
 
     Parameters
@@ -137,6 +252,8 @@ class LSTM(Layer):
         Whether a second LSTM reads each sequence from its end; outputs are concatenated.
     forget_bias : float
         Added to the initial bias of the forget gates (PyTorch's have none).
+    fused : bool
+        Whether a layer is one primitive, or built from many: slower, and simpler to read.
     rng : numpy.random.Generator or int
         Draws the initial weights and the dropout.
     dtype : dtype
@@ -148,6 +265,10 @@ class LSTM(Layer):
         The weights of each layer and direction, as in `LSTMCell`.
     """
 
+    gates = 4
+    states = 2
+    functions = lstm, lstm_composed
+
     def __init__(
         self,
         input_size: int,
@@ -158,28 +279,21 @@ class LSTM(Layer):
         bidirectional: bool = False,
         *,
         forget_bias: float = 1.0,
+        fused: bool = True,
         rng: np.random.Generator | int,
         dtype: DTypeLike = np.float32,
     ):
-        if num_layers < 1:
-            raise ValueError(f"an LSTM has one layer at least, not {num_layers}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"LSTM takes a dropout from 0 to below 1, not {dropout}")
-        self.input_size = input_size
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.dropout = dropout
-        self.suffixes = ("", "_reverse") if bidirectional else ("",)
-        self.rng = np.random.default_rng(rng)
-        for layer in range(num_layers):
-            for suffix in self.suffixes:
-                size = input_size if layer == 0 else hidden_size * len(self.suffixes)
-                weights = new_weights(size, hidden_size, bias, forget_bias, self.rng, dtype)
-                for name, weight in weights.items():
-                    setattr(self, f"{name}_l{layer}{suffix}", weight)
+        super().__init__(input_size, hidden_size, num_layers, bias, dropout, bidirectional, fused, rng, dtype)
+        for name, tensor in self.named_parameters().items():
+            if name.startswith("bias_ih"):
+                open_forget_gate(tensor, forget_bias)
 
     def forward(
-        self, x: Tensor, state: State | None = None, lengths: ArrayLike | None = None
+        self,
+        x: Tensor,
+        state: State | None = None,
+        lengths: ArrayLike | None = None,
+        indices: ArrayLike | None = None,
     ) -> tuple[Tensor, State]:
         """Run over a batch of sequences.
 
@@ -191,6 +305,9 @@ class LSTM(Layer):
             Initial h and c, each (num_layers * directions, batch, hidden_size); zeros unless given.
         lengths : array_like of int, optional
             Steps of each sequence, (batch,), in any order, from 0 to time; all of them unless given.
+        indices : array_like of int, optional
+            (batch, time): then `x` is a table of vectors, (rows, input_size), such as the weight of an
+            `Embedding`, and these are the rows to read. They are written straight to where they are used.
 
         Returns
         -------
@@ -204,66 +321,46 @@ class LSTM(Layer):
         ------
         ValueError
             A shape does not fit, or a length is not a whole number from 0 to time.
+        IndexError
+            An index is not that of a row.
         """
-        if x.ndim != 3 or x.shape[2] != self.input_size:
-            raise ValueError(
-                f"LSTM takes (batch, time, {self.input_size}), and got an input of shape {x.shape}"
-            )
-        batch, time, _ = x.shape
-        steps = np.full(batch, time) if lengths is None else np.asarray(lengths)
-        if not steps.size:
-            steps = steps.astype(np.int64)  # np.array([]) is an array of floats
-        if (
-            steps.shape != (batch,)
-            or steps.dtype.kind not in "iu"
-            or not ((steps >= 0) & (steps <= time)).all()
-        ):
-            raise ValueError(f"LSTM takes {batch} whole lengths from 0 to {time}, not {steps.tolist()}")
-        shape = (self.num_layers * len(self.suffixes), batch, self.hidden_size)
-        if state is None:
-            zeros = Tensor(np.zeros(shape, x.dtype))
-            state = zeros, zeros
-        if state[0].shape != shape or state[1].shape != shape:
-            raise ValueError(f"LSTM takes states of shape {shape}, not {state[0].shape} and {state[1].shape}")
+        output, (h, c) = self.through(x, state, lengths, indices)
+        return output, (h, c)
 
-        if (steps < time).any():  # a NaN in the padding would come back in gradients, as 0 times NaN
-            x = where((np.arange(time) < steps[:, np.newaxis])[:, :, np.newaxis], x, 0)
-        out = x.transpose(1, 0, 2)  # time first inside: each step is one block
-        last_h: list[Tensor] = []
-        last_c: list[Tensor] = []
-        for layer in range(self.num_layers):
-            if layer and self.dropout and self.training:
-                out = functional.dropout(out, self.dropout, self.rng)
-            outputs = []
-            for suffix in self.suffixes:
-                k = len(last_h)
-                output, h, c = self._run(out, state[0][k], state[1][k], steps, f"_l{layer}{suffix}")
-                outputs.append(output)
-                last_h.append(h)
-                last_c.append(c)
-            out = outputs[0] if len(outputs) == 1 else concatenate(*outputs, axis=-1)
-        return out.transpose(1, 0, 2), (stack(*last_h), stack(*last_c))
 
-    def _run(
-        self, x: Tensor, h: Tensor, c: Tensor, lengths: np.ndarray, name: str
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """One layer in one direction over (time, batch, features); output and last states."""
-        weight_hh = getattr(self, f"weight_hh{name}").T
-        inputs = functional.linear(x, getattr(self, f"weight_ih{name}"))  # all steps in one product
-        if hasattr(self, f"bias_ih{name}"):
-            inputs = inputs + (getattr(self, f"bias_ih{name}") + getattr(self, f"bias_hh{name}"))
-        nothing = Tensor(np.zeros(h.shape, h.dtype))
-        outputs = [nothing] * len(x)
-        order = range(len(x))
-        # Backwards in time a sequence keeps its initial state until its last step comes.
-        for t in reversed(order) if name.endswith("_reverse") else order:
-            running = (t < lengths)[:, np.newaxis]
-            if not running.any():
-                continue
-            new_h, new_c = functional.lstm_step(inputs[t] + h @ weight_hh, c)
-            if running.all():
-                h, c, outputs[t] = new_h, new_c, new_h
-            else:
-                h, c = where(running, new_h, h), where(running, new_c, c)
-                outputs[t] = where(running, new_h, nothing)
-        return (stack(*outputs) if outputs else Tensor(np.zeros((0, *h.shape), h.dtype))), h, c
+class GRU(Recurrent):
+    """GRU over sequences (Cho et al., 2014), with any number of layers, in one or both directions.
+
+    Parameters are those of `LSTM`, without a forget gate. The attributes are named as there, with 3 gates, and
+    the two biases are not interchangeable: the reset gate acts on one of them.
+    """
+
+    gates = 3
+    states = 1
+    functions = gru, gru_composed
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        fused: bool = True,
+        rng: np.random.Generator | int,
+        dtype: DTypeLike = np.float32,
+    ):
+        super().__init__(input_size, hidden_size, num_layers, bias, dropout, bidirectional, fused, rng, dtype)
+
+    def forward(
+        self,
+        x: Tensor,
+        state: Tensor | None = None,
+        lengths: ArrayLike | None = None,
+        indices: ArrayLike | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Run over a batch of sequences, as `LSTM.forward` does; its state is h alone."""
+        output, (h,) = self.through(x, None if state is None else (state,), lengths, indices)
+        return output, h

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import string
 
 import numpy as np
 
-from tinygrad_np.tape import Array, Rule, implements, primitive
+from tinygrad_np.tape import Array, Product, Rule, implements, primitive
 
 
 @primitive(np.matmul)
@@ -17,6 +18,8 @@ def matmul(x: Array, y: Array) -> Rule:
     """
 
     def vjp_x(g: Array) -> Array:
+        if y.ndim == 2:
+            return g @ y.T
         if y.ndim == 1:
             return np.expand_dims(g, -1) * y
         if x.ndim == 1:
@@ -25,14 +28,14 @@ def matmul(x: Array, y: Array) -> Rule:
         return g @ np.swapaxes(y, -1, -2)
 
     def vjp_y(g: Array) -> Array:
+        if y.ndim == 2:  # one product over all batches, instead of one a batch and a sum
+            rows = math.prod(x.shape[:-1])
+            return Product(x.reshape(rows, x.shape[-1]), g.reshape(rows, g.shape[-1]))
         if x.ndim == 1:
             return x * g if y.ndim == 1 else np.expand_dims(x, -1) * np.expand_dims(g, -2)
         if y.ndim == 1:
             g = np.expand_dims(g, -1)
             return (np.swapaxes(x, -1, -2) @ g)[..., 0]
-        if y.ndim == 2:  # one product over all batches, instead of one a batch and a sum
-            rows = int(np.prod(x.shape[:-1]))
-            return np.reshape(x, (rows, x.shape[-1])).T @ np.reshape(g, (rows, g.shape[-1]))
         return np.swapaxes(x, -1, -2) @ g
 
     return x @ y, (vjp_x, vjp_y)

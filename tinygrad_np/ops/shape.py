@@ -65,6 +65,21 @@ def stack(*xs: Array, axis: int = 0) -> Rule:
     return np.stack(xs, axis), lambda g: list(np.moveaxis(g, axis, 0))
 
 
+@primitive()
+def cut(x: Array, *, ends: Sequence[int], axis: int) -> Rule:
+    """The pieces of x along an axis from one end to the next; the ends rise from 0 to the axis's length."""
+    shape, dtype, before = x.shape, x.dtype, (slice(None),) * axis
+
+    def vjp(gs: list[Array | None]) -> list[Array]:
+        pieces = [
+            np.zeros((*shape[:axis], b - a, *shape[axis + 1 :]), dtype) if g is None else g
+            for g, (a, b) in zip(gs, pairwise(ends), strict=True)
+        ]
+        return [np.concatenate(pieces, axis)]
+
+    return tuple([x[(*before, slice(a, b))] for a, b in pairwise(ends)]), vjp
+
+
 @implements(np.reshape)
 def numpy_reshape(a: Array, shape: int | tuple[int, ...]) -> Array:
     """`reshape` with the shape by position: NumPy has renamed that parameter."""
@@ -85,21 +100,19 @@ def numpy_stack(arrays: Sequence[Array], axis: int = 0) -> Array:
 
 @implements(np.split)
 def split(ary: Array, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Array]:
-    """An array cut along an axis: into so many equal parts, or before each of these places.
-
-    Each part is a slice, and their gradients meet in one buffer.
-    """
+    """An array cut along an axis: into so many equal parts, or before each of these places, in rising order."""
     axis = normalize_axis_index(axis, ary.ndim, "split")
     length = ary.shape[axis]
     if isinstance(indices_or_sections, int | np.integer):
         sections = int(indices_or_sections)
         if sections < 1 or length % sections:
             raise ValueError(f"split: axis {axis} of {list(ary.shape)} is not {sections} equal parts")
-        ends = list(range(0, length + 1, length // sections)) if length else [0] * (sections + 1)
+        ends = [i * (length // sections) for i in range(sections + 1)]
     else:
-        ends = [0, *indices_or_sections, length]
-    before = (slice(None),) * axis
-    return [ary[(*before, slice(a, b))] for a, b in pairwise(ends)]
+        ends = [0, *(slice(place).indices(length)[1] for place in indices_or_sections), length]
+        if ends != sorted(ends):
+            raise ValueError(f"split: the places {list(indices_or_sections)} do not rise; sort them")
+    return list(cut(ary, ends=ends, axis=axis))
 
 
 @implements(np.ravel)

@@ -1,0 +1,191 @@
+"""What the tests of LSTM and GRU share: their equations in plain loops, problems to try, and how to compare."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from tinygrad_np import Tensor
+from tinygrad_np.nn import GRU, LSTM
+from tinygrad_np.testing import generators
+
+# each layer both ways
+MAKERS = {
+    f"{kind.__name__} {'fused' if fused else 'composed'}": partial(kind, fused=fused)
+    for kind in (LSTM, GRU)
+    for fused in (True, False)
+}
+every_way = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+
+
+# --- the equations, number by number ------------------------------------------------------------------
+
+
+def logistic(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+def lstm_step(from_x: list, from_h: list, h: list, c: list) -> tuple[list, list]:
+    """One step for one sequence, from what its gates i, f, g, o are sent by x and by h."""
+    hidden = len(h)
+    i, f, g, o = (
+        [from_x[row] + from_h[row] for row in range(k * hidden, (k + 1) * hidden)] for k in range(4)
+    )
+    c = [logistic(f[k]) * c[k] + logistic(i[k]) * math.tanh(g[k]) for k in range(hidden)]
+    return [logistic(o[k]) * math.tanh(c[k]) for k in range(hidden)], c
+
+
+def gru_step(from_x: list, from_h: list, h: list) -> tuple[list]:
+    """One step for one sequence, from what its gates r, z, n are sent by x and by h."""
+    hidden = len(h)
+    new = []
+    for k in range(hidden):
+        r = logistic(from_x[k] + from_h[k])
+        z = logistic(from_x[hidden + k] + from_h[hidden + k])
+        n = math.tanh(from_x[2 * hidden + k] + r * from_h[2 * hidden + k])
+        new.append((1 - z) * n + z * h[k])
+    return (new,)
+
+
+def sent(weight: np.ndarray, bias: np.ndarray, vector: list) -> list:
+    return [sum(w * v for w, v in zip(row, vector)) + b for row, b in zip(weight, bias)]
+
+
+def plain(
+    step: Callable[..., Any],
+    x: np.ndarray,
+    *arrays: np.ndarray,
+    lengths: Any = None,
+    reverse: bool = False,
+    indices: Any = None,
+) -> tuple[np.ndarray, ...]:
+    """The primitive `lstm` or `gru`, for one sequence after the other; each is cut to its length first."""
+    *states, weight_ih, weight_hh, bias_ih, bias_hh = arrays
+    x = x if indices is None else x[indices]
+    batch, time, _ = x.shape
+    out = np.zeros((batch, time, weight_hh.shape[1]))
+    last = np.array(states)
+    for b in range(batch):
+        times = list(range(time if lengths is None else lengths[b]))
+        for t in times[::-1] if reverse else times:
+            state = [list(s) for s in last[:, b]]
+            from_x, from_h = sent(weight_ih, bias_ih, x[b, t]), sent(weight_hh, bias_hh, state[0])
+            last[:, b] = step(from_x, from_h, *state)
+            out[b, t] = last[0, b]
+    return out, *last
+
+
+plain_lstm, plain_gru = partial(plain, lstm_step), partial(plain, gru_step)
+
+
+def plain_layer(
+    layer: LSTM | GRU, x: np.ndarray, states: Any = None, lengths: Any = None
+) -> list[np.ndarray]:
+    """Output and last states of the whole layer."""
+    weights = layer.state_dict()
+    primitive = plain_lstm if isinstance(layer, LSTM) else plain_gru
+    suffixes = ("", "_reverse") if "weight_ih_l0_reverse" in weights else ("",)
+    shape = layer.states, layer.num_layers * len(suffixes), len(x), layer.hidden_size
+    last = np.zeros(shape) if states is None else np.array(states)
+    k = 0
+    for n in range(layer.num_layers):
+        outputs = []
+        for suffix in suffixes:
+            matrices = [weights[f"weight_{part}_l{n}{suffix}"] for part in ("ih", "hh")]
+            none = np.zeros(len(matrices[0]))
+            biases = [weights.get(f"bias_{part}_l{n}{suffix}", none) for part in ("ih", "hh")]
+            out, *last[:, k] = primitive(
+                x, *last[:, k], *matrices, *biases, lengths=lengths, reverse=bool(suffix)
+            )
+            outputs.append(out)
+            k += 1
+        x = np.concatenate(outputs, axis=-1)
+    return [x, *last]
+
+
+# --- running a layer ----------------------------------------------------------------------------------
+
+
+def call(layer: LSTM | GRU, x: Tensor, states: Any = None, lengths: Any = None) -> list[Tensor]:
+    """Output and last states, in one list for both kinds; `states` is one initial state for each."""
+    if isinstance(layer, LSTM):
+        out, last = layer(x, None if states is None else tuple(states), lengths)
+        return [out, *last]
+    return list(layer(x, None if states is None else states[0], lengths))
+
+
+def run(layer: LSTM | GRU, x: Any, states: Any = None, lengths: Any = None) -> list[np.ndarray]:
+    """As `call`, of arrays."""
+    given = None if states is None else [Tensor(s) for s in states]
+    return [result.data for result in call(layer, Tensor(x), given, lengths)]
+
+
+def assert_same(results: Any, expected: Any, **tolerance: float) -> None:
+    for result, other, name in zip(results, expected, ("output", "h", "c")[: len(expected)], strict=True):
+        assert result.shape == other.shape
+        np.testing.assert_allclose(
+            result, other, err_msg=name, **({"rtol": 1e-11, "atol": 1e-13} | tolerance)
+        )
+
+
+def everything(layer: Any, lengths: Any = None) -> tuple[Any, list[np.ndarray]]:
+    """The layer as a function of x, its states and all its weights, results joined to one; and the weights.
+
+    For gradient checks. A layer that is no LSTM or GRU, as a cell, takes x and a tuple of states.
+    """
+    names = list(layer.named_parameters())
+
+    def f(*arrays: Any) -> Tensor:
+        given = [a if isinstance(a, Tensor) else Tensor(a) for a in arrays]
+        x, *states = given[: len(given) - len(names)]
+        mine = {name: getattr(layer, name) for name in names}
+        try:
+            for name, weight in zip(names, given[len(given) - len(names) :]):
+                setattr(layer, name, weight)
+            recurrent = isinstance(layer, LSTM | GRU)
+            results = call(layer, x, states, lengths) if recurrent else layer(x, tuple(states))
+        finally:
+            for name, weight in mine.items():
+                setattr(layer, name, weight)
+        return np.concatenate([np.ravel(r) for r in results])  # type: ignore[return-value]
+
+    return f, [p.data for p in layer.parameters()]
+
+
+SIZES = {
+    "batch": st.integers(0, 4),
+    "time": st.integers(0, 4),
+    "inputs": st.integers(0, 3),
+    "hidden": st.integers(1, 3),
+    "layers": st.integers(1, 3),
+    "both": st.booleans(),
+    "bias": st.booleans(),
+    "with_lengths": st.booleans(),
+    "with_state": st.booleans(),
+}
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> tuple[LSTM | GRU, np.ndarray, Any, Any]:
+    """A small layer in float64, made in any way, inputs, initial states or None, and lengths or None."""
+    make = MAKERS[draw(st.sampled_from(list(MAKERS)))]
+    rng = draw(generators())
+    size = {name: draw(strategy) for name, strategy in SIZES.items()}
+    layer = make(
+        size["inputs"],
+        size["hidden"],
+        size["layers"],
+        size["bias"],
+        bidirectional=size["both"],
+        rng=rng,
+        dtype=np.float64,
+    )
+    x = rng.standard_normal((size["batch"], size["time"], size["inputs"]))
+    shape = (layer.states, size["layers"] * (1 + size["both"]), size["batch"], size["hidden"])
+    states = rng.standard_normal(shape) if size["with_state"] else None
+    lengths = rng.integers(0, size["time"] + 1, size["batch"]) if size["with_lengths"] else None
+    return layer, x, states, lengths
