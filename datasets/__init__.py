@@ -6,14 +6,17 @@ Nothing is downloaded, and neither pandas nor pooch is imported, before a functi
 from datasets.demo import generate_demo
 from datasets.download import fetch
 from datasets.glove import Glove, load_glove
-from datasets.imdb import load_imdb
+from datasets.imdb import cut_imdb, load_imdb
 from datasets.speeches import load_speeches
-from datasets.text import Vocabulary, clean, paragraphs, sentences, words
+from datasets.text import CutTexts, Vocabulary, clean, cut, paragraphs, sentences, words
 
 __all__ = [
+    "CutTexts",
     "Glove",
     "Vocabulary",
     "clean",
+    "cut",
+    "cut_imdb",
     "fetch",
     "generate_demo",
     "load_glove",

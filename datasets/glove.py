@@ -12,13 +12,12 @@ import zipfile
 import zlib
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from datasets.download import cache_dir, fetch
+from datasets.download import fetch
+from datasets.kept import kept
 from tinygrad_np.extras import need
-from tinygrad_np.files import beside
 
 _CHUNK = 1 << 22  # bytes of text read at a time: enough to be quick, little enough to need no memory
 
@@ -73,46 +72,15 @@ def load_glove(data_dir: str | os.PathLike[str] | None = None, dimensions: int =
                 raise ValueError(f"{path} has no {member}, only {', '.join(archive.namelist())}")
             info = archive.getinfo(member)
             # The zip file's own checksum of the text: the same text is found again wherever the file lies.
-            kept = cache_dir() / f"glove.6B.{dimensions}d.{info.CRC:08x}.npy"
-            glove = _read_kept(kept)
-            if glove is None:
-                _keep(kept, *_parse(archive, info, dimensions, f"{path}, {member}"))
-                glove = _read_kept(kept)
+            words, vectors = kept(
+                f"glove.6B.{dimensions}d.{info.CRC:08x}",
+                lambda: _parse(archive, info, dimensions, f"{path}, {member}"),
+            )
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise ValueError(
             f"{path} is no sound zip file ({error}): replace it, or leave out data_dir to download it"
         ) from None
-    if glove is None:
-        raise ValueError(f"{kept} cannot be read back right after it was written: check the disk")
-    return glove
-
-
-def _keep(path: Path, words: list[str], vectors: np.ndarray) -> None:
-    """Write the vectors, and beside them the words under a line of checksums, which vouches for both."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = "\n".join(words).encode("utf-8")
-    with beside(path) as part:
-        with open(part, "wb") as file:
-            np.save(file, vectors, allow_pickle=False)
-        seal = _seal(part, text)
-    with beside(path.with_suffix(".words")) as part:
-        part.write_bytes(seal + b"\n" + text)
-
-
-def _read_kept(path: Path) -> Glove | None:
-    """The words and vectors of `_keep`, or None if they are missing or not as they were written."""
-    try:
-        seal, _, text = path.with_suffix(".words").read_bytes().partition(b"\n")
-        if seal != _seal(path, text):
-            return None
-    except (OSError, ValueError):  # a missing file, an empty file
-        return None
-    return Glove(text.decode("utf-8").split("\n"), np.load(path, mmap_mode="r", allow_pickle=False))
-
-
-def _seal(vectors: Path, text: bytes) -> bytes:
-    """The checksums of the file of vectors and of the words."""
-    return b"%08x %08x" % (zlib.crc32(np.memmap(vectors, np.uint8, "r").data), zlib.crc32(text))
+    return Glove(words, vectors)
 
 
 def _parse(

@@ -1,11 +1,21 @@
-"""Reads the IMDb film reviews, each with its sentiment: 25,000 to train with and others to test with."""
+"""Reads the IMDb film reviews, each with its sentiment: 25,000 to train with and others to test with.
+
+Cutting them all to words takes seconds, so it is done once and its result is kept.
+"""
 
 import os
+import unicodedata
+import zlib
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+import datasets.text
 from datasets.download import fetch
+from datasets.kept import kept
+from datasets.text import CutTexts, cut
 from tinygrad_np.extras import need
 
 if TYPE_CHECKING:
@@ -30,14 +40,14 @@ def load_imdb(
     size : int, optional
         Draw so many reviews, none twice: half of them positive, with an odd number one positive more. If one
         class has fewer than its half, all of it is taken and the other class fills up. The sample keeps the
-        order of the file.
+        order and the index of the whole.
     seed : int
         Of the draw; the same seed draws the same reviews.
 
     Returns
     -------
     pandas.DataFrame
-        Columns `review` (str) and `sentiment` (int8, 0 or 1); rows numbered from 0.
+        Columns `review` (str) and `sentiment` (int8, 0 or 1); the index is the place in the file, from 0.
 
     Raises
     ------
@@ -89,4 +99,40 @@ def load_imdb(
             rng.choice(negative, size - n_positive, replace=False),
         ]
     )
-    return table.iloc[np.sort(rows)].reset_index(drop=True)
+    return table.iloc[np.sort(rows)]
+
+
+def cut_imdb(split: Literal["train", "test"], data_dir: str | os.PathLike[str] | None = None) -> CutTexts:
+    """The words of all reviews of one split, by their place in the file, the index of `load_imdb`'s table.
+
+    The first call cuts them and keeps the result in `cache_dir`; later calls map it into memory. Another file,
+    other rules of cutting, or a kept file that is damaged make it be cut anew.
+
+    Parameters
+    ----------
+    split, data_dir
+        As for `load_imdb`.
+
+    Returns
+    -------
+    CutTexts
+
+    Raises
+    ------
+    ValueError, FileNotFoundError, RuntimeError
+        As `load_imdb` raises them.
+    """
+
+    def make() -> tuple[list[str], np.ndarray]:
+        words, numbers = cut(load_imdb(split, data_dir)["review"])
+        # one array of them all, -1 before each
+        return words, np.concatenate([part for review in numbers for part in ([-1], review)], dtype=np.int32)
+
+    # The rules are the code of the module that cuts, and Python's tables of what a letter is: told by their
+    # checksum, as a version number would be forgotten when they change.
+    rules = Path(datasets.text.__file__).read_bytes() + unicodedata.unidata_version.encode("utf-8")
+    made_from = zlib.crc32(fetch(f"imdb_{split}.txt", data_dir).read_bytes(), zlib.crc32(rules))
+    words, flat = kept(f"imdb_{split}.{made_from:08x}", make)
+    flat = np.asarray(flat)  # slices of a plain array are made faster than those of a mapped one
+    marks = [*np.flatnonzero(flat == -1).tolist(), len(flat)]
+    return CutTexts(words, [flat[mark + 1 : end] for mark, end in pairwise(marks)])

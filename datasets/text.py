@@ -7,10 +7,10 @@ cut differently in its training. Standard library and NumPy only.
 import html
 import os
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -135,6 +135,29 @@ def words(text: str, drop_stop_words: bool = False) -> list[str]:
     return found
 
 
+class CutTexts(NamedTuple):
+    """Texts cut to words, each word held as a number: ``[words[n] for n in numbers[i]]`` are those of text i.
+
+    Attributes
+    ----------
+    words : list of str
+        Each once; some may be in none of these texts.
+    numbers : list of ndarray of int32
+        For each text the places of its words in `words`.
+    """
+
+    words: list[str]
+    numbers: list[np.ndarray]
+
+
+def cut(texts: Iterable[str]) -> CutTexts:
+    """Cut texts as `words` does, the different words numbered in the order in which they first occur."""
+    place: defaultdict[str, int] = defaultdict()
+    place.default_factory = place.__len__  # a new word has the next number
+    numbers = [np.array([place[word] for word in words(text)], dtype=np.int32) for text in texts]
+    return CutTexts(list(place), numbers)
+
+
 def sentences(text: str) -> list[str]:
     """The sentences of a text, without markup, in their own capitals. None is dropped.
 
@@ -238,15 +261,13 @@ class Vocabulary:
             self._number[word] = number
 
     @classmethod
-    def build(
-        cls, token_lists: Iterable[Iterable[str]], min_count: int = 1, max_size: int | None = None
-    ) -> Self:
+    def build(cls, counts: Mapping[str, int], min_count: int = 1, max_size: int | None = None) -> Self:
         """The vocabulary of some texts, the most frequent words first, equally frequent ones by alphabet.
 
         Parameters
         ----------
-        token_lists : iterable of iterables of str
-            The words of each text.
+        counts : mapping of str to int
+            How often each word occurs in the texts.
         min_count : int
             Words that occur less often are left out.
         max_size : int, optional
@@ -264,9 +285,6 @@ class Vocabulary:
         """
         if max_size is not None and max_size < 2:
             raise ValueError(f"max_size counts padding and unknown too: at least 2, not {max_size}")
-        counts: Counter[str] = Counter()
-        for tokens in token_lists:
-            counts.update(tokens)
         frequent = sorted(
             (word for word, count in counts.items() if count >= min_count),
             key=lambda word: (-counts[word], word),

@@ -14,17 +14,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 import tinygrad_np.functional as F
 from datasets.demo import generate_demo
 from datasets.glove import load_glove
-from datasets.imdb import load_imdb
+from datasets.imdb import cut_imdb, load_imdb
 from datasets.speeches import load_speeches
-from datasets.text import Vocabulary, paragraphs, words
+from datasets.text import CutTexts, Vocabulary, cut, paragraphs, words
 from models import report
 from models.commands import execute, positive
 from tinygrad_np import Tensor, no_grad
@@ -33,6 +34,7 @@ from tinygrad_np.extras import need
 from tinygrad_np.files import beside
 from tinygrad_np.nn import LSTM, Dropout, Embedding, Layer, Linear
 from tinygrad_np.optim import Adam, clip_grad_norm
+from tinygrad_np.parallel import WorkerLost, Workers, workers
 from tinygrad_np.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
@@ -79,12 +81,19 @@ class SentimentLSTM(Layer):
         self.dropout = Dropout(DROPOUT, rng=rng)
         self.head = Linear(hidden, 1, rng=rng)
 
-    def forward(self, numbers: np.ndarray, lengths: np.ndarray) -> Tensor:
-        """Word numbers (batch, time) and lengths (batch,) to logits (batch,): above 0 is positive."""
-        output, _ = self.lstm(self.embedding(numbers), lengths=lengths)
+    def forward(self, numbers: np.ndarray, lengths: np.ndarray, share: slice = slice(None)) -> Tensor:
+        """Word numbers (batch, time) and lengths (batch,) to logits (batch,): above 0 is positive.
+
+        With a share, only those rows of the batch are computed, and they come out as in the whole batch.
+        """
+        batch = len(lengths)
+        numbers, lengths = numbers[share], lengths[share]
+        output, _ = self.lstm(self.embedding.weight, lengths=lengths, indices=numbers)
         # the output beyond a length is 0; a text without words has the mean 0
         mean = output.sum(axis=1) / np.maximum(lengths, 1)[:, np.newaxis].astype(output.dtype)
-        logits: Tensor = self.head(self.dropout(mean))
+        # dropout draws for the whole batch, so that each row meets the same luck whoever computes the others
+        kept = self.dropout(Tensor(np.ones((batch, mean.shape[1]), mean.dtype)))
+        logits: Tensor = self.head(mean * kept[share])
         return logits[:, 0]
 
 
@@ -138,22 +147,32 @@ def load_test(config: Config) -> pd.DataFrame:
     return load_imdb("test", config.data_dir, config.test_size, config.seed)
 
 
-def encoded(table: pd.DataFrame, vocabulary: Vocabulary) -> Examples:
-    """The reviews of a table as word numbers."""
-    return Examples(
-        [vocabulary.encode(words(text)) for text in table["review"]], table["sentiment"].to_numpy()
-    )
+def cut_reviews(config: Config, split: Literal["train", "test"], table: pd.DataFrame) -> CutTexts:
+    """The reviews of a table, which are some of those of a split, as words; those of IMDb are kept so."""
+    if config.data == "demo":
+        return cut(table["review"])
+    known_words, numbers = cut_imdb(split, config.data_dir)
+    return CutTexts(known_words, [numbers[i] for i in table.index])
+
+
+def encoded(reviews: CutTexts, table: pd.DataFrame, vocabulary: Vocabulary) -> Examples:
+    """The reviews of a table as word numbers of a vocabulary."""
+    number = vocabulary.encode(reviews.words)
+    return Examples([number[review] for review in reviews.numbers], table["sentiment"].to_numpy())
 
 
 def new_embedding(
-    config: Config, token_lists: Sequence[Sequence[str]], rng: np.random.Generator
+    config: Config, reviews: CutTexts, rng: np.random.Generator
 ) -> tuple[Vocabulary, Embedding]:
     """The words to know and their vectors, from the training reviews.
 
     With GloVe, a word without a vector is unknown, and an unknown word has the mean of all vectors: the same
     text gets the same answer every time.
     """
-    vocabulary = Vocabulary.build(token_lists, min_count=1 if config.embeddings == "glove" else 2)
+    counts = np.bincount(np.concatenate(reviews.numbers), minlength=len(reviews.words)).tolist()
+    vocabulary = Vocabulary.build(
+        dict(zip(reviews.words, counts, strict=True)), min_count=1 if config.embeddings == "glove" else 2
+    )
     if config.embeddings == "learned":
         return vocabulary, Embedding(len(vocabulary), DIMENSIONS, padding_idx=0, rng=rng)
     glove = load_glove(config.data_dir, DIMENSIONS)
@@ -186,17 +205,19 @@ def probabilities(model: SentimentLSTM, numbers: list[np.ndarray], batch_size: i
     return out
 
 
-def score(model: SentimentLSTM, examples: Examples, batch_size: int) -> tuple[float, float]:
-    """Mean loss and accuracy."""
-    loss, right = 0.0, 0
+def score(model: SentimentLSTM, examples: Examples, batch_size: int, team: Workers) -> tuple[float, float]:
+    """Mean loss and accuracy; the workers take turns at the batches."""
+    figures = np.zeros(2)
     model.eval()
     with no_grad():
-        for rows, padded, lengths in examples.batches(batch_size):
+        for rows, padded, lengths in islice(examples.batches(batch_size), team.rank, None, team.size):
             logits = model(padded, lengths)
             labels = examples.labels[rows]
-            loss += F.binary_cross_entropy_with_logits(logits, labels, "sum").item()
-            right += int(((logits.data >= 0) == labels).sum())
-    return loss / len(examples.labels), right / len(examples.labels)
+            figures[0] += F.binary_cross_entropy_with_logits(logits, labels, "sum").item()
+            figures[1] += ((logits.data >= 0) == labels).sum()
+    team.sum([figures])
+    loss, accuracy = (figures / len(examples.labels)).tolist()
+    return loss, accuracy
 
 
 def bag_of_words(train: Examples, test: Examples, size: int) -> float:
@@ -222,88 +243,134 @@ def train_epoch(
     examples: Examples,
     batch_size: int,
     rng: np.random.Generator,
+    team: Workers,
     progress: Callable[[int], Any],
 ) -> tuple[float, float]:
-    """One pass over the examples; mean loss and accuracy on the way, with dropout."""
+    """One pass over the examples; mean loss and accuracy on the way, with dropout.
+
+    Each worker computes its share of every batch. Its loss is divided by the size of the whole batch, so that
+    the gradients add up to those of one worker.
+    """
     loss_sum, right = 0.0, 0
+    # a batch is sorted by length, so every nth row makes shares that take about the same time
+    share = slice(team.rank, None, team.size)
+    parameters = model.parameters()
     model.train()
     for i, (rows, padded, lengths) in enumerate(examples.batches(batch_size, rng)):
         optimizer.zero_grad()
-        logits = model(padded, lengths)
-        labels = examples.labels[rows]
-        loss = F.binary_cross_entropy_with_logits(logits, labels)
-        if not np.isfinite(loss.item()):
-            raise ValueError(f"the loss became {loss.item()} in batch {i + 1}: try a smaller --lr")
+        logits = model(padded, lengths, share)
+        labels = examples.labels[rows[share]]
+        loss = F.binary_cross_entropy_with_logits(logits, labels, "sum") / len(rows)
         loss.backward()
+        gradients = []
+        for p in parameters:
+            if p.grad is None:  # the last batch may have fewer reviews than there are workers
+                p.grad = np.zeros_like(p.data)
+            gradients.append(p.grad)
+        figures = np.array([loss.item(), ((logits.data >= 0) == labels).sum()])
+        team.sum([*gradients, figures])
+        if not np.isfinite(figures[0]):
+            raise ValueError(f"the loss became {figures[0]} in batch {i + 1}: try a smaller --lr")
         clip_grad_norm(model.named_parameters(), MAX_NORM)
         optimizer.step()
-        loss_sum += loss.item() * len(rows)
-        right += int(((logits.data >= 0) == labels).sum())
+        loss_sum += float(figures[0]) * len(rows)
+        right += int(figures[1])
         progress(int(lengths.sum()))
     return loss_sum / len(examples.labels), right / len(examples.labels)
 
 
-def train(config: Config, out: Path) -> dict[str, Any]:
-    """Train as the settings say, write the run into a directory, and return its closing figures.
+def train(config: Config, out: Path, size: int) -> dict[str, Any]:
+    """Train as the settings say with so many workers, write the run, and return its closing figures.
 
     A tenth of the training reviews is kept apart for validation. The weights that are kept are those of the
     epoch with the smallest validation loss; the test reviews have no say in it.
+
+    Raises
+    ------
+    WorkerLost
+        Another worker died. What was written after each epoch stays, and ``last.safetensors`` holds the
+        weights after the last step that was whole.
     """
     pd, tqdm = need("pandas"), need("tqdm").tqdm
-    out.mkdir(parents=True, exist_ok=True)
-    model_rng, order_rng = np.random.default_rng(config.seed).spawn(2)
+    tqdm.monitor_interval = 0  # no thread of a bar may hold a lock while the workers are forked
+    with workers(size) as team:
+        if team.size > config.batch_size:
+            raise ValueError(f"{team.size} workers cannot share batches of {config.batch_size} reviews")
+        out.mkdir(parents=True, exist_ok=True)
+        model_rng, order_rng = np.random.default_rng(config.seed).spawn(2)
 
-    train_table, validation_table = load_training(config)
-    test_table = load_test(config)
-    config = replace(config, train_size=len(train_table) + len(validation_table), test_size=len(test_table))
-    vocabulary, embedding = new_embedding(config, [words(text) for text in train_table["review"]], model_rng)
-    sets = {
-        name: encoded(table, vocabulary)
-        for name, table in (("train", train_table), ("validation", validation_table), ("test", test_table))
-    }
-    model = SentimentLSTM(embedding, config.hidden, model_rng)
-    optimizer = Adam(model.parameters(), lr=config.lr)
-    print(", ".join(f"{len(s.labels):,} {name} reviews" for name, s in sets.items()), end="; ")
-    print(f"{len(vocabulary):,} words, {sum(p.size for p in model.parameters()):,} parameters to train")
+        train_table, validation_table = load_training(config)
+        test_table = load_test(config)
+        config = replace(
+            config, train_size=len(train_table) + len(validation_table), test_size=len(test_table)
+        )
+        tables = {"train": train_table, "validation": validation_table, "test": test_table}
+        reviews = {
+            name: cut_reviews(config, "test" if name == "test" else "train", table)
+            for name, table in tables.items()
+        }
+        vocabulary, embedding = new_embedding(config, reviews["train"], model_rng)
+        sets = {name: encoded(reviews[name], table, vocabulary) for name, table in tables.items()}
+        model = SentimentLSTM(embedding, config.hidden, model_rng)
+        optimizer = Adam(model.parameters(), lr=config.lr)
+        trained = sum(p.size for p in model.parameters())
+        tokens_an_epoch = int(sets["train"].lengths.sum())
+        if team.rank == 0:
+            print(", ".join(f"{len(s.labels):,} {name} reviews" for name, s in sets.items()), end="; ")
+            print(f"{len(vocabulary):,} words, {trained:,} parameters to train")
+            for name in ("weights", "last"):  # those of an older run would not fit this one
+                (out / f"{name}.safetensors").unlink(missing_ok=True)
+            with beside(out / "config.json") as part:
+                part.write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
+            vocabulary.save(out / "vocabulary.txt")
 
-    (out / "weights.safetensors").unlink(missing_ok=True)  # those of an older run would not fit this one
-    with beside(out / "config.json") as part:
-        part.write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
-    vocabulary.save(out / "vocabulary.txt")
-    rows: list[dict[str, float]] = []
-    tokens_an_epoch = int(sets["train"].lengths.sum())
-    seconds = 0.0
-    bar = tqdm(total=tokens_an_epoch * config.epochs, unit=" words", unit_scale=True, dynamic_ncols=True)
-    try:
-        for epoch in range(1, config.epochs + 1):
-            bar.set_description(f"epoch {epoch} of {config.epochs}")
-            start = time.perf_counter()
-            figures = {
-                "train": train_epoch(
-                    model, optimizer, sets["train"], config.batch_size, order_rng, bar.update
+        team.start(trained + 2, model.head.weight.dtype)  # gradients, and beside them loss and right answers
+        rows: list[dict[str, float]] = []
+        seconds = 0.0
+        bar = tqdm(
+            total=tokens_an_epoch * config.epochs,
+            unit=" words",
+            unit_scale=True,
+            dynamic_ncols=True,
+            disable=team.rank > 0,
+        )
+        try:
+            for epoch in range(1, config.epochs + 1):
+                bar.set_description(f"epoch {epoch} of {config.epochs}")
+                start = time.perf_counter()
+                figures = {
+                    "train": train_epoch(
+                        model, optimizer, sets["train"], config.batch_size, order_rng, team, bar.update
+                    )
+                }
+                seconds += time.perf_counter() - start
+                for name in ("validation", "test"):
+                    figures[name] = score(model, sets[name], config.batch_size, team)
+                if team.rank:
+                    continue
+                row: dict[str, float] = {"epoch": epoch}
+                for name, (loss, accuracy) in figures.items():
+                    row |= {f"{name}_loss": loss, f"{name}_accuracy": accuracy}
+                if all(row["validation_loss"] < earlier["validation_loss"] for earlier in rows):
+                    save_weights(out / "weights.safetensors", model.state_dict())
+                rows.append(row)
+                with beside(out / "metrics.csv") as part:
+                    pd.DataFrame(rows).to_csv(part, index=False)
+                bar.write(
+                    f"epoch {epoch:2}: "
+                    + ", ".join(f"{name} {loss:.3f} / {acc:.1%}" for name, (loss, acc) in figures.items())
                 )
-            }
-            seconds += time.perf_counter() - start
-            for name in ("validation", "test"):
-                figures[name] = score(model, sets[name], config.batch_size)
-            row: dict[str, float] = {"epoch": epoch}
-            for name, (loss, accuracy) in figures.items():
-                row |= {f"{name}_loss": loss, f"{name}_accuracy": accuracy}
-            if all(row["validation_loss"] < earlier["validation_loss"] for earlier in rows):
-                save_weights(out / "weights.safetensors", model.state_dict())
-            rows.append(row)
-            with beside(out / "metrics.csv") as part:
-                pd.DataFrame(rows).to_csv(part, index=False)
-            bar.write(
-                f"epoch {epoch:2}: "
-                + ", ".join(f"{name} {loss:.3f} / {acc:.1%}" for name, (loss, acc) in figures.items())
-            )
-    except KeyboardInterrupt:
-        if not rows:
-            raise
-        bar.write(f"interrupted: the run is that of {len(rows)} whole epochs")
-    finally:
-        bar.close()
+        except KeyboardInterrupt:
+            if not rows:
+                raise
+            bar.write(f"interrupted: the run is that of {len(rows)} whole epochs")
+        except WorkerLost as error:
+            save_weights(out / "last.safetensors", model.state_dict())
+            raise WorkerLost(
+                f"{error}; {out} keeps {len(rows)} whole epochs, and the weights of now as last.safetensors"
+            ) from None
+        finally:
+            bar.close()
 
     best = min(rows, key=lambda row: row["validation_loss"])
     metrics: dict[str, Any] = {
@@ -315,6 +382,7 @@ def train(config: Config, out: Path) -> dict[str, Any]:
         "train_reviews": len(train_table),
         "validation_reviews": len(validation_table),
         "test_reviews": len(test_table),
+        "workers": team.size,
         "tokens_per_second": tokens_an_epoch * len(rows) / seconds,
         "training_seconds": seconds,
     }
@@ -394,7 +462,7 @@ def command_train(args: argparse.Namespace) -> None:
     given = {field.name: getattr(args, field.name) for field in fields(Config)}
     config = Config(**given | {k: v for k, v in DEFAULTS[args.data].items() if given[k] is None})
     out = Path(args.out or f"runs/{args.data}")
-    metrics = train(config, out)
+    metrics = train(config, out, args.workers)
     if "bag_of_words_accuracy" in metrics:
         print(
             f"test accuracy of a bag of words, which cannot see order: {metrics['bag_of_words_accuracy']:.1%}"
@@ -411,7 +479,9 @@ def command_evaluate(args: argparse.Namespace) -> None:
     config, vocabulary, model = load_run(Path(args.run))
     if args.data_dir:
         config = replace(config, data_dir=args.data_dir)
-    loss, accuracy = score(model, encoded(load_test(config), vocabulary), config.batch_size)
+    table = load_test(config)
+    examples = encoded(cut_reviews(config, "test", table), table, vocabulary)
+    loss, accuracy = score(model, examples, config.batch_size, Workers())
     print(f"{config.test_size:,} test reviews of {config.data}: accuracy {accuracy:.1%}, loss {loss:.3f}")
 
 
@@ -454,6 +524,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     sub.add_argument("--batch-size", type=positive, default=32)
     sub.add_argument("--lr", type=float, help="learning rate of Adam, 0.01 for demo, 0.003 for imdb")
     sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument(
+        "--workers", type=positive, default=1, help="processes that share each batch; see docs/scaling.md"
+    )
     sub.add_argument("--out", help="directory of the run, runs/demo or runs/imdb unless given")
 
     sub = commands.add_parser("evaluate", help="test a run again")

@@ -2,13 +2,14 @@
 
 import re
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasets import Vocabulary, clean, load_glove, load_imdb, paragraphs, sentences, words
+from datasets import Vocabulary, clean, cut, load_glove, load_imdb, paragraphs, sentences, words
 from tests.datasets_real import DATA_DIR, needs_data
 
 # Text made of what is hard: pieces of tags and entities, marks, abbreviations, any letters.
@@ -220,18 +221,35 @@ def test_hostile_texts_take_no_longer_than_others(text):
     assert time.perf_counter() - start < 2
 
 
+def test_cut_texts():
+    found = cut(["Don't!", "", "a film, don't", "&nbsp;"])
+    assert found.words == ["do", "n't", "!", "a", "film"]
+    assert [numbers.tolist() for numbers in found.numbers] == [[0, 1, 2], [], [3, 4, 0, 1], []]
+    assert {numbers.dtype for numbers in found.numbers} == {np.dtype(np.int32)}
+    assert cut([]) == ([], [])
+
+
+@given(st.lists(hard_text, max_size=4))
+def test_cut_texts_hold_the_words_of_each(texts):
+    found = cut(iter(texts))
+    assert [[found.words[number] for number in numbers] for numbers in found.numbers] == list(
+        map(words, texts)
+    )
+    assert len(set(found.words)) == len(found.words)
+
+
 def test_the_vocabulary_is_ordered_by_frequency_and_then_alphabet():
-    texts = [["b", "a", "c", "b"], ["a", "b", "z", "d", "d"]]
-    assert Vocabulary.build(texts).words == ["<pad>", "<unk>", "b", "a", "d", "c", "z"]
-    assert Vocabulary.build(texts, min_count=2).words == ["<pad>", "<unk>", "b", "a", "d"]
-    assert Vocabulary.build(texts, max_size=4).words == ["<pad>", "<unk>", "b", "a"]
-    assert Vocabulary.build(iter([])).words == ["<pad>", "<unk>"]
+    counts = {"z": 1, "a": 2, "c": 1, "b": 3, "d": 2, "none": 0}
+    assert Vocabulary.build(counts).words == ["<pad>", "<unk>", "b", "a", "d", "c", "z"]
+    assert Vocabulary.build(counts, min_count=2).words == ["<pad>", "<unk>", "b", "a", "d"]
+    assert Vocabulary.build(counts, max_size=4).words == ["<pad>", "<unk>", "b", "a"]
+    assert Vocabulary.build({}).words == ["<pad>", "<unk>"]
     with pytest.raises(ValueError, match="at least 2, not 1"):
-        Vocabulary.build(texts, max_size=1)
+        Vocabulary.build(counts, max_size=1)
 
 
 def test_encoding():
-    vocabulary = Vocabulary.build([["good", "film", "good"]])
+    vocabulary = Vocabulary.build({"film": 1, "good": 2})
     numbers = vocabulary.encode(["good", "new", "film", "<pad>"])
     np.testing.assert_array_equal(numbers, [2, 1, 3, 0])
     assert numbers.dtype == np.int64
@@ -242,16 +260,15 @@ def test_encoding():
     assert "new" not in vocabulary
 
 
-@given(st.lists(st.lists(token)))
-def test_numbers_lead_back_to_the_words(texts):
-    vocabulary = Vocabulary.build(texts)
-    for text in texts:
-        assert [vocabulary.words[number] for number in vocabulary.encode(text)] == text
+@given(st.lists(token))
+def test_numbers_lead_back_to_the_words(tokens):
+    vocabulary = Vocabulary.build(Counter(tokens))
+    assert [vocabulary.words[number] for number in vocabulary.encode(tokens)] == tokens
 
 
 def test_a_saved_vocabulary_comes_back(tmp_path):
     path = tmp_path / "vocabulary.txt"
-    vocabulary = Vocabulary.build([["naïve", "n't", "!", "a\u200bb"]])
+    vocabulary = Vocabulary.build(dict.fromkeys(["naïve", "n't", "!", "a\u200bb"], 1))
     path.write_text("old", encoding="utf-8")
     vocabulary.save(path)
     assert path.read_bytes() == "<pad>\n<unk>\n!\na\u200bb\nn't\nnaïve\n".encode()

@@ -1,6 +1,7 @@
 """Optimizers against their published update rules written out as loops; convergence; gradient clipping."""
 
 import math
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -333,6 +334,25 @@ def test_an_optimizer_without_update_says_so() -> None:
         Optimizer([p], lr=0.1).step()
 
 
+@every_rule
+def test_a_step_keeps_nothing_and_needs_four_arrays_at_most(
+    optimizer: Any, rule: Any, settings: dict[str, Any]
+) -> None:
+    params = [Tensor(np.ones(100_000, np.float32), requires_grad=True) for _ in range(3)]
+    opt = optimizer(params, **settings)
+    for p in params:
+        p.grad = np.ones_like(p.data)
+    opt.step()
+    tracemalloc.start()
+    try:
+        opt.step()
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 10_000
+    assert peak < 4 * params[0].data.nbytes + 10_000
+
+
 # --- convergence --------------------------------------------------------------------------------------
 
 TUNED: list[tuple[type[Optimizer], dict[str, Any], dict[str, Any]]] = [
@@ -432,6 +452,22 @@ def test_clipping_of_large_float32_gradients_does_not_overflow() -> None:
     for name, expected in (("a", [0.6, 0.0]), ("b", [0.0, 0.8])):
         assert params[name].grad.dtype == np.float32  # type: ignore[union-attr]
         np.testing.assert_allclose(params[name].grad, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-310, 1e-200, 1e-160, 1e-145, 1e-139, 1e-30, 1e150, 1e200, 4e307])
+def test_clipping_of_float64_gradients_whose_squares_leave_its_range(scale: float) -> None:
+    params = with_gradients([0.6 * scale, 0.0], [0.0, 0.8 * scale], [1e-320])
+    rel = 1e-14 if scale > 1e-307 else 1e-10  # numbers below 2e-308 have fewer digits
+    assert clip_grad_norm(params, scale / 4) == pytest.approx(scale, rel=rel, abs=0)
+    np.testing.assert_allclose(params["a"].grad, [0.15 * scale, 0.0], rtol=rel)
+    np.testing.assert_allclose(params["b"].grad, [0.0, 0.2 * scale], rtol=rel)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-36])
+def test_clipping_of_small_float32_gradients_keeps_their_squares(scale: float) -> None:
+    params = with_gradients([3 * scale], [4 * scale], dtype=np.float32)
+    assert clip_grad_norm(params, scale) == pytest.approx(5 * scale, rel=1e-6, abs=0)
+    np.testing.assert_allclose(params["b"].grad, [0.8 * scale], rtol=1e-6)
 
 
 def test_clipping_each_gradient_on_its_own_would_be_told_apart() -> None:

@@ -1,6 +1,8 @@
 """The commands of models.sentiment from end to end, on small data made here, and on bad input."""
 
 import json
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -76,6 +78,22 @@ def test_same_seed_same_result_bit_for_bit(demo_run: Path, tmp_path: Path) -> No
         assert (tmp_path / name).read_bytes() == (demo_run / name).read_bytes()
     assert run("train", "--data", "demo", *SMALL, "--seed", "1", "--out", tmp_path) == 0
     assert (tmp_path / "weights.safetensors").read_bytes() != (demo_run / "weights.safetensors").read_bytes()
+
+
+def test_two_workers_train_as_one(demo_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "last.safetensors").write_bytes(b"of a run that lost a worker")
+    # a program of its own: forking is safe where there are no threads, and a test before may have left some
+    command = [sys.executable, "-m", "models.sentiment", "train", "--data", "demo", *SMALL, "--workers", "2"]
+    subprocess.run([*command, "--out", tmp_path], cwd=Path(__file__).parents[1], check=True)
+    one, two = (pd.read_csv(run / "metrics.csv") for run in (demo_run, tmp_path))
+    pd.testing.assert_frame_equal(one, two, check_exact=False, rtol=1e-5)
+    one, two = (load_weights(run / "weights.safetensors") for run in (demo_run, tmp_path))
+    for name in one:
+        np.testing.assert_allclose(one[name], two[name], atol=1e-4)
+    assert (demo_run / "config.json").read_bytes() == (tmp_path / "config.json").read_bytes()
+    for run, workers in ((demo_run, 1), (tmp_path, 2)):
+        assert json.loads((run / "metrics.json").read_text(encoding="utf-8"))["workers"] == workers
+    assert not (tmp_path / "last.safetensors").exists()
 
 
 def test_evaluate_finds_what_training_found(demo_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -245,6 +263,11 @@ def test_a_loss_that_is_not_finite_stops_training(tmp_path: Path, capsys: pytest
         error = complaint(capsys, "train", "--data", "demo", *SMALL, "--lr", "1e38", "--out", tmp_path)
     assert "batch 2" in error
     assert "smaller --lr" in error
+
+
+def test_more_workers_than_reviews_in_a_batch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["train", "--data", "demo", *SMALL, "--batch-size", "2", "--workers", "3", "--out", tmp_path]
+    assert complaint(capsys, *command) == "error: 3 workers cannot share batches of 2 reviews"
 
 
 def test_missing_extra_is_named(

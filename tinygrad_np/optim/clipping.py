@@ -36,12 +36,19 @@ def clip_grad_norm(named_parameters: Mapping[str, Tensor], max_norm: float) -> f
     if not max_norm > 0:
         raise ValueError(f"clip_grad_norm takes a norm above 0, not {max_norm}")
     gradients = {name: p.grad for name, p in named_parameters.items() if p.grad is not None}
-    broken = [name for name, g in gradients.items() if not np.isfinite(g).all()]
-    if broken:
-        raise ValueError(f"the gradient of {', '.join(broken)} is not finite")
-    # relative to the largest element, whose square may overflow
-    peak = max((float(np.abs(g).max()) for g in gradients.values() if g.size), default=0.0) or 1.0
-    norm = peak * math.sqrt(sum(float(np.sum(np.square(g / peak))) for g in gradients.values()))
+    square = 0.0
+    with np.errstate(over="ignore"):
+        for g in gradients.values():
+            flat = g.ravel().astype(np.float64, copy=False)  # float64 holds the square of any float32
+            square += float(np.dot(flat, flat))
+    if 1e-280 < square < math.inf:
+        norm = math.sqrt(square)
+    else:  # all zero, or not finite, or float64 with squares that are lost above or below its range
+        broken = [name for name, g in gradients.items() if not np.isfinite(g).all()]
+        if broken:
+            raise ValueError(f"the gradient of {', '.join(broken)} is not finite")
+        peak = max((float(np.abs(g).max()) for g in gradients.values() if g.size), default=0.0) or 1.0
+        norm = peak * math.sqrt(sum(float(np.sum(np.square(g / peak))) for g in gradients.values()))
     if norm > max_norm:
         for g in gradients.values():
             g *= max_norm / norm

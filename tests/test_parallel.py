@@ -1,0 +1,240 @@
+"""Several workers give what one gives, and none is left behind, however they end.
+
+The workers run in programs of their own: this file, as ``python -m tests.test_parallel``, in a process group
+and with pipes of its own. Its pipes are at their end when the last process that holds them is gone, so that
+reading them to their end is also the check that nobody is left.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models import sentiment
+from tinygrad_np import parallel
+from tinygrad_np.nn import LSTM, Embedding, Linear
+from tinygrad_np.optim import Adam
+from tinygrad_np.weights import load_weights
+
+MPIEXEC = [str(Path(sys.executable).with_name("mpiexec")), "-n", "2"]
+SMALL = ["--train-size", "60", "--test-size", "20", "--epochs", "4", "--hidden", "4"]
+
+
+def program(*args: str | Path, launcher: list[str] | None = None) -> tuple[int, str]:
+    """Run this file's main; its exit status and what it said on stderr, once all its processes are gone."""
+    started = subprocess.Popen(
+        [*(launcher or []), sys.executable, "-W", "error", "-m", "tests.test_parallel", *map(str, args)],
+        cwd=Path(__file__).parents[1],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        start_new_session=True,
+    )
+    try:
+        _, errors = started.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        os.killpg(started.pid, signal.SIGKILL)
+        raise
+    return started.returncode, errors
+
+
+# --- what the programs do -------------------------------------------------------------------------------
+
+
+def record(size: int, out: str, how: str) -> None:
+    """An epoch in float64 with lengths, dropout and a last batch of one; the gradients of each of its steps."""
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(0, 9, 21)
+    examples = sentiment.Examples([rng.integers(2, 12, n) for n in lengths], rng.integers(0, 2, 21))
+    embedding = Embedding(12, sentiment.DIMENSIONS, padding_idx=0, rng=rng, dtype=np.float64)
+    model = sentiment.SentimentLSTM(embedding, 5, rng)
+    model.lstm = LSTM(sentiment.DIMENSIONS, 5, rng=rng, dtype=np.float64)
+    model.head = Linear(5, 1, rng=rng, dtype=np.float64)
+    steps: list[np.ndarray] = []
+
+    class Recorder(Adam):
+        def step(self) -> None:
+            steps.append(np.concatenate([p.grad.ravel() for p in model.parameters()]))  # type: ignore[union-attr]
+            super().step()
+
+    with parallel.workers(size) as team:
+        team.start(sum(p.size for p in model.parameters()) + 2, np.float64)
+        if how == "averaged":
+            right = team.sum
+
+            def wrong(arrays: Any) -> None:
+                right(arrays)
+                for array in arrays:
+                    array /= team.size
+
+            team.sum = wrong  # type: ignore[method-assign]
+        batches = np.random.default_rng(1)
+        optimizer = Recorder(model.parameters(), lr=0.01)
+        trained = sentiment.train_epoch(model, optimizer, examples, 4, batches, team, lambda n: None)
+        tested = sentiment.score(model, examples, 4, team)
+        if how == "summed":
+            own = np.concatenate([array.ravel() for array in model.state_dict().values()])
+            total = own[: len(steps[0])].copy()
+            team.sum([total])
+            assert np.array_equal(total, team.size * own[: len(total)]), "the models differ"
+    assert steps[0].dtype == np.float64
+    np.savez(out, steps=np.stack(steps), figures=[*trained, *tested])
+
+
+def fall(rank: int, how: str, *command: str) -> int:
+    """Train, and after the first step of the third epoch a worker falls as told."""
+    whole, epochs = sentiment.train_epoch, 0
+
+    def train_epoch(*args: Any) -> tuple[float, float]:
+        nonlocal epochs
+        epochs += 1
+        *others, team, progress = args
+
+        def falls(words: int) -> None:
+            if how == "fails":
+                raise KeyError("plötzlich")
+            if how == "leaves":
+                os._exit(3)
+            if how == "Ctrl-C":  # goes to all processes of a terminal
+                os.killpg(0, signal.SIGINT)
+            else:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        return whole(*others, team, falls if epochs == 3 and team.rank == rank else progress)
+
+    sentiment.train_epoch = train_epoch
+    return sentiment.main(["train", "--data", "demo", *SMALL, *command])
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "record":
+        record(int(sys.argv[2]), *sys.argv[3:])
+    else:
+        sys.exit(fall(int(sys.argv[2]), *sys.argv[3:]))
+
+
+# --- the same numbers -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    return recorded(tmp_path_factory.mktemp("alone") / "1.npz", 1)
+
+
+def recorded(
+    out: Path, size: int, how: str = "summed", launcher: list[str] | None = None
+) -> dict[str, np.ndarray]:
+    assert program("record", str(size), out, how, launcher=launcher) == (0, "")
+    with np.load(out) as file:
+        return dict(file)
+
+
+def difference(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> float:
+    """The largest difference of gradients, relative to the largest gradient, or of loss and accuracy."""
+    assert one["steps"].shape == other["steps"].shape == (6, 12 * 50 + 4 * 5 * (50 + 5 + 2) + 5 + 1)
+    gradient = np.abs(one["steps"] - other["steps"]).max() / np.abs(one["steps"]).max()
+    return float(max(gradient, np.abs(one["figures"] - other["figures"]).max()))
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_workers_give_the_gradients_of_one(alone: dict[str, np.ndarray], tmp_path: Path, size: int) -> None:
+    assert difference(alone, recorded(tmp_path / "n.npz", size)) < 1e-12
+
+
+def test_that_check_sees_a_wrong_sum(alone: dict[str, np.ndarray], tmp_path: Path) -> None:
+    assert difference(alone, recorded(tmp_path / "n.npz", 2, "averaged")) > 0.1
+
+
+def test_ranks_of_mpi_give_the_gradients_of_one(alone: dict[str, np.ndarray], tmp_path: Path) -> None:
+    assert difference(alone, recorded(tmp_path / "n.npz", 1, launcher=MPIEXEC)) < 1e-12
+
+
+# --- how they end ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("is killed", "worker 2 of 2 was killed by SIGKILL"),
+        ("leaves", "worker 2 of 2 ended with exit status 3"),
+        ("fails", "worker 2 of 2 failed: KeyError: 'plötzlich'"),
+    ],
+)
+def test_a_lost_worker_ends_the_run_and_a_checkpoint_stays(tmp_path: Path, how: str, said: str) -> None:
+    status, errors = program("fall", "1", how, "--workers", "2", "--out", tmp_path)
+    assert status == 1
+    last = errors.splitlines()[-1]
+    assert (
+        last == f"error: {said}; {tmp_path} keeps 2 whole epochs, and the weights of now as last.safetensors"
+    )
+    assert len((tmp_path / "metrics.csv").read_text(encoding="utf-8").splitlines()) == 1 + 2
+    best, now = (load_weights(tmp_path / f"{name}.safetensors") for name in ("weights", "last"))
+    assert best.keys() == now.keys()
+    assert not np.array_equal(best["head.weight"], now["head.weight"])
+    assert sentiment.main(["evaluate", "--run", str(tmp_path)]) == 0
+
+
+def test_workers_do_not_outlive_the_first(tmp_path: Path) -> None:
+    status, _ = program("fall", "0", "is killed", "--workers", "3", "--out", tmp_path)
+    assert status == -signal.SIGKILL
+
+
+def test_an_error_of_the_first_worker_is_its_own(tmp_path: Path) -> None:
+    status, errors = program("fall", "0", "fails", "--workers", "2", "--out", tmp_path)
+    assert status == 1
+    assert "KeyError: 'plötzlich'" in errors
+    assert "worker" not in errors.splitlines()[-1]
+
+
+@pytest.mark.parametrize("launcher", [None, MPIEXEC])
+def test_ctrl_c_keeps_the_whole_epochs(tmp_path: Path, launcher: list[str] | None) -> None:
+    command = [] if launcher else ["--workers", "2"]
+    status, errors = program("fall", "0", "Ctrl-C", *command, "--out", tmp_path, launcher=launcher)
+    assert (status, "error" in errors) == (0, False)
+    metrics = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
+    assert (metrics["epochs"], metrics["workers"]) == (2, 2)
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_a_failing_rank_of_mpi_ends_the_others(tmp_path: Path, rank: str) -> None:
+    status, errors = program("fall", rank, "fails", "--out", tmp_path, launcher=MPIEXEC)
+    assert status == 1
+    assert f"error: worker {int(rank) + 1} of 2: KeyError: 'plötzlich'" in errors
+    assert len((tmp_path / "metrics.csv").read_text(encoding="utf-8").splitlines()) == 1 + 2
+
+
+def test_a_killed_rank_of_mpi_ends_the_others(tmp_path: Path) -> None:
+    status, _ = program("fall", "1", "is killed", "--out", tmp_path, launcher=MPIEXEC)
+    assert status != 0
+    assert sentiment.main(["evaluate", "--run", str(tmp_path)]) == 0
+
+
+# --- bad input ------------------------------------------------------------------------------------------
+
+
+def test_bad_numbers_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.delattr(os, "fork")
+        with pytest.raises(ValueError, match=r"3 workers need fork, which .* lacks"):
+            parallel.workers(3)
+    monkeypatch.setenv("PMI_RANK", "0")
+    with pytest.raises(ValueError, match="mpiexec says how many workers there are: leave out the 3"):
+        parallel.workers(3)
+
+
+def test_a_sum_that_is_larger_than_start_was_told() -> None:
+    with pytest.raises(ValueError, match="a sum of 3 numbers, and start was told of 2 at most"):
+        parallel._pack([np.zeros(1), np.zeros(2)], np.zeros(2))
+
+
+def test_mpi_is_asked_for_by_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PMI_RANK", "0")
+    monkeypatch.setitem(sys.modules, "mpi4py.MPI", None)
+    with pytest.raises(ModuleNotFoundError, match=r"tinygrad_np\[mpi\]"):
+        parallel.workers(1)

@@ -1,0 +1,234 @@
+"""Several workers on one training: each takes its share of a batch, and their gradients are summed.
+
+Every worker holds the whole model, gets the same sums and takes the same steps, so that the models never
+differ by a bit and only gradients travel. A training is written once, for any number of workers::
+
+    with workers(4) as team:
+        data, model = load()                   # processes of one machine: still worker 0 alone
+        team.start(count, np.float32)          # from here all workers run the same lines ...
+        rows = rows[team.rank :: team.size]    # ... each on its own share
+        team.sum(gradients)
+    report()                                   # worker 0 alone; the others have left
+
+The seam is `rank`, `size` and `sum`. Behind it are one worker, processes of one machine that share memory, or
+the ranks of MPI, on one machine or many.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from tinygrad_np.extras import need
+
+READY = b"\0"
+
+
+class WorkerLost(RuntimeError):
+    """A worker died or failed, and the others cannot go on without its share."""
+
+
+class Workers:
+    """One worker alone, and what the others have in common with it.
+
+    Attributes
+    ----------
+    rank : int
+        Which worker this is, from 0. Worker 0 prints and writes files.
+    size : int
+        How many there are.
+    """
+
+    rank = 0
+    size = 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        """The end of all workers but worker 0."""
+
+    def start(self, count: int, dtype: DTypeLike) -> None:
+        """Let the workers run from here. No sum will be of more than `count` numbers; it is made in `dtype`."""
+
+    def sum(self, arrays: Sequence[np.ndarray]) -> None:
+        """Put the sum over all workers into each array, to the same bit in every worker.
+
+        All workers call it together, with arrays of the same shapes.
+
+        Raises
+        ------
+        WorkerLost
+            In worker 0: another one died, or left with an error.
+        """
+
+
+class Processes(Workers):
+    """Processes of this machine, forked: they have the data because it was there before, not as a copy.
+
+    Each writes into its row of a shared array and tells worker 0, which adds up the rows and tells the
+    others. They tell by a byte through a socket. Whoever waits for it sleeps, and the socket of a process
+    that dies is closed by the system: its reader wakes at once, so nobody waits for the dead or outlives them.
+    """
+
+    def __init__(self, size: int):
+        if not hasattr(os, "fork"):
+            raise ValueError(f"{size} workers need fork, which {sys.platform} lacks: use mpiexec instead")
+        self.size = size
+        self.others: dict[int, tuple[int, socket.socket]] = {}  # in worker 0: process and channel by rank
+
+    def start(self, count: int, dtype: DTypeLike) -> None:
+        dtype = np.dtype(dtype)
+        # without a name: it is shared by being inherited, and the system frees it with the last process
+        memory = mmap.mmap(-1, (1 + self.size) * count * dtype.itemsize)
+        rows = np.frombuffer(memory, dtype).reshape(1 + self.size, count)
+        self.total, self.shares = rows[0], rows[1:]
+        pairs = [socket.socketpair() for _ in range(1, self.size)]
+        # the others ignore Ctrl-C, which reaches all: worker 0 answers it, and ends them
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            for rank, (ours, theirs) in enumerate(pairs, 1):
+                pid = os.fork()
+                if pid == 0:
+                    self.rank, self.channel = rank, theirs
+                    self.others.clear()
+                    for channel in {end for pair in pairs for end in pair} - {theirs}:
+                        channel.close()  # an end that is held here would not close when its owner dies
+                    return
+                self.others[rank] = pid, ours
+        finally:
+            if self.rank == 0:
+                signal.signal(signal.SIGINT, handler)
+        for _, theirs in pairs:
+            theirs.close()
+
+    def sum(self, arrays: Sequence[np.ndarray]) -> None:
+        count = _pack(arrays, self.shares[self.rank])
+        if self.rank:
+            try:
+                self.channel.sendall(READY)
+                alone = self.channel.recv(1) != READY
+            except ConnectionError:
+                alone = True
+            if alone:
+                sys.exit(1)  # worker 0 is gone, or will never ask again
+        else:
+            for rank in sorted(self.others):
+                self._await(rank)
+            # only now has everyone read the sum before this one, which is overwritten
+            np.sum(self.shares[:, :count], axis=0, out=self.total[:count])
+            for _, channel in self.others.values():
+                with suppress(ConnectionError):  # one that died meanwhile is missed at the next sum
+                    channel.sendall(READY)
+        _unpack(self.total, arrays)
+
+    def _await(self, rank: int) -> None:
+        """Wait until a worker has written its share."""
+        pid, channel = self.others[rank]
+        word = b""
+        with suppress(ConnectionError):
+            word = channel.recv(1)
+            if word == READY:
+                return
+            while more := channel.recv(4096):  # an error, as a sentence
+                word += more
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        del self.others[rank]
+        channel.close()
+        if word:
+            how = f"failed: {word.decode(errors='replace')}"
+        elif status < 0:
+            how = f"was killed by {signal.Signals(-status).name}"
+        else:
+            how = f"ended with exit status {status}"
+        raise WorkerLost(f"worker {rank + 1} of {self.size} {how}")
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if self.rank:
+            if isinstance(error, Exception):
+                with suppress(ConnectionError):
+                    self.channel.sendall(f"{type(error).__name__}: {error}".encode())
+            os._exit(0 if error is None else 1)  # what the parent has not yet flushed is not written twice
+        for pid, channel in self.others.values():
+            channel.close()
+            os.kill(pid, signal.SIGKILL)  # a worker has nothing to write or to tidy
+            os.waitpid(pid, 0)
+
+
+class Ranks(Workers):
+    """The processes that mpiexec has started, on one machine or many: MPI sums."""
+
+    def __init__(self) -> None:
+        self.world: Any = need("mpi4py.MPI").COMM_WORLD
+        self.in_place: Any = need("mpi4py.MPI").IN_PLACE
+        self.rank, self.size = self.world.rank, self.world.size
+        if self.rank:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # mpiexec hands Ctrl-C to all: worker 0 answers
+
+    def start(self, count: int, dtype: DTypeLike) -> None:
+        self.flat = np.zeros(1 + count, dtype)  # the first number: has worker 0 left?
+
+    def sum(self, arrays: Sequence[np.ndarray]) -> None:
+        self.flat[:] = 0
+        _pack(arrays, self.flat[1:])
+        self.world.Allreduce(self.in_place, self.flat)
+        if self.flat[0]:
+            sys.exit()
+        _unpack(self.flat[1:], arrays)
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if self.rank and isinstance(error, SystemExit):
+            return  # worker 0 has left, and knows
+        if error is not None:
+            said = f"{type(error).__name__}: {error}" if isinstance(error, Exception) else "interrupted"
+            print(f"error: worker {self.rank + 1} of {self.size}: {said}", file=sys.stderr, flush=True)
+            status = 1 if isinstance(error, Exception) else 130
+            self.world.Abort(status)  # the others wait inside MPI, where nothing else reaches them
+            os._exit(status)  # Abort may return, and end the process a little later
+        self.flat[:] = 0
+        self.flat[0] = self.rank == 0  # after Ctrl-C the others are at another sum, and leave with this
+        self.world.Allreduce(self.in_place, self.flat)
+        if self.rank:
+            sys.exit()
+
+
+def workers(size: int) -> Workers:
+    """As many workers on this machine; under mpiexec, one a rank, and `size` stays 1.
+
+    Raises
+    ------
+    ValueError
+        `size` asks for more under mpiexec, or processes cannot be forked here.
+    """
+    # set by MPICH and Slurm; by Open MPI and Slurm; by older Open MPI
+    if any(name in os.environ for name in ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")):
+        if size != 1:
+            raise ValueError(f"mpiexec says how many workers there are: leave out the {size} asked for here")
+        return Ranks()
+    return Processes(size) if size > 1 else Workers()
+
+
+def _pack(arrays: Sequence[np.ndarray], flat: np.ndarray) -> int:
+    """Write arrays one after another into a flat one; how many numbers they are."""
+    count = sum(array.size for array in arrays)
+    if count > len(flat):
+        raise ValueError(f"a sum of {count} numbers, and start was told of {len(flat)} at most")
+    np.concatenate([array.ravel() for array in arrays], out=flat[:count], casting="same_kind")
+    return count
+
+
+def _unpack(flat: np.ndarray, arrays: Sequence[np.ndarray]) -> None:
+    """Read them back."""
+    start = 0
+    for array in arrays:
+        array[...] = flat[start : start + array.size].reshape(array.shape)
+        start += array.size
