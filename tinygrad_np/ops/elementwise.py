@@ -166,12 +166,9 @@ def tanh(x: Array) -> Rule:
 
 @primitive()
 def sigmoid(x: Array) -> Rule:
-    """The logistic function 1 / (1 + e^-x) = tanh(x / 2) / 2 + 1 / 2, element-wise: d/dx = y (1 - y).
-
-    The form with tanh never overflows. It is exact to the rounding of 1, so that far below zero it is 0.
-    """
-    half = np.array(0.5, np.promote_types(x.dtype, np.float16))  # a Python number is converted at each use
-    y = half * np.tanh(half * x) + half
+    """The logistic function 1 / (1 + e^-x), element-wise: d/dx = y - y^2."""
+    with np.errstate(over="ignore"):  # far below zero e^-x is inf, and y = 0 is right
+        y = 1 / (1 + np.exp(-x))
     return y, (lambda g: g * (y - y * y),)
 
 
