@@ -1,1 +1,1 @@
-"""Measurements of speed and accuracy, each a program of its own: python -m benchmarks.NAME."""
+"""Measurements: of speed and memory, ``python -m benchmarks``; others are programs of their own."""

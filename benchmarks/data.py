@@ -1,20 +1,25 @@
-"""How fast word vectors load and reviews are cut into words: python -m benchmarks.data --data-dir DIR.
+"""How fast word vectors load, and how fast reviews are cut into words.
 
-The peer is the way textbooks load word vectors: line by line into a dictionary of arrays.
+The peer is the way textbooks load word vectors: line by line into a dictionary of arrays. Ours does the first
+time what takes long, and keeps the result for later times.
 """
 
-import argparse
+from __future__ import annotations
+
 import os
-import statistics
 import tempfile
 import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
-from datasets import load_glove, load_imdb, words
+from benchmarks.harness import Options, Row, check, per_second, progress, show
+from datasets import cut, cut_imdb, load_glove, load_imdb
+
+REVIEWS = 5_000  # cut in each repeat
 
 
 def textbook_glove(path: Path) -> dict[str, np.ndarray]:
@@ -34,43 +39,37 @@ def seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def first_load(data_dir: Path) -> float:
-    """How long GloVe takes when nothing of it is kept yet."""
-    with tempfile.TemporaryDirectory() as cache:
-        os.environ["TINYGRAD_NP_CACHE"] = cache
-        return seconds(lambda: load_glove(data_dir))
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def run(options: Options) -> list[Row]:
+    data_dir = options.data_dir
+    if data_dir is None:
+        print("left out, because --data-dir does not say where glove.6B.zip and imdb_*.txt are")
+        return []
+    glove = load_glove(data_dir)
+    textbook = textbook_glove(data_dir / "glove.6B.zip")
+    theirs = {word: textbook[word] for word in glove.words}
+    check(
+        [("ours", {"vectors": glove.vectors}), ("textbook", {"vectors": np.stack(list(theirs.values()))})],
+        0.0,
+        "it is the same text",
     )
-    parser.add_argument("--data-dir", type=Path, required=True, help="holds glove.6B.zip and imdb_*.txt")
-    parser.add_argument("--repeats", type=int, default=5, help="runs each median is taken of (default 5)")
-    arguments = parser.parse_args()
-    data_dir, runs = arguments.data_dir, range(arguments.repeats)
-    os.environ["TQDM_DISABLE"] = "1"  # drawing bars is not what is measured
+    reviews = load_imdb("train", data_dir, REVIEWS)["review"]
+    size = sum(len(text.encode("utf-8")) for text in reviews) / 1e6
+    cut_imdb("train", data_dir)  # kept from here on, if it was not
 
-    train, test = load_imdb("train", data_dir), load_imdb("test", data_dir)
-    texts = [*train["review"], *test["review"]]
-    size = sum(len(text.encode("utf-8")) for text in texts) / 1e6
-
-    peer = statistics.median(seconds(lambda: textbook_glove(data_dir / "glove.6B.zip")) for _ in runs)
-    first = statistics.median(first_load(data_dir) for _ in runs)
-    with tempfile.TemporaryDirectory() as cache:
-        os.environ["TINYGRAD_NP_CACHE"] = cache
-        load_glove(data_dir)
-        later = statistics.median(seconds(lambda: load_glove(data_dir)) for _ in runs)
-    cutting = statistics.median(seconds(lambda: [words(text) for text in texts]) for _ in runs)
-
-    print(f"medians of {arguments.repeats} runs                      seconds  times as fast as the peer")
-    print(f"GloVe 50d, dictionary line by line (peer) {peer:7.2f}  {1:10.1f}")
-    print(f"GloVe 50d, first load                     {first:7.2f}  {peer / first:10.1f}")
-    print(f"GloVe 50d, later load                     {later:7.2f}  {peer / later:10.1f}")
-    print(
-        f"{len(texts):,} reviews, cleaned and cut to words {cutting:8.2f}  ({size / cutting:.1f} MB a second)"
-    )
-
-
-if __name__ == "__main__":
-    main()
+    times: dict[str, list[float]] = {"later": [], "first": [], "textbook": [], "kept": [], "cut": []}
+    for _ in progress(range(max(3, options.repeats // 2)), "data"):
+        times["later"].append(seconds(lambda: load_glove(data_dir)))
+        with tempfile.TemporaryDirectory() as cache, mock.patch.dict(os.environ, TINYGRAD_NP_CACHE=cache):
+            times["first"].append(seconds(lambda: load_glove(data_dir)))
+        times["textbook"].append(seconds(lambda: textbook_glove(data_dir / "glove.6B.zip")))
+        times["kept"].append(seconds(lambda: cut_imdb("train", data_dir)))
+        times["cut"].append(seconds(lambda: cut(reviews)))
+    rows = [
+        Row("data", "GloVe, 50 numbers a word", "ours, later load", "s", times["later"]),
+        Row("data", "GloVe, 50 numbers a word", "ours, first load", "s", times["first"]),
+        Row("data", "GloVe, 50 numbers a word", "textbook", "s", times["textbook"]),
+        Row("data", "25,000 reviews, kept as words", "ours", "s", times["kept"]),
+        Row("data", "cutting reviews", "ours", "MB/s", [per_second(t, size) for t in times["cut"]]),
+    ]
+    show(rows)
+    return rows

@@ -1,4 +1,4 @@
-"""What importing tinygrad_np costs, next to importing NumPy alone: ``python -m benchmarks.imports``.
+"""What importing tinygrad_np costs, next to importing NumPy alone.
 
 Each import runs in a process of its own and times itself, so that starting Python is not counted. The two
 take turns, so that what else the machine does meets both. Both read compiled modules from a cache of their
@@ -8,15 +8,13 @@ own, as installed packages do, whatever this machine does with bytecode. The rat
 from __future__ import annotations
 
 import os
-import platform
-import statistics
 import subprocess
 import sys
 import tempfile
 
-import numpy as np
+from benchmarks.harness import Options, Row, progress, show
 
-REPEATS = 25
+MORE = 3  # times as many repeats as elsewhere: each is short, and starting processes is uneven
 TARGET = 1.3
 TIMED = "import time; start = time.perf_counter(); import {}; print(time.perf_counter() - start)"
 
@@ -30,11 +28,11 @@ def seconds(module: str, cache: str) -> float:
     return float(run.stdout)
 
 
-def measure(repeats: int = REPEATS) -> dict[str, list[float]]:
+def measure(repeats: int) -> dict[str, list[float]]:
     """Seconds for either module, measured in turns after one unmeasured round that fills the cache."""
-    times: dict[str, list[float]] = {"numpy": [], "tinygrad_np": []}
+    times: dict[str, list[float]] = {"tinygrad_np": [], "numpy": []}
     with tempfile.TemporaryDirectory() as cache:
-        for i in range(repeats + 1):
+        for i in progress(range(repeats + 1), "import"):
             for module, measured in times.items():
                 taken = seconds(module, cache)
                 if i:
@@ -42,20 +40,12 @@ def measure(repeats: int = REPEATS) -> dict[str, list[float]]:
     return times
 
 
-def main() -> None:
-    print(f"Python {platform.python_version()}, NumPy {np.__version__}, {REPEATS} fresh processes each")
-    times = measure()
-    for module, measured in times.items():
-        print(
-            f"import {module:12} median {1e3 * statistics.median(measured):6.1f} ms"
-            f"   fastest {1e3 * min(measured):6.1f} ms"
-        )
-    ours, numpys = times["tinygrad_np"], times["numpy"]
-    print(
-        f"ratio of the medians {statistics.median(ours) / statistics.median(numpys):.2f}, "
-        f"of the fastest {min(ours) / min(numpys):.2f}; the target is at most {TARGET}"
+def run(options: Options) -> list[Row]:
+    times = measure(MORE * options.repeats)
+    ours, numpys = (
+        Row("import", "a fresh process", name, "ms", [1e3 * taken for taken in times[module]])
+        for name, module in (("ours", "tinygrad_np"), ("NumPy alone", "numpy"))
     )
-
-
-if __name__ == "__main__":
-    main()
+    show([ours, numpys])
+    print(f"{numpys.times_better_than(ours):.2f} times NumPy's import; the target is at most {TARGET}")
+    return [ours, numpys]

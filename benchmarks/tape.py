@@ -1,104 +1,81 @@
-"""What the tape adds to NumPy on tiny arrays, where it is most of the cost: ``python -m benchmarks.tape``.
+"""What a tape costs: one op on four numbers, an LSTM op by op, and a chain of a million ops.
 
-Forward, an op is called again and again on one Tensor. Backward, it is its share of a chain of a thousand.
-Beside them stands the same NumPy function on plain arrays, in the same run. Last comes a chain of a million.
+An op forward is called again and again on one tensor; there and back it is its share of a chain of 200.
+The LSTM is made of eager primitives on every side, with the sizes of the case lstm: forward, backward, and the
+gradients of the weights.
 """
 
 from __future__ import annotations
 
-import os
-import platform
-import statistics
-import time
-from collections.abc import Callable
-from typing import Any
+from contextlib import ExitStack
+from itertools import pairwise
 
 import numpy as np
 
-from tinygrad_np import Tensor
-from tinygrad_np.ops.elementwise import sigmoid
+from benchmarks.harness import Contender, Options, Row, check, measure, milliseconds, start
+from benchmarks.lstm import TOLERANCE, WHY, T, inputs
+from benchmarks.peers.shared import ops
 
-REPEATS = 9
-CALLS = 5_000
-CHAIN = 1_000
-LONG_CHAIN = 1_000_000
-
-ROWS = np.linspace(0.1, 0.4, 16).reshape(4, 4)
-
-# Each takes four numbers to four numbers, so that it can be chained. The second is what NumPy does for it.
-OPS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
-    "x + 1.0": (lambda x: x + 1.0, lambda x: x + 1.0),
-    "x * 0.5": (lambda x: x * 0.5, lambda x: x * 0.5),
-    "x + x": (lambda x: x + x, lambda x: x + x),
-    "np.tanh(x)": (np.tanh, np.tanh),
-    "sigmoid(x)": (sigmoid, lambda x: 1 / (1 + np.exp(-x))),
-    "np.maximum(x, 0.0)": (lambda x: np.maximum(x, 0.0), lambda x: np.maximum(x, 0.0)),
-    "x @ matrix": (lambda x: x @ ROWS, lambda x: x @ ROWS),
-    "x[::-1]": (lambda x: x[::-1], lambda x: x[::-1]),
-    "x.reshape(4)": (lambda x: x.reshape(4), lambda x: x.reshape(4)),
-    "np.sum(x, keepdims=True)": (lambda x: np.sum(x, keepdims=True), lambda x: np.sum(x, keepdims=True)),
+PEERS = {
+    "ours": ("ours", 1),
+    "NumPy alone": ("plain", 1),
+    "PyTorch, 1 thread": ("pytorch", 1),
+    "PyTorch, 2 threads": ("pytorch", 2),
+    "MyGrad": ("mygrad", 1),
+    "autograd": ("autograd", 1),
 }
+CALLS = 200
+LONG_CHAIN = 1_000_000
+GOAL = 4  # times NumPy alone, forward
 
 
-def seconds(action: Callable[[], object]) -> float:
-    """How long one run takes."""
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
+def microseconds(seconds: float, size: float) -> float:
+    return 1e6 * seconds / size
 
 
-def call_again(f: Callable[[Any], Any], x: Any) -> None:
-    for _ in range(CALLS):
-        f(x)
+def run(options: Options) -> list[Row]:
+    rows = []
+    with ExitStack() as stack:
+        peers = start(stack, PEERS)
+        four = {"x": np.array([0.1, 0.2, 0.3, 0.4])}
+        small = {name: peer for name, peer in peers.items() if name != "PyTorch, 2 threads"}
+        for name in ops(np, np.tanh):
+            for backward in (False, True):
+                contenders, results = [], []
+                for label, peer in small.items():
+                    if peer.module == "plain" and backward:
+                        continue
+                    settings = (
+                        {"name": name} if peer.module == "plain" else {"name": name, "backward": backward}
+                    )
+                    peer.prepare("op", four, calls=5, **settings)  # more, and gradients may be 0 on all sides
+                    results.append((label, peer.results()))
+                    peer.prepare("op", four, calls=CALLS, **settings)
+                    contenders.append(Contender(label, [peer], size=CALLS))
+                check(results, 1e-12, "float64, a chain of 5")
+                what = f"{name}, {'there and back' if backward else 'forward'}"
+                rows += measure("op", what, contenders, options.repeats, "µs", microseconds)
+        times = {
+            row.what.removesuffix(", forward"): row.times_better_than(ours)
+            for ours, row in pairwise(rows)
+            if row.peer == "NumPy alone"
+        }
+        print("forward in units of NumPy alone: " + ", ".join(f"{name} {t:.1f}" for name, t in times.items()))
+        print(f"the largest is {max(times.values()):.1f}; the goal is at most {GOAL}")
 
+        for batch in (1, 32):
+            arrays = inputs(batch, T)
+            contenders, results = [], []
+            for name, peer in peers.items():
+                if peer.module != "plain":
+                    peer.prepare("eager_lstm", arrays)
+                    results.append((name, peer.results()))
+                    contenders.append(Contender(name, [peer]))
+            check(results, TOLERANCE, WHY)
+            rows += measure("eager LSTM", f"B={batch}", contenders, options.repeats, "ms", milliseconds)
 
-def chained(f: Callable[[Any], Any], x: Any, length: int) -> Any:
-    """f of f of f ... of x."""
-    for _ in range(length):
-        x = f(x)
-    return x
-
-
-def microseconds(name: str) -> tuple[float, float, float]:
-    """An op in NumPy alone, on a Tensor, and its share of the way back: medians, the three in turns."""
-    f, plain = OPS[name]
-    array = np.full(4, 0.1)
-    x = Tensor(array, requires_grad=True)
-    numpy_times, forward, backward = [], [], []
-    for _ in range(REPEATS):
-        numpy_times.append(seconds(lambda: call_again(plain, array)) / CALLS)
-        forward.append(seconds(lambda: call_again(f, x)) / CALLS)
-        with np.errstate(over="ignore"):  # x + x, a thousand times
-            y = chained(f, x, CHAIN)
-            g = np.zeros(y.shape)
-            backward.append(seconds(lambda y=y, g=g: y.backward(g)) / CHAIN)  # type: ignore[misc]
-    a, b, c = (1e6 * statistics.median(times) for times in (numpy_times, forward, backward))
-    return a, b, c
-
-
-def main() -> None:
-    threads = {key: os.environ.get(key, "not set") for key in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    print(f"Python {platform.python_version()}, NumPy {np.__version__}, {os.cpu_count()} CPUs, {threads}")
-    print(f"float64 arrays of shape (4,); microseconds an op, medians of {REPEATS} repeats\n")
-    print(f"{'op':26}{'NumPy':>8}{'forward':>9}{'added':>8}{'backward':>10}")
-    for name in OPS:
-        plain, forward, backward = microseconds(name)
-        print(f"{name:26}{plain:8.2f}{forward:9.2f}{forward - plain:8.2f}{backward:10.2f}")
-
-    made, walked = [], []
-    for _ in range(3):
-        x = Tensor(np.zeros(4), requires_grad=True)
-        start = time.perf_counter()
-        y = chained(OPS["x + 1.0"][0], x, LONG_CHAIN)
-        middle = time.perf_counter()
-        y.backward(np.ones(4))
-        made.append(middle - start)
-        walked.append(time.perf_counter() - middle)
-    print(
-        f"\n{LONG_CHAIN:,} times x + 1.0: {statistics.median(made):.2f} s forward, "
-        f"{statistics.median(walked):.2f} s backward (medians of 3)"
-    )
-
-
-if __name__ == "__main__":
-    main()
+        ours = Contender("ours", [peers["ours"]])
+        peers["ours"].prepare("op", four, name="x + 1.0", calls=LONG_CHAIN, backward=True)
+        what = f"a chain of {LONG_CHAIN:,} of them"
+        rows += measure("op", what, [ours], 3, "s", lambda seconds, _: seconds)
+    return rows
