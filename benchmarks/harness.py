@@ -41,7 +41,7 @@ NEEDS = {  # the package behind a peer, and what its process is told before it i
     "autograd": ("autograd", {"OPENBLAS_NUM_THREADS": "1"}),
 }
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-A_TURN = 0.05  # seconds: what takes less is done several times in a turn
+A_TURN = 0.25  # seconds: what takes less is done several times in a turn, so that caches are warm
 PAUSE = 0.02  # seconds before a turn, in which the threads of the last peer fall asleep
 
 

@@ -38,14 +38,15 @@ import numpy as np
 from models import tutorial_lstm
 from tinygrad_np import Tensor, samples, tape
 from tinygrad_np.gradcheck import gradcheck, gradgradcheck
-from tinygrad_np.ops import elementwise, linalg, reduce
+from tinygrad_np.ops import elementwise, linalg, recurrent, reduce
 from tinygrad_np.ops.elementwise import tanh
 from tinygrad_np.ops.shape import concatenate, split
 from tinygrad_np.transforms import grad
 
 CASES = 60  # of each primitive, drawn as `python -m tinygrad_np.gradcheck` draws its first ones
-ALONE = 10  # and so many of one output of several
+ALONE = 10  # and so many of one output of several, and of one argument of several
 STANDSTILLS = 10  # and so many with an incoming gradient of 0
+SMALL = {"ROWS_A_PRODUCT": 3, "ROWS_A_PIECE": 4}  # so few that short sequences, too, come in several pieces
 BPTT_CASES = 24
 BPTT_TOLERANCE = 1e-8
 INF, NAN = math.inf, math.nan
@@ -85,6 +86,7 @@ class Target:
 RULES = tuple(
     Target(sys.modules[tape.PRIMITIVES[name].__module__], name, (name,)) for name in samples.SAMPLES
 )
+RECURRENT = tuple(rule.name for rule in RULES if rule.owner is recurrent)
 SEVERAL = {name for name in samples.SAMPLES if samples.has_several_outputs(name)}
 HELPERS = (  # what vjps call, and what the tape does to every gradient
     Target(elementwise, "without", ("divide", "power", "sqrt", "log")),
@@ -93,6 +95,11 @@ HELPERS = (  # what vjps call, and what the tape does to every gradient
     Target(reduce, "count", ("mean", "var")),
     Target(reduce, "share", ("max", "min")),
     Target(linalg, "letters", ("einsum",)),
+    *(
+        Target(recurrent.Gradients, name, ("lstm", "gru"))
+        for name in ("__init__", "outputs", "add", "inputs", "vanished")
+    ),
+    *(Target(recurrent.Packed, name, ("lstm", "gru")) for name in ("unsorted", "pieces")),
     Target(tape, "unbroadcast", ("add", "multiply", "broadcast_to", "matmul")),
     Target(tape.Scatter, "add_into", ("getitem",)),
     Target(tape, "reverse", ("multiply", "getitem")),
@@ -173,12 +180,14 @@ def bound(tree: ast.AST) -> Counter[str]:
     )
 
 
-def derivative_parts(function: ast.FunctionDef, returns_value: bool) -> Iterator[Place]:
+def derivative_parts(target: Target, function: ast.FunctionDef) -> Iterator[Place]:
     """The statements that make the derivative; of ``return value, derivative`` its second part.
 
-    Backwards from the value: a statement on which it depends is part of the forward computation.
+    Backwards from the value: a statement on which it depends is part of the forward computation, and so is a
+    loop of a rule, which fills arrays that nobody names again.
     """
     last = function.body[-1]
+    returns_value = target.is_rule or target is BPTT
     if not returns_value:
         forward: set[str] = set()
     elif isinstance(last, ast.Return) and isinstance(last.value, ast.Tuple):
@@ -191,7 +200,10 @@ def derivative_parts(function: ast.FunctionDef, returns_value: bool) -> Iterator
         if returns_value and isinstance(statement, ast.Expr | ast.If):
             continue  # it binds no name
         made = {statement.name} if isinstance(statement, ast.FunctionDef) else set(bound(statement))
-        if forward & made:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+                made.add(ast.unparse(node.value))  # an array of which it writes a part
+        if forward & made or (target.is_rule and isinstance(statement, ast.For)):
             forward |= loaded(statement)
         else:
             yield Place(function, "body", number, statement, statement, False, False)
@@ -361,7 +373,7 @@ def mutants_of(target: Target) -> Iterator[Mutant]:
     function = target.tree()
     names = bound(function)
     seen = {ast.unparse(function)}
-    parts = list(derivative_parts(function, target.is_rule or target is BPTT))
+    parts = list(derivative_parts(target, function))
     for place in [place for part in reversed(parts) for place in below(part)]:
         before = first_line(place.line)
         for kind, node in alternatives(place, names):
@@ -436,6 +448,13 @@ def wave(*shape: int) -> np.ndarray:
     return numbers.reshape(shape)
 
 
+def layer(name: str, batch: int, time: int) -> list[np.ndarray]:
+    """Inputs, initial states and weights of an LSTM or a GRU with one hidden unit."""
+    states, gates = {"lstm": (2, 4), "gru": (1, 3)}[name]
+    weights = [(gates, 2), (gates, 1), (gates,), (gates,)]
+    return [wave(*shape) for shape in ((batch, time, 2), *[(batch, 1)] * states, *weights)]
+
+
 # What the samples do not draw, or too seldom: of equal lengths, for instance, a wrong order of axes raises
 # no error, and only the numbers tell.
 MORE_CASES: dict[str, tuple[tuple[list[np.ndarray], dict[str, Any]], ...]] = {
@@ -455,6 +474,8 @@ MORE_CASES: dict[str, tuple[tuple[list[np.ndarray], dict[str, Any]], ...]] = {
         ([wave(2, 3, 4)], {"subscripts": "...ij"}),
         ([wave(2, 3, 4), wave(4, 2)], {"subscripts": "...ab,...bc"}),
     ),
+    # More sequences than a piece has rows.
+    **{name: ((layer(name, 5, 3), {"lengths": np.array([2, 3, 2, 3, 2])}),) for name in ("lstm", "gru")},
 }
 
 
@@ -520,6 +541,36 @@ def alone_trial(name: str, number: int) -> None:
     chosen = int(rng.integers(len(tape.PRIMITIVES[name](*arrays, **static))))
     f, point = samples.of_floats(name, arrays, static, slice(chosen, chosen + 1))
     gradcheck(f, point, rng, analytic=False)
+
+
+def one_argument_trial(name: str, number: int) -> None:
+    """One argument of several, where the others are constants that need no gradient."""
+    rng = np.random.default_rng([4, number])
+    f, point = samples.of_floats(name, *samples.SAMPLES[name].draw(rng, (2, 3)))
+    i = number % len(point)
+    gradcheck(lambda x: f(*point[:i], x, *point[i + 1 :]), [point[i]], rng, analytic=False)
+
+
+def faint_trial(name: str) -> None:
+    """A gradient below the smallest normal number comes back as 0; that number itself, and more, as it is."""
+    arrays = layer(name, 3, 1)
+    arrays[-2][1] = 100  # the bias of f, or of z: all of the last state is the initial one
+    tensors = [Tensor(x, requires_grad=True) for x in arrays]
+    states = tensors[1:-4]
+    outputs, *_, last = tape.PRIMITIVES[name](*tensors)
+    tiny = np.finfo(float).tiny
+    (np.sum(outputs[0]) + np.sum(last * np.array([[0], [tiny], [tiny / 2]]))).backward()
+    for state in states:
+        assert state.grad is not None
+        assert state.grad[0] != 0
+        assert state.grad[2] == 0
+    assert states[-1].grad is not None
+    assert states[-1].grad[1] == tiny
+
+
+def early_trial(name: str) -> None:
+    """Only the first output has a gradient: it has to be reached, though the way back begins with nothing."""
+    gradcheck(lambda *xs: tape.PRIMITIVES[name](*xs)[0][:, :1], layer(name, 1, 5), analytic=False)
 
 
 def reuse(x: Tensor, y: Tensor) -> Tensor:
@@ -591,6 +642,9 @@ def trials_of(target: Target) -> Iterator[Callable[[], object]]:
         yield from (partial(standstill_trial, name, number) for number in range(STANDSTILLS))
         if name in SEVERAL:
             yield from (partial(alone_trial, name, number) for number in range(ALONE))
+        yield from (partial(one_argument_trial, name, number) for number in range(ALONE))
+        if name in RECURRENT:
+            yield from (partial(faint_trial, name), partial(early_trial, name))
     if "power" in target.primitives:
         yield power_at_standstill
     if target.owner in (tape, tape.Scatter):
@@ -612,8 +666,9 @@ CHECK, ERROR, EQUIVALENCE, SURVIVED = "caught by a check", "caught by an error",
 def in_place(mutant: Mutant) -> Iterator[None]:
     """The mutant instead of the right function, wherever that one is known by its name."""
     target = mutant.target
-    namespace = dict(vars(sys.modules[getattr(target.owner, "__module__", target.owner.__name__)]))
     with ExitStack() as stack:
+        stack.enter_context(mock.patch.multiple(recurrent, **SMALL))
+        namespace = dict(vars(sys.modules[getattr(target.owner, "__module__", target.owner.__name__)]))
         stack.enter_context(mock.patch.dict(tape.PRIMITIVES))  # where a rule declares itself
         exec(compile(mutant.source, str(target), "exec"), namespace)
         if not target.is_rule:
@@ -647,6 +702,12 @@ def unchanged(target: Target) -> Mutant:
     return Mutant(target, "none", "", "", ast.unparse(target.tree()))
 
 
+NEGATIVE = "NumPy takes any negative length for the missing one"
+GRU_GRADIENTS = (  # with the lengths of two vectors
+    "return [gradients.inputs(shape, indices), packed.unsorted(last, begun), "
+    "d_input[:, :, hidden:-1].reshape(weight_ih.shape), d_state[:, :, :hidden].reshape(weight_hh.shape), "
+    "d_input[:, :, -1].reshape({}), d_state[:, :, -1].reshape({})]"
+)
 EQUIVALENT: dict[tuple[str, str], str] = {  # (target, the line after the change): why it is no mistake
     ("elementwise.divide", "lambda g: g / safe(-g)"): "safe only asks whether g is 0",
     ("elementwise.divide", "lambda g: -g * (x / safe(-g)) / safe(g)"): "safe only asks whether g is 0",
@@ -698,6 +759,30 @@ EQUIVALENT: dict[tuple[str, str], str] = {  # (target, the line after the change
         "tape.unbroadcast",
         "repeated = [i + extra for i, n in enumerate(shape) if n == 1]",
     ): "a sum over an axis of length 1 changes nothing",
+    (
+        "recurrent.lstm",
+        "begun[:, count:len(-dh)] = (dh[count:], dc[count:])",
+    ): "a sign does not change the length",
+    ("recurrent.lstm", "begun[:, :len(-dh)] = (dh, dc)"): "a sign does not change the length",
+    ("recurrent.gru", "begun[count:len(-dh)] = dh[count:]"): "a sign does not change the length",
+    ("recurrent.gru", "begun[:len(-dh)] = dh"): "a sign does not change the length",
+    ("recurrent.lstm", "to_x = weight_ih.reshape(4, hidden, -2)[IFOG].astype(dtype)"): NEGATIVE,
+    ("recurrent.lstm", "d_bias = d_weights[:, :, -1].reshape(-2)"): NEGATIVE,
+    ("recurrent.gru", "to_x[OF_INPUT] = weight_ih.reshape(3, hidden, -2)"): NEGATIVE,
+    ("recurrent.gru", GRU_GRADIENTS.format(-2, -1)): NEGATIVE,
+    ("recurrent.gru", GRU_GRADIENTS.format(-1, -2)): NEGATIVE,
+    (
+        "Gradients.outputs",
+        "return self.incoming[row:row + steps * count].reshape(steps, count, -2)[::-1]",
+    ): NEGATIVE,
+    (
+        "Gradients.add",
+        "some = by_gate.reshape(gates, -2, hidden)[:, first:first + ROWS_A_PRODUCT]",
+    ): NEGATIVE,
+    (
+        "Gradients.__init__",
+        "self.largest = hidden * max([max(ROWS_A_PIECE, count) for _, _, count in packed.runs], default=1)",
+    ): "without a run nothing is laid into that memory",
     ("tutorial_lstm.backpropagate", "H = len(steps[0].h)"): "h has the same length at every step",
     (
         "tutorial_lstm.backpropagate",
@@ -749,8 +834,9 @@ def markdown(results: Sequence[tuple[Mutant, str]]) -> str:
         "Each mutant is tried by the checks of `python -m tinygrad_np.gradcheck`, and by the values that are",
         "documented for ties, kinks and poles; then by further cases of `benchmarks/mutants.py` itself: arrays of",
         "equal lengths and arrays used twice, second derivatives where the incoming gradient is 0, and what the",
-        "tape adds up and keeps. The BPTT is compared with the exact gradient. A mutant that none of them notices",
-        "has to be explained, or the command fails. This page is what it writes.",
+        "tape adds up and keeps; sequences in pieces of a few steps, and gradients too small to go on. The BPTT is",
+        "compared with the exact gradient. A mutant that none of them notices has to be explained, or the command",
+        "fails. This page is what it writes.",
         "",
         "| " + " | ".join(head) + " |",
         "|---|" + "---:|" * (len(head) - 1),

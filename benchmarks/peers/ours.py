@@ -85,7 +85,7 @@ class Reader(Layer):
         self.head.load_state_dict(part(arrays, "head."))
 
     def forward(self, numbers: np.ndarray, lengths: np.ndarray) -> Tensor:
-        output, (h, _) = self.lstm(self.embedding(numbers), lengths=lengths)
+        output, (h, _) = self.lstm(self.embedding.weight, lengths=lengths, indices=numbers)
         seen = h[0] if self.of == "last" else output.sum(axis=1) / lengths[:, np.newaxis].astype(output.dtype)
         logits: Tensor = self.head(seen)
         return logits[:, 0]
