@@ -46,7 +46,8 @@ from tinygrad_np.transforms import grad
 CASES = 60  # of each primitive, drawn as `python -m tinygrad_np.gradcheck` draws its first ones
 ALONE = 10  # and so many of one output of several, and of one argument of several
 STANDSTILLS = 10  # and so many with an incoming gradient of 0
-SMALL = {"ROWS_A_PRODUCT": 3, "ROWS_A_PIECE": 4}  # so few that short sequences, too, come in several pieces
+# So few that short sequences, too, go back in several pieces.
+SMALL: dict[str, Any] = {"ROWS_A_PRODUCT": 3, "ROWS_A_PIECE": 4}
 BPTT_CASES = 24
 BPTT_TOLERANCE = 1e-8
 INF, NAN = math.inf, math.nan

@@ -68,9 +68,9 @@ def test_the_slips_of_the_published_derivation_are_among_the_mutants_and_caught(
 
 
 def test_a_mutant_is_wrong_in_its_derivative_alone() -> None:
-    for mutant in [m for m in ALL if m.target.is_rule][::7]:
+    for mutant in [m for m in ALL if m.target.is_rule]:
         name = mutant.target.name
-        f, point = of_floats(name, *SAMPLES[name].draw(np.random.default_rng(7), (2, 3)))
+        f, point = of_floats(name, *SAMPLES[name].draw(np.random.default_rng(4), (2, 3)))
         expected = f(*point).data
         assert expected.size, name
         with mutants.in_place(mutant):
