@@ -302,16 +302,17 @@ def _as_numpy(
     function: Any, call: Callable[..., Tensor], arity: int, allowed: list[str], *args: Any, **kwargs: Any
 ) -> Tensor:
     """Call a primitive the way its NumPy function is called: parameters by position or by name."""
-    if len(args) == arity and not kwargs:
-        return call(*args)  # the usual call needs no matching of names, which takes longer than a small op
-    named = list(_signature(function).bind(*args, **kwargs).arguments.items())
-    static = dict(named[arity:])
+    if len(args) == arity:  # the usual call needs no matching of names, which takes longer than a small op
+        static = kwargs
+    else:
+        named = list(_signature(function).bind(*args, **kwargs).arguments.items())
+        args, static = tuple(value for _, value in named[:arity]), dict(named[arity:])
     for key, value in static.items():
         if key not in allowed:
             raise TypeError(f"np.{function.__name__} of a Tensor takes {', '.join(allowed)}, and no {key!r}")
         if type(value) is Tensor:
             raise TypeError(f"np.{function.__name__} takes no Tensor for {key!r}: that has no gradient")
-    return call(*(value for _, value in named[:arity]), **static)
+    return call(*args, **static)
 
 
 def implements(*numpy_functions: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
