@@ -120,7 +120,7 @@ def cut_imdb(split: Literal["train", "test"], data_dir: str | os.PathLike[str] |
     Raises
     ------
     ValueError, FileNotFoundError, RuntimeError
-        As `load_imdb` raises them.
+        A file is missing or damaged, or there is no such split.
     """
 
     def make() -> tuple[list[str], np.ndarray]:
@@ -129,7 +129,7 @@ def cut_imdb(split: Literal["train", "test"], data_dir: str | os.PathLike[str] |
         return words, np.concatenate([part for review in numbers for part in ([-1], review)], dtype=np.int32)
 
     # The rules are the code of the module that cuts, and Python's tables of what a letter is: told by their
-    # checksum, as a version number would be forgotten when they change.
+    # checksum, as a version number would be forgotten when they change. A change of `make` needs another name.
     rules = Path(datasets.text.__file__).read_bytes() + unicodedata.unidata_version.encode("utf-8")
     made_from = zlib.crc32(fetch(f"imdb_{split}.txt", data_dir).read_bytes(), zlib.crc32(rules))
     words, flat = kept(f"imdb_{split}.{made_from:08x}", make)

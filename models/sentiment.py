@@ -318,8 +318,9 @@ def train(config: Config, out: Path, size: int) -> dict[str, Any]:
         if team.rank == 0:
             print(", ".join(f"{len(s.labels):,} {name} reviews" for name, s in sets.items()), end="; ")
             print(f"{len(vocabulary):,} words, {trained:,} parameters to train")
-            for name in ("weights", "last"):  # those of an older run would not fit this one
-                (out / f"{name}.safetensors").unlink(missing_ok=True)
+            older = ("weights.safetensors", "last.safetensors", "metrics.csv", "metrics.json", "loss.png")
+            for name in older:  # what an older run left would not fit this one
+                (out / name).unlink(missing_ok=True)
             with beside(out / "config.json") as part:
                 part.write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
             vocabulary.save(out / "vocabulary.txt")
@@ -343,7 +344,7 @@ def train(config: Config, out: Path, size: int) -> dict[str, Any]:
                         model, optimizer, sets["train"], config.batch_size, order_rng, team, bar.update
                     )
                 }
-                seconds += time.perf_counter() - start
+                taken = time.perf_counter() - start
                 for name in ("validation", "test"):
                     figures[name] = score(model, sets[name], config.batch_size, team)
                 if team.rank:
@@ -354,6 +355,7 @@ def train(config: Config, out: Path, size: int) -> dict[str, Any]:
                 if all(row["validation_loss"] < earlier["validation_loss"] for earlier in rows):
                     save_weights(out / "weights.safetensors", model.state_dict())
                 rows.append(row)
+                seconds += taken
                 with beside(out / "metrics.csv") as part:
                     pd.DataFrame(rows).to_csv(part, index=False)
                 bar.write(

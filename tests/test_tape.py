@@ -855,3 +855,33 @@ def test_unbroadcast_is_the_transpose_of_broadcasting(data: st.DataObject) -> No
     back = unbroadcast(g, shape)
     assert back.shape == shape
     np.testing.assert_allclose(np.sum(np.broadcast_to(x, wide) * g), np.sum(x * back), rtol=1e-9, atol=1e-12)
+
+
+def test_products_of_one_matrix_do_not_keep_all_gradients_alive(rng: np.random.Generator) -> None:
+    w = Tensor(0.05 * rng.standard_normal((64, 64)), requires_grad=True)
+    x = rng.standard_normal((tape.Product.ROWS, 64))
+
+    def peak(steps: int) -> int:
+        h = Tensor(x)
+        for _ in range(steps):
+            h = np.tanh(h @ w)
+        total = h.sum()
+        tracemalloc.start()
+        total.backward()
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    assert peak(40) < peak(10) + 2 * x.nbytes  # each step's gradient would be one more
+
+
+@pytest.mark.parametrize("rows", [1, 400, 3000])
+def test_products_add_up_in_one_go_or_in_several(rows: int, rng: np.random.Generator) -> None:
+    w = Tensor(rng.standard_normal((3, 2)), requires_grad=True)
+    xs = rng.standard_normal((7, rows, 3))
+    gs = rng.standard_normal((7, rows, 2))
+    total = Tensor(0.0)
+    for x, g in zip(xs, gs):
+        total = total + ((x @ w) * g).sum()
+    (total + (w * 3).sum()).backward()
+    np.testing.assert_allclose(w.grad, np.einsum("sri,srj->ij", xs, gs) + 3, rtol=1e-12)

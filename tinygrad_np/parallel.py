@@ -63,7 +63,7 @@ class Workers:
     def sum(self, arrays: Sequence[np.ndarray]) -> None:
         """Put the sum over all workers into each array, to the same bit in every worker.
 
-        All workers call it together, with arrays of the same shapes.
+        All workers call it together, with arrays of the same shapes; several round them to the dtype of `start`.
 
         Raises
         ------
@@ -190,6 +190,7 @@ class Ranks(Workers):
             return  # worker 0 has left, and knows
         if error is not None:
             said = f"{type(error).__name__}: {error}" if isinstance(error, Exception) else "interrupted"
+            sys.stdout.flush()
             print(f"error: worker {self.rank + 1} of {self.size}: {said}", file=sys.stderr, flush=True)
             status = 1 if isinstance(error, Exception) else 130
             self.world.Abort(status)  # the others wait inside MPI, where nothing else reaches them

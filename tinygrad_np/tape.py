@@ -12,7 +12,7 @@ argument, or None where there is no gradient; a single callable is a joint vjp a
 at once. Arrays come first and by position, static parameters are keyword-only.
 
 A rule with several outputs returns a tuple of them, and a joint vjp that takes a list: the gradient of each
-output, or None where nothing came back. A rule that saves nothing it does not need asks for `wanted`, a
+output, or None where nothing came back. A rule that would save more than is needed asks for `wanted`, a
 keyword-only parameter that the tape fills in: a bool for each array argument, whether a gradient is recorded
 for it. A fused rule that cannot be run again on Tensors names its twin, the same function composed of other
 primitives, for higher derivatives.
@@ -108,14 +108,23 @@ class Product:
     """The gradient x^T g of a matrix, not multiplied yet.
 
     A weight that is used at every step collects the rows of x and g: one large product instead of many, and of
-    their sums.
+    their sums. Beyond `ROWS` it is multiplied at once, so that no more of them are kept alive.
     """
+
+    ROWS = 1024
 
     __slots__ = ("g", "x")
 
     def __init__(self, x: Array, g: Array):
         self.x = x
         self.g = g
+
+    @staticmethod
+    def of(xs: list[Array], gs: list[Array]) -> np.ndarray:
+        """The sum of several products, as one of all rows."""
+        x, g = (parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in (xs, gs))
+        product: np.ndarray = x.T @ g
+        return product
 
 
 def mode() -> int:
@@ -364,8 +373,7 @@ def reverse(root: Node, g: np.ndarray, nodes: list[Node], free: bool = False) ->
     for node in nodes:
         g = gradients.pop(node, None)
         if node in products:
-            x, rows = (parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in products.pop(node))
-            product = (x.T @ rows).astype(node.dtype, copy=False)
+            product = Product.of(*products.pop(node)).astype(node.dtype, copy=False)
             g = product if g is None else g + product
             owned.add(node)
         if g is None:
@@ -396,7 +404,9 @@ def reverse(root: Node, g: np.ndarray, nodes: list[Node], free: bool = False) ->
                 xs, gs = products.setdefault(parent, ([], []))
                 xs.append(part.x)
                 gs.append(part.g)
-                continue
+                if len(xs) * len(part.x) < Product.ROWS:
+                    continue
+                part = Product.of(*products.pop(parent))
             so_far: Any = gradients.get(parent)
             if type(part) is Scatter:
                 if parent not in owned:

@@ -208,6 +208,10 @@ class Recurrent(Layer):
         shape = (self.num_layers * len(self.suffixes), batch, self.hidden_size)
         if states is None:
             states = (Tensor(np.zeros(shape, x.dtype)),) * self.states
+        if len(states) != self.states:
+            raise ValueError(
+                f"{kind} takes {'h and c' if self.states == 2 else 'h'} for a state, not {len(states)}"
+            )
         if any(state.shape != shape for state in states):
             given = " and ".join(str(state.shape) for state in states)
             raise ValueError(f"{kind} takes states of shape {shape}, not {given}")
@@ -362,5 +366,6 @@ class GRU(Recurrent):
         indices: ArrayLike | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Run over a batch of sequences, as `LSTM.forward` does; its state is h alone."""
-        output, (h,) = self.through(x, None if state is None else (state,), lengths, indices)
+        states = (state,) if isinstance(state, Tensor) else state
+        output, (h,) = self.through(x, states, lengths, indices)
         return output, h

@@ -13,7 +13,7 @@ and the tests hold one against the other. What makes the fused ones fast:
 - Going back, the factors of the gates' gradients do not depend on gradients. They are computed for many steps
   at once, on pieces that stay in the cache; the loop over steps is left with products and sums.
 - Memory is used again (`Workspace`): fresh megabytes cost more than the arithmetic on them.
-- Once the gradient has vanished on its way back, nothing is left to compute.
+- Once all gradients have vanished on their way back, nothing is left to compute.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ MEMORY_KEPT = 2**28  # bytes that wait for the next run
 class Workspace:
     """Memory for one run, aligned to cache lines, that a later run takes over when this one is forgotten.
 
-    The system hands memory out with a page fault every 4 kB, and a run uses each array once.
+    The system hands memory out with a page fault every 4 kB, and a run uses each array once. What waits for the
+    next run is `MEMORY_KEPT` at most, for as long as the program runs.
     """
 
     waiting: ClassVar[dict[int, list[np.ndarray]]] = {}  # by size
@@ -82,7 +83,10 @@ class Workspace:
     def __del__(self) -> None:
         with self.lock:
             for memory in self.taken:
-                if Workspace.kept + memory.size <= MEMORY_KEPT:
+                if Workspace.kept + memory.size > MEMORY_KEPT:  # of sizes, maybe, that do not come again
+                    self.waiting.clear()
+                    Workspace.kept = 0
+                if memory.size <= MEMORY_KEPT:
                     self.waiting.setdefault(memory.size, []).append(memory)
                     Workspace.kept += memory.size
 
@@ -186,7 +190,8 @@ class Gradients:
         batch, time, hidden = packed.shape
         width = packed.u.shape[1]
         self.packed = packed
-        self.tiny = np.finfo(packed.u.dtype).tiny
+        info = np.finfo(packed.u.dtype)
+        self.tiny = info.tiny if info.bits > 16 else 0
         self.weights = np.zeros((4, width, hidden), packed.u.dtype)
         self.part = space.take(4, width, hidden)
         self.largest = hidden * max([max(ROWS_A_PIECE, count) for _, _, count in packed.runs], default=0)
@@ -230,19 +235,18 @@ class Gradients:
         return everything
 
     def vanished(self, row: int, *states: np.ndarray) -> bool:
-        """Whether nothing is left to send back from this row on; what has vanished is set to 0.
+        """Whether nothing is left to send back from this row on; what has vanished of `states` is set to 0.
 
         A sequence's gradient has vanished when all of it is below the smallest normal number of its dtype: some
         processors are ten times as slow with such numbers. Further back it could grow again only where many
-        steps multiply it, and would have lost most of its digits by then.
+        steps multiply it, and would have lost most of its digits by then. float16 is left alone: its smallest
+        normal number is one that others reach too.
         """
-        if row > self.silent:
-            return False
         gone = reduce(np.maximum, [np.abs(state) for state in states]).max(axis=1) < self.tiny
         if gone.any():
             for state in states:
                 state[gone] = 0
-        return bool(gone.all())
+        return row <= self.silent and bool(gone.all())
 
 
 def unrolled(
@@ -399,12 +403,8 @@ def lstm(
     weights[:3] *= 0.5
 
     half = np.array(0.5, dtype)
-    add, matmul, multiply, tanh_into = (
-        np.add,
-        np.matmul,
-        np.multiply,
-        np.tanh,
-    )  # a look-up for each call adds up
+    # the look-ups of names add up
+    add, matmul, multiply, tanh_into = np.add, np.matmul, np.multiply, np.tanh
     blocks: list[np.ndarray] = []  # of each run (steps + 1, 6, count, hidden): i f o g, c' and y of each step
     after = c[packed.order[:0]].astype(dtype)
     for run in packed.runs:
