@@ -569,6 +569,23 @@ def faint_trial(name: str) -> None:
     assert states[-1].grad[1] == tiny
 
 
+def half_trial(name: str) -> None:
+    """In float16 a gradient below the smallest normal number is an ordinary one, and comes back."""
+    arrays = [x.astype(np.float16) for x in layer(name, 1, 1)]
+    arrays[-2][1] = 100  # as above
+    tensors = [Tensor(x, requires_grad=True) for x in arrays]
+    g = np.finfo(np.float16).tiny / 4
+    *_, last = tape.PRIMITIVES[name](*tensors)
+    last.backward(np.full(last.shape, g))
+    assert tensors[-5].grad is not None
+    assert (tensors[-5].grad == g).all()
+
+
+def late_trial(name: str) -> None:
+    """Only the last state has a gradient: it has to come back through all pieces."""
+    gradcheck(lambda *xs: tape.PRIMITIVES[name](*xs)[-1], layer(name, 1, 9), analytic=False)
+
+
 def early_trial(name: str) -> None:
     """Only the first output has a gradient: it has to be reached, though the way back begins with nothing."""
     gradcheck(lambda *xs: tape.PRIMITIVES[name](*xs)[0][:, :1], layer(name, 1, 5), analytic=False)
@@ -645,7 +662,8 @@ def trials_of(target: Target) -> Iterator[Callable[[], object]]:
             yield from (partial(alone_trial, name, number) for number in range(ALONE))
         yield from (partial(one_argument_trial, name, number) for number in range(ALONE))
         if name in RECURRENT:
-            yield from (partial(faint_trial, name), partial(early_trial, name))
+            trials = faint_trial, half_trial, late_trial, early_trial
+            yield from (partial(trial, name) for trial in trials)
     if "power" in target.primitives:
         yield power_at_standstill
     if target.owner in (tape, tape.Scatter):
@@ -669,6 +687,7 @@ def in_place(mutant: Mutant) -> Iterator[None]:
     target = mutant.target
     with ExitStack() as stack:
         stack.enter_context(mock.patch.multiple(recurrent, **SMALL))
+        stack.enter_context(mock.patch.object(tape.Product, "ROWS", 4))
         namespace = dict(vars(sys.modules[getattr(target.owner, "__module__", target.owner.__name__)]))
         stack.enter_context(mock.patch.dict(tape.PRIMITIVES))  # where a rule declares itself
         exec(compile(mutant.source, str(target), "exec"), namespace)
@@ -713,6 +732,34 @@ EQUIVALENT: dict[tuple[str, str], str] = {  # (target, the line after the change
     ("elementwise.divide", "lambda g: g / safe(-g)"): "safe only asks whether g is 0",
     ("elementwise.divide", "lambda g: -g * (x / safe(-g)) / safe(g)"): "safe only asks whether g is 0",
     ("elementwise.divide", "lambda g: -g * (x / safe(g)) / safe(-g)"): "safe only asks whether g is 0",
+    (
+        "tape.reverse",
+        "if not len(xs) * len(part.x) < Product.ROWS:",
+    ): "whenever products are multiplied, their sum is the same",
+    (
+        "tape.reverse",
+        "if len(xs) * len(part.x) <= Product.ROWS:",
+    ): "whenever products are multiplied, their sum is the same",
+    (
+        "tape.reverse",
+        "if len(xs) * len(part.x) > Product.ROWS:",
+    ): "whenever products are multiplied, their sum is the same",
+    (
+        "tape.reverse",
+        "if len(xs) < Product.ROWS:",
+    ): "whenever products are multiplied, their sum is the same",
+    (
+        "tape.reverse",
+        "if len(part.x) < Product.ROWS:",
+    ): "whenever products are multiplied, their sum is the same",
+    (
+        "tape.reverse",
+        "if len(xs) / len(part.x) < Product.ROWS:",
+    ): "whenever products are multiplied, their sum is the same",
+    (
+        "Gradients.vanished",
+        "return row < self.silent and bool(gone.all())",
+    ): "one piece more is gone through, and all in it is 0",
     (
         "elementwise.power",
         "pole = (x == 0) & (y <= 1) | (x < 0) & (y != np.floor(y)) | np.isnan(x)",
