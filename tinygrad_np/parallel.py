@@ -171,6 +171,7 @@ class Ranks(Workers):
         self.world: Any = need("mpi4py.MPI").COMM_WORLD
         self.in_place: Any = need("mpi4py.MPI").IN_PLACE
         self.rank, self.size = self.world.rank, self.world.size
+        self.flat = np.zeros(1)  # until `start`: they may leave before
         if self.rank:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # mpiexec hands Ctrl-C to all: worker 0 answers
 

@@ -363,8 +363,8 @@ def reverse(root: Node, g: np.ndarray, nodes: list[Node], free: bool = False) ->
 
     The first gradient that reaches a node is kept as it is. The second is added to it out of place, because
     the first may be somebody else's array; that sum is the tape's own, and all further ones go in place.
-    Products wait until their matrix's turn comes. All of this stands in one loop, since it is most of what the
-    way back through a small op costs.
+    Products wait until they are many, or their matrix's turn comes. All of this stands in one loop, since it is
+    most of what the way back through a small op costs.
     """
     gradients: dict[Node, Any] = {root: g}
     owned: set[Node] = set()
