@@ -26,7 +26,7 @@ from typing import Any, Self, TypeAlias, TypeVar
 
 import numpy as np
 
-from tinygrad_np.extras import need
+from tinygrad_np.extras import import_optional
 
 Arrays: TypeAlias = Mapping[str, np.ndarray]
 Item = TypeVar("Item")
@@ -306,7 +306,9 @@ def number(value: float) -> str:
 
 def progress(items: Iterable[Item], what: str) -> Iterable[Item]:
     """The items, with a bar on the error output while they are gone through."""
-    bar: Iterable[Item] = need("tqdm").tqdm(items, desc=what, leave=False, dynamic_ncols=True, delay=1)
+    bar: Iterable[Item] = import_optional("tqdm").tqdm(
+        items, desc=what, leave=False, dynamic_ncols=True, delay=1
+    )
     return bar
 
 

@@ -90,20 +90,20 @@ RULES = tuple(
 RECURRENT = tuple(rule.name for rule in RULES if rule.owner is recurrent)
 SEVERAL = {name for name in samples.SAMPLES if samples.has_several_outputs(name)}
 HELPERS = (  # what vjps call, and what the tape does to every gradient
-    Target(elementwise, "without", ("divide", "power", "sqrt", "log")),
-    Target(reduce, "axes_of", ("sum", "mean", "max", "logsumexp")),
-    Target(reduce, "kept", ("sum", "mean", "var", "max", "logsumexp")),
+    Target(elementwise, "mask_poles", ("divide", "power", "sqrt", "log")),
+    Target(reduce, "normalize_axes", ("sum", "mean", "max", "logsumexp")),
+    Target(reduce, "restore_axes", ("sum", "mean", "var", "max", "logsumexp")),
     Target(reduce, "count", ("mean", "var")),
-    Target(reduce, "share", ("max", "min")),
-    Target(linalg, "letters", ("einsum",)),
+    Target(reduce, "split_ties", ("max", "min")),
+    Target(linalg, "parse_subscripts", ("einsum",)),
     *(
         Target(recurrent.Gradients, name, ("lstm", "gru"))
         for name in ("__init__", "outputs", "add", "inputs", "vanished")
     ),
     *(Target(recurrent.Packed, name, ("lstm", "gru")) for name in ("unsorted", "pieces")),
     Target(tape, "unbroadcast", ("add", "multiply", "broadcast_to", "matmul")),
-    Target(tape.Scatter, "add_into", ("getitem",)),
-    Target(tape, "reverse", ("multiply", "getitem")),
+    Target(tape.SparseGrad, "add_into", ("getitem",)),
+    Target(tape, "backward_pass", ("multiply", "getitem")),
 )
 BPTT = Target(tutorial_lstm, "backpropagate", ())
 TARGETS = (*RULES, *HELPERS, BPTT)
@@ -353,7 +353,7 @@ def other_calls(call: ast.Call) -> Iterator[tuple[str, ast.AST]]:
         case ast.Call(_, [condition, a, b]) if name == "where":
             yield "branches exchanged", ast.Call(call.func, [condition, b, a], [])
             yield from (("condition left out", a), ("condition left out", b))
-        case ast.Call(_, [*before, a, b]) if name in ("power", "moveaxis", "share"):
+        case ast.Call(_, [*before, a, b]) if name in ("power", "moveaxis", "route", "weighted", "split_ties"):
             yield "swapped operands", ast.Call(call.func, [*before, b, a], call.keywords)
     if name and name not in KEEP_CALLS and call.args:
         kind = "function left out"
@@ -361,7 +361,7 @@ def other_calls(call: ast.Call) -> Iterator[tuple[str, ast.AST]]:
             kind = "transposed matrix"
         elif name in REPEATING:
             kind = "missing unbroadcast"
-        yield kind, call.args[-1 if name == "without" else 0]  # what it is about comes first; there, last
+        yield kind, call.args[-1 if name == "mask_poles" else 0]  # what it is about comes first; there, last
 
 
 def first_line(node: ast.AST) -> str:
@@ -493,7 +493,7 @@ def edge_trial(name: str, edge: Edge) -> None:
 
 
 def more_trial(name: str, arrays: list[np.ndarray], static: dict[str, Any]) -> None:
-    f, point = samples.of_floats(name, arrays, static)
+    f, point = samples.function_of_floats(name, arrays, static)
     gradcheck(f, point, analytic=False)
     gradgradcheck(f, point)
 
@@ -504,7 +504,7 @@ def standstill_trial(name: str, number: int) -> None:
     A rule sends back 0 there whatever its slope, but the slope still counts for the derivative by c.
     """
     rng = np.random.default_rng([2, number])
-    f, point = samples.of_floats(name, *samples.SAMPLES[name].draw(rng, (2, 3)))
+    f, point = samples.function_of_floats(name, *samples.SAMPLES[name].draw(rng, (2, 3)))
     gradgradcheck(lambda c, *xs: c * f(*xs), [np.zeros(f(*point).shape), *point], rng)
 
 
@@ -540,14 +540,14 @@ def alone_trial(name: str, number: int) -> None:
     rng = np.random.default_rng([3, number])
     arrays, static = samples.SAMPLES[name].draw(rng, (2, 3))
     chosen = int(rng.integers(len(tape.PRIMITIVES[name](*arrays, **static))))
-    f, point = samples.of_floats(name, arrays, static, slice(chosen, chosen + 1))
+    f, point = samples.function_of_floats(name, arrays, static, slice(chosen, chosen + 1))
     gradcheck(f, point, rng, analytic=False)
 
 
 def one_argument_trial(name: str, number: int) -> None:
     """One argument of several, where the others are constants that need no gradient."""
     rng = np.random.default_rng([4, number])
-    f, point = samples.of_floats(name, *samples.SAMPLES[name].draw(rng, (2, 3)))
+    f, point = samples.function_of_floats(name, *samples.SAMPLES[name].draw(rng, (2, 3)))
     i = number % len(point)
     gradcheck(lambda x: f(*point[:i], x, *point[i + 1 :]), [point[i]], rng, analytic=False)
 
@@ -666,7 +666,7 @@ def trials_of(target: Target) -> Iterator[Callable[[], object]]:
             yield from (partial(trial, name) for trial in trials)
     if "power" in target.primitives:
         yield power_at_standstill
-    if target.owner in (tape, tape.Scatter):
+    if target.owner in (tape, tape.SparseGrad):
         for check in (gradcheck, gradgradcheck):
             yield partial(check, overlap, [wave(3, 2)])
             yield partial(check, reuse, [wave(3), wave(3)])
@@ -687,7 +687,7 @@ def in_place(mutant: Mutant) -> Iterator[None]:
     target = mutant.target
     with ExitStack() as stack:
         stack.enter_context(mock.patch.multiple(recurrent, **SMALL))
-        stack.enter_context(mock.patch.object(tape.Product, "ROWS", 4))
+        stack.enter_context(mock.patch.object(tape.DeferredMatmul, "ROWS", 4))
         namespace = dict(vars(sys.modules[getattr(target.owner, "__module__", target.owner.__name__)]))
         stack.enter_context(mock.patch.dict(tape.PRIMITIVES))  # where a rule declares itself
         exec(compile(mutant.source, str(target), "exec"), namespace)
@@ -733,28 +733,28 @@ EQUIVALENT: dict[tuple[str, str], str] = {  # (target, the line after the change
     ("elementwise.divide", "lambda g: -g * (x / safe(-g)) / safe(g)"): "safe only asks whether g is 0",
     ("elementwise.divide", "lambda g: -g * (x / safe(g)) / safe(-g)"): "safe only asks whether g is 0",
     (
-        "tape.reverse",
-        "if not len(xs) * len(part.x) < Product.ROWS:",
+        "tape.backward_pass",
+        "if not len(xs) * len(part.x) < DeferredMatmul.ROWS:",
     ): "whenever products are multiplied, their sum is the same",
     (
-        "tape.reverse",
-        "if len(xs) * len(part.x) <= Product.ROWS:",
+        "tape.backward_pass",
+        "if len(xs) * len(part.x) <= DeferredMatmul.ROWS:",
     ): "whenever products are multiplied, their sum is the same",
     (
-        "tape.reverse",
-        "if len(xs) * len(part.x) > Product.ROWS:",
+        "tape.backward_pass",
+        "if len(xs) * len(part.x) > DeferredMatmul.ROWS:",
     ): "whenever products are multiplied, their sum is the same",
     (
-        "tape.reverse",
-        "if len(xs) < Product.ROWS:",
+        "tape.backward_pass",
+        "if len(xs) < DeferredMatmul.ROWS:",
     ): "whenever products are multiplied, their sum is the same",
     (
-        "tape.reverse",
-        "if len(part.x) < Product.ROWS:",
+        "tape.backward_pass",
+        "if len(part.x) < DeferredMatmul.ROWS:",
     ): "whenever products are multiplied, their sum is the same",
     (
-        "tape.reverse",
-        "if len(xs) / len(part.x) < Product.ROWS:",
+        "tape.backward_pass",
+        "if len(xs) / len(part.x) < DeferredMatmul.ROWS:",
     ): "whenever products are multiplied, their sum is the same",
     (
         "Gradients.vanished",
@@ -766,15 +766,15 @@ EQUIVALENT: dict[tuple[str, str], str] = {  # (target, the line after the change
     ): "at x = 0, y = 1 the slope is x^0 = 1 whether x stands there or 1, and so are its own derivatives, 0",
     (
         "elementwise.power",
-        "base = without((x == 0) | np.logical_not(x >= 0) & (g == 0), x)",
+        "base = mask_poles((x == 0) | np.logical_not(x >= 0) & (g == 0), x)",
     ): "differs at x = 0 only, which the first condition has already",
     (
-        "reduce.axes_of",
+        "reduce.normalize_axes",
         "return [a % (len(shape) or 2) for a in axes]",
     ): "of a single number there is no axis to name, only one that is let pass",
     (
         "elementwise.sqrt",
-        "lambda g: g / (2 * without((g == 0) & ~(x > 0), y))",
+        "lambda g: g / (2 * mask_poles((g == 0) & ~(x > 0), y))",
     ): "sqrt(x) > 0 where x > 0, and nowhere else; it would only keep x in memory",
     (
         "elementwise.logaddexp",
@@ -782,21 +782,24 @@ EQUIVALENT: dict[tuple[str, str], str] = {  # (target, the line after the change
     ): "where z is -inf so is mine, and e^(-inf - 1) is 0 as well",
     (
         "reduce.mean",
-        "lambda g: np.broadcast_to(kept(g, shape, axis) / (count(shape, axis) or 2), shape)",
+        "lambda g: np.broadcast_to(restore_axes(g, shape, axis) / (count(shape, axis) or 2), shape)",
     ): "the count is 0 for an empty array, whose gradient is empty",
     (
         "reduce.logsumexp",
-        "return kept(g, y.shape, axis) * np.exp(x - np.where(y == -np.inf, 0, y))",
-    ): "x and y differ in the lengths of the reduced axes, for which kept writes 1",
+        "return restore_axes(g, y.shape, axis) * np.exp(x - np.where(y == -np.inf, 0, y))",
+    ): "x and y differ in the lengths of the reduced axes, for which restore_axes writes 1",
     (
         "reduce.logsumexp",
-        "return kept(g, x.shape, axis) * np.exp(x - np.where(x == -np.inf, 0, y))",
+        "return restore_axes(g, x.shape, axis) * np.exp(x - np.where(x == -np.inf, 0, y))",
     ): "where x is -inf the result is e^-inf = 0, whatever is subtracted; and where y is -inf so is x",
     (
         "reduce.logsumexp",
-        "return kept(g, x.shape, axis) * np.exp(x - np.where(y == -np.inf, 1, y))",
+        "return restore_axes(g, x.shape, axis) * np.exp(x - np.where(y == -np.inf, 1, y))",
     ): "where y is -inf so is x, and e^(-inf - 1) is 0 as well",
-    ("shape.cut", "return [np.concatenate(pieces, axis)][::-1]"): "there is one array, and so one gradient",
+    (
+        "shape.split_at",
+        "return [np.concatenate(pieces, axis)][::-1]",
+    ): "there is one array, and so one gradient",
     ("linalg.einsum", "if not letter in term[:i]:"): "every letter gets its identity matrix: the same sum",
     ("linalg.einsum", "if letter in term[i:]:"): "every letter gets its identity matrix: the same sum",
     (

@@ -12,8 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from benchmarks.harness import NEEDS, Row, groups, number
-from tinygrad_np.extras import need
-from tinygrad_np.files import beside
+from tinygrad_np.extras import import_optional
+from tinygrad_np.files import atomic_write
 
 COLORS = {
     "ours": "#228833",
@@ -81,7 +81,7 @@ def write(rows: Sequence[Row], about: dict[str, str], path: Path) -> None:
             for row in group
         ],
     }
-    with beside(path) as part:
+    with atomic_write(path) as part:
         part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
@@ -95,7 +95,7 @@ def draw(rows: Sequence[Row], about: dict[str, str], path: Path) -> None:
         if group[0].case not in ("op", "import", "data") and not group[0].what.endswith("imports"):
             panels.setdefault(group[0].case, []).append(group)
     heights = [sum(len(group) + 1 for group in found) for found in panels.values()]
-    figure = need("matplotlib.figure").Figure(
+    figure = import_optional("matplotlib.figure").Figure(
         figsize=(10, 1 + 0.17 * sum(heights) + 0.6 * len(heights)), layout="constrained"
     )
     all_axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
@@ -132,5 +132,5 @@ def draw(rows: Sequence[Row], about: dict[str, str], path: Path) -> None:
         f"{about['processor']}, {about['cores']} cores, Python {about['python']}",
         fontsize=8,
     )
-    with beside(path) as part:
+    with atomic_write(path) as part:
         figure.savefig(part, format="png", dpi=130)

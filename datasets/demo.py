@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_np.extras import need
+from tinygrad_np.extras import import_optional
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -103,7 +103,7 @@ def generate_demo(size: int, seed: int) -> "DataFrame":
     """
     if size < 2 or size % 2:
         raise ValueError(f"reviews are made as pairs of twins, so size is an even number from 2, not {size}")
-    pd = need("pandas")
+    pd = import_optional("pandas")
     rng = np.random.default_rng(seed)
     sentiment_of: dict[str, int] = {}
     while len(sentiment_of) < size:

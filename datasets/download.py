@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinygrad_np.extras import need
+from tinygrad_np.extras import import_optional
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def cache_dir() -> Path:
     It is ``TINYGRAD_NP_CACHE`` of the environment if that is set, else the user's cache directory.
     """
     chosen = os.environ.get("TINYGRAD_NP_CACHE")
-    return Path(chosen) if chosen else Path(need("pooch").os_cache("tinygrad_np"))
+    return Path(chosen) if chosen else Path(import_optional("pooch").os_cache("tinygrad_np"))
 
 
 def fetch(name: str, data_dir: str | os.PathLike[str] | None = None) -> Path:
@@ -89,8 +89,8 @@ def fetch(name: str, data_dir: str | os.PathLike[str] | None = None) -> Path:
             raise ValueError(f"{path} is empty: replace it by the file of {source.url}")
         return path
 
-    pooch = need("pooch")
-    requests = need("requests")  # what pooch downloads with
+    pooch = import_optional("pooch")
+    requests = import_optional("requests")  # what pooch downloads with
     pooch.get_logger().setLevel("ERROR")  # the progress bar says enough
     directory = cache_dir()
     try:

@@ -17,7 +17,7 @@ import numpy as np
 
 from datasets.download import fetch
 from datasets.kept import kept
-from tinygrad_np.extras import need
+from tinygrad_np.extras import import_optional
 
 _CHUNK = 1 << 22  # bytes of text read at a time: enough to be quick, little enough to need no memory
 
@@ -91,7 +91,7 @@ def _parse(
     pandas reads numbers three times as fast as NumPy's readers of text do, some ten thousand lines at a time.
     Which line is wrong is asked only when its chunk is wrong as a whole.
     """
-    pd = need("pandas")
+    pd = import_optional("pandas")
     bar = None
     if importlib.util.find_spec("tqdm") is not None:
         from tqdm import tqdm

@@ -16,7 +16,7 @@ import datasets.text
 from datasets.download import fetch
 from datasets.kept import kept
 from datasets.text import CutTexts, cut
-from tinygrad_np.extras import need
+from tinygrad_np.extras import import_optional
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -59,7 +59,7 @@ def load_imdb(
     """
     if split not in ("train", "test"):
         raise ValueError(f"split is 'train' or 'test', not {split!r}")
-    pd = need("pandas")
+    pd = import_optional("pandas")
     path = fetch(f"imdb_{split}.txt", data_dir)
 
     reviews = []

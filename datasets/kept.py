@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.download import cache_dir
-from tinygrad_np.files import beside
+from tinygrad_np.files import atomic_write
 
 
 def kept(name: str, make: Callable[[], tuple[list[str], np.ndarray]]) -> tuple[list[str], np.ndarray]:
@@ -50,11 +50,11 @@ def _write(path: Path, words: list[str], numbers: np.ndarray) -> None:
     """Write the numbers, and beside them the words under a line of checksums, which vouches for both."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = "\n".join(words).encode("utf-8")
-    with beside(path) as part:
+    with atomic_write(path) as part:
         with open(part, "wb") as file:
             np.save(file, numbers, allow_pickle=False)
         seal = _seal(part, text)
-    with beside(path.with_suffix(".words")) as part:
+    with atomic_write(path.with_suffix(".words")) as part:
         part.write_bytes(seal + b"\n" + text)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from datasets.download import fetch
 from datasets.text import LIGATURES
-from tinygrad_np.extras import need
+from tinygrad_np.extras import import_optional
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -62,7 +62,7 @@ def load_speeches(data_dir: str | os.PathLike[str] | None = None) -> "DataFrame"
     FileNotFoundError, RuntimeError
         As `datasets.download.fetch` raises them.
     """
-    pd = need("pandas")
+    pd = import_optional("pandas")
     path = fetch("speeches.csv", data_dir)
     rows: list[dict[str, str]] = []
     try:

@@ -14,7 +14,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from tinygrad_np.files import beside
+from tinygrad_np.files import atomic_write
 
 LIGATURES = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
 # Every spelling of a quotation mark, dash or ligature becomes the plain one, because word vectors know only
@@ -309,7 +309,7 @@ class Vocabulary:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the words to a UTF-8 text file, one a line; an old file is only replaced by a whole one."""
-        with beside(Path(path)) as part:
+        with atomic_write(Path(path)) as part:
             part.write_text("".join(word + "\n" for word in self.words), encoding="utf-8", newline="\n")
 
     @classmethod

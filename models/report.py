@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_np.extras import need
-from tinygrad_np.files import beside
+from tinygrad_np.extras import import_optional
+from tinygrad_np.files import atomic_write
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,12 +18,12 @@ COLORS = {"train": "#4477aa", "validation": "#ee9944", "test": "#228833"}
 
 def new_figure(width: float, height: float) -> Any:
     """A matplotlib figure that belongs to no window."""
-    return need("matplotlib.figure").Figure(figsize=(width, height), layout="constrained")
+    return import_optional("matplotlib.figure").Figure(figsize=(width, height), layout="constrained")
 
 
 def save(figure: Any, path: Path) -> None:
     """Write a figure as PNG, whole or not at all."""
-    with beside(path) as part:
+    with atomic_write(path) as part:
         figure.savefig(part, format="png", dpi=120)
 
 

@@ -30,8 +30,8 @@ from models import report
 from models.commands import execute, positive
 from tinygrad_np import Tensor, no_grad
 from tinygrad_np.data import batches, pad
-from tinygrad_np.extras import need
-from tinygrad_np.files import beside
+from tinygrad_np.extras import import_optional
+from tinygrad_np.files import atomic_write
 from tinygrad_np.nn import LSTM, Dropout, Embedding, Layer, Linear
 from tinygrad_np.optim import Adam, clip_grad_norm
 from tinygrad_np.parallel import WorkerLost, Workers, workers
@@ -215,7 +215,7 @@ def score(model: SentimentLSTM, examples: Examples, batch_size: int, team: Worke
             labels = examples.labels[rows]
             figures[0] += F.binary_cross_entropy_with_logits(logits, labels, "sum").item()
             figures[1] += ((logits.data >= 0) == labels).sum()
-    team.sum([figures])
+    team.all_reduce([figures])
     loss, accuracy = (figures / len(examples.labels)).tolist()
     return loss, accuracy
 
@@ -268,7 +268,7 @@ def train_epoch(
                 p.grad = np.zeros_like(p.data)
             gradients.append(p.grad)
         figures = np.array([loss.item(), ((logits.data >= 0) == labels).sum()])
-        team.sum([*gradients, figures])
+        team.all_reduce([*gradients, figures])
         if not np.isfinite(figures[0]):
             raise ValueError(f"the loss became {figures[0]} in batch {i + 1}: try a smaller --lr")
         clip_grad_norm(model.named_parameters(), MAX_NORM)
@@ -291,7 +291,7 @@ def train(config: Config, out: Path, size: int) -> dict[str, Any]:
         Another worker died. What was written after each epoch stays, and ``last.safetensors`` holds the
         weights after the last step that was whole.
     """
-    pd, tqdm = need("pandas"), need("tqdm").tqdm
+    pd, tqdm = import_optional("pandas"), import_optional("tqdm").tqdm
     tqdm.monitor_interval = 0  # no thread of a bar may hold a lock while the workers are forked
     with workers(size) as team:
         if team.size > config.batch_size:
@@ -321,7 +321,7 @@ def train(config: Config, out: Path, size: int) -> dict[str, Any]:
             older = ("weights.safetensors", "last.safetensors", "metrics.csv", "metrics.json", "loss.png")
             for name in older:  # what an older run left would not fit this one
                 (out / name).unlink(missing_ok=True)
-            with beside(out / "config.json") as part:
+            with atomic_write(out / "config.json") as part:
                 part.write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
             vocabulary.save(out / "vocabulary.txt")
 
@@ -356,7 +356,7 @@ def train(config: Config, out: Path, size: int) -> dict[str, Any]:
                     save_weights(out / "weights.safetensors", model.state_dict())
                 rows.append(row)
                 seconds += taken
-                with beside(out / "metrics.csv") as part:
+                with atomic_write(out / "metrics.csv") as part:
                     pd.DataFrame(rows).to_csv(part, index=False)
                 bar.write(
                     f"epoch {epoch:2}: "
@@ -390,7 +390,7 @@ def train(config: Config, out: Path, size: int) -> dict[str, Any]:
     }
     if config.data == "demo":
         metrics["bag_of_words_accuracy"] = bag_of_words(sets["train"], sets["test"], len(vocabulary))
-    with beside(out / "metrics.json") as part:
+    with atomic_write(out / "metrics.json") as part:
         part.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     report.learning_curves(pd.DataFrame(rows), config, out / "loss.png")
     return metrics
@@ -438,7 +438,7 @@ def speech_table(model: SentimentLSTM, vocabulary: Vocabulary, speeches: pd.Data
         of 0.5 or more), `mean` and `spread` (mean and standard deviation of the probabilities). A speech
         without words has 0 paragraphs, and NaN for the rest.
     """
-    pandas = need("pandas")
+    pandas = import_optional("pandas")
     rows = []
     for speaker, speech in zip(speeches["speaker"], speeches["speech"], strict=True):
         parts = paragraphs(speech, PARAGRAPH_WORDS)
@@ -502,7 +502,7 @@ def command_speeches(args: argparse.Namespace) -> None:
     run = Path(args.run)
     config, vocabulary, model = load_run(run)
     table = speech_table(model, vocabulary, load_speeches(args.data_dir or config.data_dir))
-    with beside(run / "speeches.csv") as part:
+    with atomic_write(run / "speeches.csv") as part:
         table.to_csv(part, index=False)
     report.speech_bars(table, run / "speeches.png")
     print(table.to_string(index=False, float_format="{:.2f}".format, na_rep="-"))

@@ -36,8 +36,8 @@ from models import report
 from models.commands import execute, positive
 from models.tutorial_slips import SwappedAdam, initial_parameters, word_vectors
 from tinygrad_np import Tensor
-from tinygrad_np.extras import need
-from tinygrad_np.files import beside
+from tinygrad_np.extras import import_optional
+from tinygrad_np.files import atomic_write
 from tinygrad_np.referee import Finding, referee
 
 if TYPE_CHECKING:
@@ -388,7 +388,7 @@ def command_trial(args: argparse.Namespace) -> None:
 
 
 def command_diagnose(args: argparse.Namespace) -> None:
-    need("hypothesis")  # which the next line imports
+    import_optional("hypothesis")  # which the next line imports
     from tinygrad_np import testing
 
     out = Path(args.out)
@@ -406,7 +406,7 @@ def command_diagnose(args: argparse.Namespace) -> None:
 
 
 def command_train(args: argparse.Namespace) -> None:
-    pd = need("pandas")
+    pd = import_optional("pandas")
     version = "as-published" if args.as_published else "corrected"
     out = Path(args.out or f"runs/tutorial/{version}")
     out.mkdir(parents=True, exist_ok=True)
@@ -437,7 +437,7 @@ def command_train(args: argparse.Namespace) -> None:
             }
         )
         table = pd.DataFrame(rows)
-        with beside(out / "metrics.csv") as part:
+        with atomic_write(out / "metrics.csv") as part:
             table.to_csv(part, index=False)
         print(
             f"epoch {epoch:2}: train {train_loss:.3f} / {train_accuracy:.1%}, "
@@ -453,7 +453,7 @@ def command_train(args: argparse.Namespace) -> None:
         **rows[-1],
         "seconds": time.perf_counter() - start,
     }
-    with beside(out / "metrics.json") as part:
+    with atomic_write(out / "metrics.json") as part:
         part.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     title = f"The tutorial's LSTM, {version.replace('-', ' ')}: {args.train_size:,} IMDb reviews"
     draw_curves(table, title, out / "loss.png")

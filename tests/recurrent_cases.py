@@ -133,7 +133,7 @@ def assert_same(results: Any, expected: Any, **tolerance: float) -> None:
 
 
 def everything(layer: Any, lengths: Any = None) -> tuple[Any, list[np.ndarray]]:
-    """The layer as a function of x, its states and all its weights, results joined to one; and the weights.
+    """The layer as a function of x, its states and all its weights, all results in one; and the weights.
 
     For gradient checks. A layer that is no LSTM or GRU, as a cell, takes x and a tuple of states.
     """

@@ -10,8 +10,8 @@ import pytest
 
 from datasets import download, fetch
 from datasets.download import SOURCES, Source
-from tinygrad_np.extras import need
-from tinygrad_np.files import beside
+from tinygrad_np.extras import import_optional
+from tinygrad_np.files import atomic_write
 
 CONTENT = b"speaker,speech,source\nAda,Hello.,a letter\n" * 100
 
@@ -147,7 +147,7 @@ def test_every_source_has_a_checksum_and_an_encrypted_address():
 
 def test_the_usual_cache_is_the_users(monkeypatch):
     monkeypatch.delenv("TINYGRAD_NP_CACHE", raising=False)
-    assert download.cache_dir() == need("pooch").os_cache("tinygrad_np")
+    assert download.cache_dir() == import_optional("pooch").os_cache("tinygrad_np")
 
 
 def test_importing_the_package_imports_no_optional_library():
@@ -169,7 +169,7 @@ def test_a_failed_writing_leaves_the_old_file_and_nothing_else(tmp_path):
     path.write_text("old", encoding="utf-8")
 
     def fail():
-        with beside(path) as part:
+        with atomic_write(path) as part:
             part.write_text("half", encoding="utf-8")
             raise KeyboardInterrupt
 

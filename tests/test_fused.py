@@ -18,7 +18,7 @@ from tinygrad_np import Tensor, no_grad, tape
 from tinygrad_np.gradcheck import gradcheck
 from tinygrad_np.ops import recurrent
 from tinygrad_np.ops.recurrent import Packed, Workspace
-from tinygrad_np.samples import joined
+from tinygrad_np.samples import concatenate_outputs
 from tinygrad_np.testing import generators
 
 FUSED = {"lstm": recurrent.lstm, "gru": recurrent.gru}
@@ -94,7 +94,7 @@ def assert_identical(mine: list[np.ndarray], others: list[np.ndarray]) -> None:
     features=st.integers(0, 3),
     hidden=st.integers(1, 4),
     used=st.sets(st.integers(0, 2), min_size=1),
-    wanted=st.sets(st.integers(0, 6), min_size=1),
+    needs_input_grad=st.sets(st.integers(0, 6), min_size=1),
     with_lengths=st.booleans(),
     with_indices=st.booleans(),
     reverse=st.booleans(),
@@ -107,7 +107,7 @@ def test_fused_is_composed(
     features: int,
     hidden: int,
     used: set[int],
-    wanted: set[int],
+    needs_input_grad: set[int],
     with_lengths: bool,
     with_indices: bool,
     reverse: bool,
@@ -125,7 +125,7 @@ def test_fused_is_composed(
         static["indices"] = rng.integers(0, 4, (batch, time))
 
     def some(function: Any) -> list[np.ndarray]:
-        given = [Tensor(a, requires_grad=i in wanted) for i, a in enumerate(arrays)]
+        given = [Tensor(a, requires_grad=i in needs_input_grad) for i, a in enumerate(arrays)]
         outs = function(*given, **static)
         return [*(out.data for out in outs), *backward(outs, g, given)]
 
@@ -163,8 +163,8 @@ def test_the_comparison_fails_on_a_wrong_rule(
     assert_agree(results(FUSED[name], arrays, g, lengths=lengths), right)
     for wrong in range(len(arrays)):
 
-        def mutant(*xs: Any, wrong: int = wrong, wanted: tuple[bool, ...]) -> Any:
-            out, vjp = rule(*xs, lengths=lengths, wanted=wanted)
+        def mutant(*xs: Any, wrong: int = wrong, needs_input_grad: tuple[bool, ...]) -> Any:
+            out, vjp = rule(*xs, lengths=lengths, needs_input_grad=needs_input_grad)
             return out, lambda gs: [p * (1 + 1e-9 * (i == wrong)) for i, p in enumerate(vjp(gs))]
 
         with pytest.raises(AssertionError, match=f"result {1 + STATES[name] + wrong}"):
@@ -182,7 +182,7 @@ def test_complex_step(name: str, batch: int, time: int, rng: np.random.Generator
     lengths = rng.integers(0, time + 1, batch)
 
     def f(*xs: Any) -> Tensor:
-        return joined(FUSED[name](*xs, lengths=lengths))
+        return concatenate_outputs(FUSED[name](*xs, lengths=lengths))
 
     gradcheck(f, drawn(name, rng, batch, time), rng, analytic=True)
 
@@ -204,7 +204,7 @@ def test_float32_is_close_to_float64(name: str, rng: np.random.Generator) -> Non
 def test_backward_twice_gives_the_same(name: str, rng: np.random.Generator) -> None:
     arrays = drawn(name, rng, 3, 250)
     given = [Tensor(a, requires_grad=True) for a in arrays]
-    out = joined(FUSED[name](*given, lengths=np.array([250, 100, 0])))
+    out = concatenate_outputs(FUSED[name](*given, lengths=np.array([250, 100, 0])))
     g = rng.standard_normal(out.shape)
     gradients = []
     for _ in range(2):
@@ -331,7 +331,7 @@ def calls_of(
     with pytest.MonkeyPatch.context() as patch:
         calls: Counter[str] = Counter()
         patch.setattr(recurrent, "np", Counting(calls))
-        _, vjp = rule(*arrays, wanted=(True,) * len(arrays))
+        _, vjp = rule(*arrays, needs_input_grad=(True,) * len(arrays))
         forward = calls.copy()
         vjp(g)
     return forward, calls - forward
@@ -485,7 +485,7 @@ def test_memory_is_taken_again(name: str, rng: np.random.Generator) -> None:
     given = [Tensor(a, requires_grad=True) for a in arrays]
     addresses = []
     for _ in range(3):
-        out = joined(FUSED[name](*given))
+        out = concatenate_outputs(FUSED[name](*given))
         while_alive = waiting()
         out.backward(np.ones(out.shape))
         del out  # and with it the graph
@@ -627,7 +627,7 @@ def bytes_a_step(name: str, rng: np.random.Generator) -> float:
         for _ in range(2):  # the first time to warm up: then all its memory waits for the next run
             tracemalloc.start()
             try:
-                _, vjp = rule(*arrays, wanted=(True,) * len(arrays))
+                _, vjp = rule(*arrays, needs_input_grad=(True,) * len(arrays))
                 vjp(g)
                 peak = tracemalloc.get_traced_memory()[1]
             finally:

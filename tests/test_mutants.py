@@ -14,7 +14,7 @@ from benchmarks import mutants
 from benchmarks.mutants import BPTT, CHECK, ERROR, HELPERS, RULES, SURVIVED, TARGETS, Mutant, Target
 from tinygrad_np import tape
 from tinygrad_np.ops import elementwise, index, linalg, recurrent, reduce, shape
-from tinygrad_np.samples import SAMPLES, of_floats
+from tinygrad_np.samples import SAMPLES, function_of_floats
 
 ALL = [mutant for target in TARGETS for mutant in mutants.mutants_of(target)]
 
@@ -70,7 +70,7 @@ def test_the_slips_of_the_published_derivation_are_among_the_mutants_and_caught(
 def test_a_mutant_is_wrong_in_its_derivative_alone() -> None:
     for mutant in [m for m in ALL if m.target.is_rule]:
         name = mutant.target.name
-        f, point = of_floats(name, *SAMPLES[name].draw(np.random.default_rng(4), (2, 3)))
+        f, point = function_of_floats(name, *SAMPLES[name].draw(np.random.default_rng(4), (2, 3)))
         expected = f(*point).data
         assert expected.size, name
         with mutants.in_place(mutant):
@@ -78,12 +78,24 @@ def test_a_mutant_is_wrong_in_its_derivative_alone() -> None:
 
 
 def test_afterwards_the_right_functions_are_back() -> None:
-    before = dict(tape.PRIMITIVES), dict(tape.NUMPY), reduce.share, tape.reverse, tape.Scatter.add_into
-    for name in ("reduce.max", "reduce.share", "tape.reverse", "Scatter.add_into"):
+    before = (
+        dict(tape.PRIMITIVES),
+        dict(tape.NUMPY),
+        reduce.split_ties,
+        tape.backward_pass,
+        tape.SparseGrad.add_into,
+    )
+    for name in ("reduce.max", "reduce.split_ties", "tape.backward_pass", "SparseGrad.add_into"):
         mutant = next(m for m in ALL if str(m.target) == name)
         with pytest.raises(KeyboardInterrupt), mutants.in_place(mutant):
             raise KeyboardInterrupt
-    assert before == (tape.PRIMITIVES, tape.NUMPY, reduce.share, tape.reverse, tape.Scatter.add_into)
+    assert before == (
+        tape.PRIMITIVES,
+        tape.NUMPY,
+        reduce.split_ties,
+        tape.backward_pass,
+        tape.SparseGrad.add_into,
+    )
 
 
 def test_verdicts() -> None:

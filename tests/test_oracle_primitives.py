@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tinygrad_np import Tensor, tape
 from tinygrad_np import functional as F
-from tinygrad_np.samples import joined
+from tinygrad_np.samples import concatenate_outputs
 from tinygrad_np.testing import arguments, generators
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e '.[oracle]'")
@@ -72,7 +72,7 @@ COUNTERPARTS: dict[str, Callable[..., Any]] = {
     "power": torch.pow,
     "clip": lambda x, a_min=None, a_max=None: torch.clamp(x, a_min, a_max),
     "cast": lambda x, dtype: x.to(torch.float64),
-    "alias": lambda x: x.view_as(x),
+    "identity": lambda x: x.view_as(x),
     "sum": reduced(torch.sum),
     "mean": reduced(torch.mean),
     "var": lambda x, axis, keepdims, ddof: torch.var(x, axes(x, axis), correction=ddof, keepdim=keepdims),
@@ -87,7 +87,7 @@ COUNTERPARTS: dict[str, Callable[..., Any]] = {
     "broadcast_to": lambda x, shape: torch.broadcast_to(x, shape),
     "concatenate": concatenated,
     "stack": lambda *xs, axis: torch.stack(xs, dim=axis),
-    "cut": lambda x, ends, axis: torch.tensor_split(x, tuple(ends[1:-1]), axis),
+    "split_at": lambda x, ends, axis: torch.tensor_split(x, tuple(ends[1:-1]), axis),
     "getitem": indexed,
     "scatter": scattered,
     "einsum": lambda *xs, subscripts: torch.einsum(subscripts, *xs),
@@ -100,7 +100,7 @@ def both(
     """Value and gradients of the same function here and in PyTorch, for one random cotangent."""
     tensors = [Tensor(x, requires_grad=x.dtype.kind == "f") for x in arrays]
     others = [torch.tensor(x, requires_grad=x.dtype.kind == "f") for x in map(np.array, arrays)]
-    out, other = joined(mine(*tensors)), theirs(*others)
+    out, other = concatenate_outputs(mine(*tensors)), theirs(*others)
     if isinstance(other, tuple):
         other = torch.cat([part.flatten() for part in other])
     g = rng.standard_normal(out.shape)

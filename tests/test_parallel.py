@@ -66,14 +66,14 @@ def record(size: int, out: str, how: str) -> None:
     with parallel.workers(size) as team:
         team.start(sum(p.size for p in model.parameters()) + 2, np.float64)
         if how == "averaged":
-            right = team.sum
+            right = team.all_reduce
 
             def wrong(arrays: Any) -> None:
                 right(arrays)
                 for array in arrays:
                     array /= team.size
 
-            team.sum = wrong  # type: ignore[method-assign]
+            team.all_reduce = wrong  # type: ignore[method-assign]
         batches = np.random.default_rng(1)
         optimizer = Recorder(model.parameters(), lr=0.01)
         trained = sentiment.train_epoch(model, optimizer, examples, 4, batches, team, lambda n: None)
@@ -81,7 +81,7 @@ def record(size: int, out: str, how: str) -> None:
         if how == "summed":
             own = np.concatenate([array.ravel() for array in model.state_dict().values()])
             total = own[: len(steps[0])].copy()
-            team.sum([total])
+            team.all_reduce([total])
             assert np.array_equal(total, team.size * own[: len(total)]), "the models differ"
     assert steps[0].dtype == np.float64
     np.savez(out, steps=np.stack(steps), figures=[*trained, *tested])

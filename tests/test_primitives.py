@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.recurrent_cases import plain_gru, plain_lstm
 from tinygrad_np import Tensor, tape
 from tinygrad_np.gradcheck import gradcheck, gradgradcheck
-from tinygrad_np.samples import SAMPLES, has_several_outputs, joined, of_floats
+from tinygrad_np.samples import SAMPLES, concatenate_outputs, function_of_floats, has_several_outputs
 from tinygrad_np.testing import arguments, generators
 
 every_primitive = pytest.mark.parametrize("name", SAMPLES)
@@ -24,7 +24,7 @@ def test_every_primitive_has_a_sample() -> None:
 @every_primitive
 @given(data=st.data(), rng=generators())
 def test_gradient(name: str, data: st.DataObject, rng: np.random.Generator) -> None:
-    f, floats = of_floats(name, *data.draw(arguments(name)))
+    f, floats = function_of_floats(name, *data.draw(arguments(name)))
     gradcheck(f, floats, rng, SAMPLES[name].analytic)
 
 
@@ -33,7 +33,7 @@ def test_gradient(name: str, data: st.DataObject, rng: np.random.Generator) -> N
 def test_gradient_of_one_output_alone(name: str, data: st.DataObject, rng: np.random.Generator) -> None:
     arrays, static = data.draw(arguments(name))
     k = int(rng.integers(len(tape.PRIMITIVES[name](*arrays, **static))))
-    f, floats = of_floats(name, arrays, static, slice(k, k + 1))
+    f, floats = function_of_floats(name, arrays, static, slice(k, k + 1))
     gradcheck(f, floats, rng, SAMPLES[name].analytic)
     gradgradcheck(f, floats, rng)
 
@@ -41,7 +41,7 @@ def test_gradient_of_one_output_alone(name: str, data: st.DataObject, rng: np.ra
 @every_primitive
 @given(data=st.data(), rng=generators())
 def test_second_derivative(name: str, data: st.DataObject, rng: np.random.Generator) -> None:
-    f, floats = of_floats(name, *data.draw(arguments(name)))
+    f, floats = function_of_floats(name, *data.draw(arguments(name)))
     gradgradcheck(f, floats, rng)
 
 
@@ -54,14 +54,14 @@ def test_value_is_numpys(name: str, data: st.DataObject) -> None:
         "sigmoid": lambda x: np.tanh(x / 2) / 2 + 0.5,
         "relu": lambda x: np.where(x > 0, x, 0),
         "cast": lambda x, dtype: x.astype(dtype),
-        "alias": lambda x: x,
+        "identity": lambda x: x,
         "logsumexp": lambda x, **kw: np.log(np.sum(np.exp(x), **kw)),
         "softmax": lambda x, axis: np.exp(x) / np.sum(np.exp(x), axis=axis, keepdims=True),
         "concatenate": lambda *xs, axis: np.concatenate(xs, axis=axis),
         "stack": lambda *xs, axis: np.stack(xs, axis=axis),
         "einsum": lambda *xs, subscripts: np.einsum(subscripts, *xs),
         "getitem": lambda x, index: x[index],
-        "cut": lambda x, ends, axis: np.split(x, ends[1:-1], axis),
+        "split_at": lambda x, ends, axis: np.split(x, ends[1:-1], axis),
         "clip": lambda x, a_min=None, a_max=None: np.clip(x, a_min, a_max),
         "reshape": lambda x, shape: np.reshape(x, shape),
         "transpose": np.transpose,
@@ -84,17 +84,19 @@ def test_value_is_numpys(name: str, data: st.DataObject) -> None:
 def test_where_higher_derivatives_may_be_asked_for_value_and_gradient_are_the_same(
     name: str, data: st.DataObject
 ) -> None:
-    f, floats = of_floats(name, *data.draw(arguments(name)))
+    f, floats = function_of_floats(name, *data.draw(arguments(name)))
 
     def value_and_gradients(mode: int) -> list[np.ndarray]:
         tensors = [Tensor(x, requires_grad=True) for x in floats]
-        with tape.recording(mode):
+        with tape.set_grad_mode(mode):
             out = f(*tensors)
         out.backward(np.cos(np.arange(out.size)).reshape(out.shape))
         return [out.data, *(np.zeros(t.shape) if t.grad is None else t.grad for t in tensors)]
 
-    # one with a twin calls it there
-    for ours, theirs in zip(value_and_gradients(tape.KEEP), value_and_gradients(tape.ON), strict=True):
+    # one with a composite calls it there
+    for ours, theirs in zip(
+        value_and_gradients(tape.CREATE_GRAPH), value_and_gradients(tape.GRAD), strict=True
+    ):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-13)
 
 
@@ -111,7 +113,7 @@ def test_float32_stays_and_inputs_are_not_written_to(name: str, data: st.DataObj
     for one in outs if isinstance(outs, tuple) else [outs]:
         assert one.dtype == np.float32
         assert one.requires_grad
-    out = joined(outs)
+    out = concatenate_outputs(outs)
     cotangent = np.ones(out.shape, np.float32)
     for array in (cotangent, *(t.data for t in tensors)):
         array.flags.writeable = False
@@ -128,14 +130,18 @@ def wrong_by_a_thousandth(rule: Any, wrong: int, static: dict[str, Any]) -> Any:
     """The primitive with the gradient of one argument 1.001 times too large."""
 
     def worse(part: Any) -> Any:
-        if isinstance(part, tape.Scatter):
-            return tape.Scatter(1.001 * part.values, part.index)
-        if isinstance(part, tape.Product):
-            return tape.Product(1.001 * part.x, part.g)
+        if isinstance(part, tape.SparseGrad):
+            return tape.SparseGrad(1.001 * part.values, part.index)
+        if isinstance(part, tape.DeferredMatmul):
+            return tape.DeferredMatmul(1.001 * part.x, part.g)
         return 1.001 * part
 
-    def mutant(*xs: Any, wanted: tuple[bool, ...]) -> Any:
-        told = {"wanted": wanted} if "wanted" in inspect.signature(rule).parameters else {}
+    def mutant(*xs: Any, needs_input_grad: tuple[bool, ...]) -> Any:
+        told = (
+            {"needs_input_grad": needs_input_grad}
+            if "needs_input_grad" in inspect.signature(rule).parameters
+            else {}
+        )
         out, vjps = rule(*xs, **static, **told)
         if callable(vjps):
             return out, lambda g: [worse(p) if i == wrong else p for i, p in enumerate(vjps(g))]
@@ -158,9 +164,9 @@ def test_the_check_fails_on_a_wrong_rule(name: str, monkeypatch: pytest.MonkeyPa
             if wrong >= len(arrays) or not arrays[wrong].size:
                 continue
             tape.PRIMITIVES[name] = wrong_by_a_thousandth(rule, wrong, static)
-            f, floats = of_floats(name, arrays, {})
+            f, floats = function_of_floats(name, arrays, {})
             tensors = [Tensor(x, requires_grad=x.dtype.kind == "f") for x in arrays]
-            out = joined(right(*tensors, **static))
+            out = concatenate_outputs(right(*tensors, **static))
             out.backward(rng.standard_normal(out.shape))
             if not np.any(tensors[wrong].grad):
                 continue  # zero is not made wrong by a factor

@@ -115,7 +115,7 @@ def test_the_counter_sees_a_cycle() -> None:
     x = leaf(1.0)
     y = x * 2.0
     assert y.node is not None
-    y.node.again = y  # what the tape must never do
+    y.node.replay = y  # what the tape must never do
     del x, y
     assert alive() > before
     gc.collect()
@@ -484,7 +484,7 @@ def test_recording_goes_on_after_an_exception() -> None:
         grad(fails)(2.0)
     y = x * 3.0
     assert y.node is not None
-    assert y.node.again is None  # inputs are no longer kept
+    assert y.node.replay is None  # inputs are no longer kept
 
 
 def test_no_grad_holds_on_its_own_thread_only() -> None:
@@ -752,16 +752,16 @@ def test_several_outputs_have_higher_derivatives() -> None:
 def test_a_rule_is_told_for_which_arguments_a_gradient_is_wanted() -> None:
     told = []
 
-    def scaled(x: Any, y: Any, *, scale: float = 1.0, wanted: tuple[bool, ...]) -> Any:
-        told.append(wanted)
+    def scaled(x: Any, y: Any, *, scale: float = 1.0, needs_input_grad: tuple[bool, ...]) -> Any:
+        told.append(needs_input_grad)
         return x * y * scale, lambda g: [
-            g * y * scale if wanted[0] else None,
-            g * x * scale if wanted[1] else None,
+            g * y * scale if needs_input_grad[0] else None,
+            g * x * scale if needs_input_grad[1] else None,
         ]
 
-    def total(*xs: Any, wanted: tuple[bool, ...]) -> Any:
-        told.append(wanted)
-        return sum(xs), lambda g: [g if want else None for want in wanted]
+    def total(*xs: Any, needs_input_grad: tuple[bool, ...]) -> Any:
+        told.append(needs_input_grad)
+        return sum(xs), lambda g: [g if want else None for want in needs_input_grad]
 
     scaled, total = primitive()(scaled), primitive()(total)
     x, y = leaf(2.0), leaf(3.0)
@@ -784,7 +784,7 @@ def test_a_twin_is_called_where_higher_derivatives_may_be_asked_for() -> None:
     calls = []
 
     def composed(x: Any, *, scale: float = 1.0) -> Any:
-        calls.append("twin")
+        calls.append("composite")
         return x * x * x * scale
 
     def fused(x: Any, *, scale: float = 1.0) -> Any:
@@ -792,14 +792,14 @@ def test_a_twin_is_called_where_higher_derivatives_may_be_asked_for() -> None:
         assert isinstance(x, np.ndarray | float)
         return x**3 * scale, (lambda g: g * 3.0 * x**2 * scale,)
 
-    cube = primitive(twin=composed)(fused)
+    cube = primitive(composite=composed)(fused)
     x = leaf(2.0)
     cube(x, scale=2.0).backward()
     assert x.grad == 24.0
     assert calls == ["rule"]
     calls.clear()
     assert grad(grad(lambda x: cube(x, scale=2.0)))(2.0).item() == 24.0
-    assert set(calls) == {"twin"}
+    assert set(calls) == {"composite"}
     calls.clear()
     assert grad(lambda x: x * cube(2.0))(1.0).item() == 8.0  # nobody asks for a derivative of a constant
     assert calls == ["rule"]
@@ -859,7 +859,7 @@ def test_unbroadcast_is_the_transpose_of_broadcasting(data: st.DataObject) -> No
 
 def test_products_of_one_matrix_do_not_keep_all_gradients_alive(rng: np.random.Generator) -> None:
     w = Tensor(0.05 * rng.standard_normal((64, 64)), requires_grad=True)
-    x = rng.standard_normal((tape.Product.ROWS, 64))
+    x = rng.standard_normal((tape.DeferredMatmul.ROWS, 64))
 
     def peak(steps: int) -> int:
         h = Tensor(x)

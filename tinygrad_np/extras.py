@@ -17,7 +17,7 @@ EXTRAS = {  # of pyproject.toml
 }
 
 
-def need(module: str) -> Any:
+def import_optional(module: str) -> Any:
     """Import a module that `tinygrad_np` itself does without.
 
     Raises

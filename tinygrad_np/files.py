@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 @contextmanager
-def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A new path beside `path` to write to, renamed to `path` at the end of the ``with`` block.
 
     So nobody ever sees half a file, and an old file survives a failed write, whose part is removed.

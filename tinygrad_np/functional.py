@@ -68,7 +68,7 @@ def embedding(indices: Any, weight: Tensor, padding_idx: int | None = None) -> T
         An index, or `padding_idx`, is not a whole number, or not that of a row. Negative ones do not count
         from the end here.
     """
-    indices = of_rows("embedding", indices, len(weight))
+    indices = check_indices("embedding", indices, len(weight))
     if padding_idx is not None and not 0 <= padding_idx < len(weight):
         raise IndexError(f"padding_idx {padding_idx} is not a row of {len(weight)}")
     out = weight[indices]
@@ -77,7 +77,7 @@ def embedding(indices: Any, weight: Tensor, padding_idx: int | None = None) -> T
     return out
 
 
-def of_rows(name: str, indices: Any, rows: int) -> np.ndarray:
+def check_indices(name: str, indices: Any, rows: int) -> np.ndarray:
     """Indices as an array, when all are whole numbers of rows that there are."""
     array = np.asarray(indices)
     if array.size == 0 and array.dtype.kind == "f":

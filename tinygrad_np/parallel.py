@@ -7,11 +7,11 @@ differ by a bit and only gradients travel. A training is written once, for any n
         data, model = load()                   # processes of one machine: still worker 0 alone
         team.start(count, np.float32)          # from here all workers run the same lines ...
         rows = rows[team.rank :: team.size]    # ... each on its own share
-        team.sum(gradients)
+        team.all_reduce(gradients)
     report()                                   # worker 0 alone; the others have left
 
-The seam is `rank`, `size` and `sum`. Behind it are one worker, processes of one machine that share memory, or
-the ranks of MPI, on one machine or many.
+The seam is `rank`, `size` and `all_reduce`. Behind it are one worker, processes of one machine that share
+memory, or the ranks of MPI, on one machine or many.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from tinygrad_np.extras import need
+from tinygrad_np.extras import import_optional
 
 READY = b"\0"
 
@@ -60,7 +60,7 @@ class Workers:
     def start(self, count: int, dtype: DTypeLike) -> None:
         """Let the workers run from here. No sum will be of more than `count` numbers; it is made in `dtype`."""
 
-    def sum(self, arrays: Sequence[np.ndarray]) -> None:
+    def all_reduce(self, arrays: Sequence[np.ndarray]) -> None:
         """Put the sum over all workers into each array, to the same bit in every worker.
 
         All workers call it together, with arrays of the same shapes; several round them to the dtype of `start`.
@@ -111,7 +111,7 @@ class Processes(Workers):
         for _, theirs in pairs:
             theirs.close()
 
-    def sum(self, arrays: Sequence[np.ndarray]) -> None:
+    def all_reduce(self, arrays: Sequence[np.ndarray]) -> None:
         count = _pack(arrays, self.shares[self.rank])
         if self.rank:
             try:
@@ -168,8 +168,8 @@ class Ranks(Workers):
     """The processes that mpiexec has started, on one machine or many: MPI sums."""
 
     def __init__(self) -> None:
-        self.world: Any = need("mpi4py.MPI").COMM_WORLD
-        self.in_place: Any = need("mpi4py.MPI").IN_PLACE
+        self.world: Any = import_optional("mpi4py.MPI").COMM_WORLD
+        self.in_place: Any = import_optional("mpi4py.MPI").IN_PLACE
         self.rank, self.size = self.world.rank, self.world.size
         self.flat = np.zeros(1)  # until `start`: they may leave before
         if self.rank:
@@ -178,7 +178,7 @@ class Ranks(Workers):
     def start(self, count: int, dtype: DTypeLike) -> None:
         self.flat = np.zeros(1 + count, dtype)  # the first number: has worker 0 left?
 
-    def sum(self, arrays: Sequence[np.ndarray]) -> None:
+    def all_reduce(self, arrays: Sequence[np.ndarray]) -> None:
         self.flat[:] = 0
         _pack(arrays, self.flat[1:])
         self.world.Allreduce(self.in_place, self.flat)

@@ -21,8 +21,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinygrad_np.extras import need
-from tinygrad_np.files import beside
+from tinygrad_np.extras import import_optional
+from tinygrad_np.files import atomic_write
 from tinygrad_np.gradcheck import COMPLEX_TOLERANCE, derivative, kinked, moved, size
 from tinygrad_np.tensor import Tensor
 
@@ -164,7 +164,7 @@ class Verdict:
         Columns: `parameter`, `right`, `relative_error`, `cosine`, `index`, `hand`, `exact`, `fault`, and before
         them the length of time where there is one.
         """
-        pandas = need("pandas")
+        pandas = import_optional("pandas")
         rows = [
             {self.steps: length, "parameter": name, **vars(f)}
             for length, findings in self.by_steps.items()
@@ -179,7 +179,7 @@ class Verdict:
         errors = np.array([[columns[c][name].relative_error for c in columns] for name in names])
         # a fault has no number, and counts as a whole error
         shown = np.log10(np.clip(np.nan_to_num(errors, nan=1.0), 1e-16, 1e4))
-        figure = need("matplotlib.figure").Figure(
+        figure = import_optional("matplotlib.figure").Figure(
             figsize=(2.8 + 0.9 * len(columns), 1.2 + 0.4 * len(names)), layout="constrained"
         )
         axes = figure.subplots()
@@ -194,7 +194,7 @@ class Verdict:
         axes.set_xticks(range(len(columns)), [f"{self.steps}={c}" if c else "" for c in columns])
         figure.colorbar(image, label="log10 of the relative error")
         axes.set_title("hand gradient against the exact one", size=10)
-        with beside(path) as part:
+        with atomic_write(path) as part:
             figure.savefig(part, format="png", dpi=120)
 
 
@@ -265,7 +265,7 @@ def _all_right(findings: dict[str, Finding]) -> bool:
 
 def _search(strategy: Any, try_at: Callable[[Any], tuple[dict[str, Finding], str]]) -> list[Any]:
     """The cases that hypothesis tried: the last is the smallest that fails, if any does."""
-    hypothesis = need("hypothesis")
+    hypothesis = import_optional("hypothesis")
     settings = hypothesis.settings(max_examples=200, deadline=None, database=None, derandomize=True)
     drawn: list[Any] = []
 

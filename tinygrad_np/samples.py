@@ -266,7 +266,7 @@ SAMPLES: dict[str, Sample] = {
     "sigmoid": Sample(unary(real)),
     "relu": Sample(unary(distinct)),
     "cast": Sample(lambda rng, shape: ([real(rng, shape)], {"dtype": np.dtype(np.float64)}), analytic=False),
-    "alias": Sample(unary(real)),
+    "identity": Sample(unary(real)),
     "sum": Sample(reduction(real)),
     "mean": Sample(reduction(real, full=True)),
     "var": Sample(variance, analytic=False),
@@ -283,7 +283,7 @@ SAMPLES: dict[str, Sample] = {
     "broadcast_to": Sample(stretched),
     "concatenate": Sample(concatenated),
     "stack": Sample(stacked),
-    "cut": Sample(cut_up),
+    "split_at": Sample(cut_up),
     "getitem": Sample(indexed),
     "scatter": Sample(scattered),
     "matmul": Sample(matrices),
@@ -361,7 +361,7 @@ def recurrent(kind: type[nn.LSTM] | type[nn.GRU], rng: Rng) -> FunctionAndPoint:
     def call(x: Tensor, *initial: Tensor) -> Tensor:
         state: Any = initial if layer.states > 1 else initial[0]
         output, last = layer(x, state, lengths)
-        return joined((output, *last) if layer.states > 1 else (output, last))
+        return concatenate_outputs((output, *last) if layer.states > 1 else (output, last))
 
     return with_weights(layer, call, real(rng, (3, time, 2)), *states)
 
@@ -471,7 +471,7 @@ def updates(name: str, rng: Rng) -> float:
 # --- all of them --------------------------------------------------------------------------------------
 
 
-def joined(out: Tensor | tuple[Tensor, ...]) -> Tensor:
+def concatenate_outputs(out: Tensor | tuple[Tensor, ...]) -> Tensor:
     """Several outputs as one, each flattened; a single one as it is."""
     return concatenate(*(part.reshape(-1) for part in out)) if isinstance(out, tuple) else out
 
@@ -481,7 +481,7 @@ def has_several_outputs(name: str) -> bool:
     return isinstance(tape.PRIMITIVES[name](*arrays, **static), tuple)
 
 
-def of_floats(
+def function_of_floats(
     name: str, arrays: Sequence[np.ndarray], static: dict[str, Any], outputs: slice = slice(None)
 ) -> FunctionAndPoint:
     """A primitive as a function of its floating-point arrays alone, and those arrays.
@@ -494,7 +494,7 @@ def of_floats(
         rest = iter(floats)
         given = [next(rest) if real else x for real, x in zip(is_float, arrays, strict=True)]
         out: Any = tape.PRIMITIVES[name](*given, **static)
-        return joined(out[outputs] if isinstance(out, tuple) else out)
+        return concatenate_outputs(out[outputs] if isinstance(out, tuple) else out)
 
     return f, [x for x, real in zip(arrays, is_float, strict=True) if real]
 
@@ -504,7 +504,7 @@ def trials() -> Iterator[tuple[str, str, Callable[[Rng], float]]]:
 
     def primitive(name: str, rng: Rng) -> float:
         shape = tuple(int(n) for n in rng.integers(0, 4, rng.integers(0, 4)))
-        f, point = of_floats(name, *SAMPLES[name].draw(rng, shape))
+        f, point = function_of_floats(name, *SAMPLES[name].draw(rng, shape))
         return max(gradcheck(f, point, rng, SAMPLES[name].analytic), gradgradcheck(f, point, rng))
 
     def function(rows: dict[str, Callable[[Rng], FunctionAndPoint]], name: str, rng: Rng) -> float:

@@ -12,14 +12,14 @@ argument, or None where there is no gradient; a single callable is a joint vjp a
 at once. Arrays come first and by position, static parameters are keyword-only.
 
 A rule with several outputs returns a tuple of them, and a joint vjp that takes a list: the gradient of each
-output, or None where nothing came back. A rule that would save more than is needed asks for `wanted`, a
+output, or None where nothing came back. A rule that would save more than is needed asks for `needs_input_grad`, a
 keyword-only parameter that the tape fills in: a bool for each array argument, whether a gradient is recorded
-for it. A fused rule that cannot be run again on Tensors names its twin, the same function composed of other
+for it. A fused rule that cannot be run again on Tensors names its composite, the same function composed of other
 primitives, for higher derivatives.
 
 Calling a primitive with a Tensor that requires a gradient leaves a `Node`: the vjps, and the nodes of
 the arguments. Nodes point to nodes and never to Tensors, and a vjp holds only the arrays that it needs,
-so a graph has no cycles and dies with its last Tensor. `reverse` collects the nodes below a result, and
+so a graph has no cycles and dies with its last Tensor. `backward_pass` collects the nodes below a result, and
 walks them from the last made to the first: creation order is a topological order.
 """
 
@@ -43,8 +43,12 @@ if TYPE_CHECKING:
 Array: TypeAlias = Any
 Rule: TypeAlias = tuple[Array, Any]
 
-OFF, ON, KEEP = 0, 1, 2  # record nothing; record vjps; and keep each node's inputs, for higher derivatives
-_recording: ContextVar[int] = ContextVar("recording", default=ON)
+NO_GRAD, GRAD, CREATE_GRAPH = (
+    0,
+    1,
+    2,
+)  # record nothing; record vjps; and keep each node's inputs, for higher derivatives
+_grad_mode: ContextVar[int] = ContextVar("grad_mode", default=GRAD)
 _numbers = itertools.count()
 
 PRIMITIVES: dict[str, Callable[..., Tensor]] = {}  # every declared primitive, by name
@@ -55,13 +59,13 @@ class Node:
     """One recorded result: how to send a gradient on to what it was made of.
 
     A leaf, a Tensor made by hand, has no vjps, and is where gradients arrive. `vjps` is None once the
-    graph was freed. `again` is (rule, inputs, static parameters) while inputs are kept, otherwise None.
+    graph was freed. `replay` is (rule, inputs, static parameters) while inputs are kept, otherwise None.
 
     An op with several outputs has a node of its own, whose shape is their number and whose gradient is a list,
     and above it one for each output, whose `vjps` is just its place in that list.
     """
 
-    __slots__ = ("again", "dtype", "grad", "number", "parents", "shape", "vjps")
+    __slots__ = ("dtype", "grad", "number", "parents", "replay", "shape", "vjps")
 
     def __init__(
         self,
@@ -69,21 +73,21 @@ class Node:
         dtype: np.dtype | None,
         parents: tuple[Node | None, ...] = (),
         vjps: Any = (),
-        again: Any = None,
+        replay: Any = None,
     ):
         self.number = next(_numbers)
         self.shape = shape
         self.dtype = dtype
         self.parents = parents
         self.vjps = vjps
-        self.again = again
+        self.replay = replay
         self.grad: np.ndarray | None = None
 
 
 PLAIN_INDEX = (int, np.integer, slice, type(None), type(...))  # indices that name each place once
 
 
-class Scatter:
+class SparseGrad:
     """A gradient that is zero except at `index`, where it is `values`; an index that repeats adds up."""
 
     __slots__ = ("index", "values")
@@ -104,7 +108,7 @@ class Scatter:
             np.add.at(buffer, index, self.values)  # an array, list or tuple of indices may name a place twice
 
 
-class Product:
+class DeferredMatmul:
     """The gradient x^T g of a matrix, not multiplied yet.
 
     A weight that is used at every step collects the rows of x and g: one large product instead of many, and of
@@ -127,24 +131,24 @@ class Product:
         return product
 
 
-def mode() -> int:
-    """What is recorded now: OFF, ON or KEEP."""
-    return _recording.get()
+def grad_mode() -> int:
+    """What is recorded now: NO_GRAD, GRAD or CREATE_GRAPH."""
+    return _grad_mode.get()
 
 
 @contextmanager
-def recording(mode: int) -> Iterator[None]:
+def set_grad_mode(mode: int) -> Iterator[None]:
     """Record in this mode inside a ``with`` block, on this thread or task only."""
-    token = _recording.set(mode)
+    token = _grad_mode.set(mode)
     try:
         yield
     finally:
-        _recording.reset(token)
+        _grad_mode.reset(token)
 
 
 def no_grad() -> Any:
     """A context manager, or with ``@no_grad()`` a decorator, under which nothing is recorded."""
-    return recording(OFF)
+    return set_grad_mode(NO_GRAD)
 
 
 # --- calling a primitive ------------------------------------------------------------------------------
@@ -158,7 +162,7 @@ def operand(x: Any) -> Any:
     return x if isinstance(x, AS_IT_IS) else np.asarray(x)
 
 
-def explain(name: str, error: Exception, args: Sequence[Any], static: dict[str, Any]) -> Exception:
+def describe_error(name: str, error: Exception, args: Sequence[Any], static: dict[str, Any]) -> Exception:
     """The error of a primitive, with the shapes and dtypes that it was called with."""
     shown = [f"{a.dtype}{list(a.shape)}" if hasattr(a, "dtype") else repr(a) for a in args]
     shown += [f"{key}={value!r}" for key, value in static.items()]
@@ -166,20 +170,20 @@ def explain(name: str, error: Exception, args: Sequence[Any], static: dict[str, 
     return kind(f"{name}({', '.join(shown)}): {error}")
 
 
-def made(out: Any, parents: tuple[Node | None, ...], vjps: Any, again: Any) -> Any:
+def wrap_output(out: Any, parents: tuple[Node | None, ...], vjps: Any, replay: Any) -> Any:
     """The Tensor of an output, or a tuple of those of several; with a node if there are parents."""
     if type(out) is tuple:
         outs = [np.asarray(one) for one in out]
         if not parents:
             return tuple([Tensor._of(one, None) for one in outs])
-        op = (Node((len(outs),), None, parents, vjps, again),)
+        op = (Node((len(outs),), None, parents, vjps, replay),)
         return tuple([Tensor._of(one, Node(one.shape, one.dtype, op, i)) for i, one in enumerate(outs)])
     out = np.asarray(out)
-    return Tensor._of(out, Node(out.shape, out.dtype, parents, vjps, again) if parents else None)
+    return Tensor._of(out, Node(out.shape, out.dtype, parents, vjps, replay) if parents else None)
 
 
 def primitive(
-    *numpy_functions: Callable[..., Any], twin: Callable[..., Any] | None = None
+    *numpy_functions: Callable[..., Any], composite: Callable[..., Any] | None = None
 ) -> Callable[[Callable[..., Rule]], Callable[..., Tensor]]:
     """Declare a primitive, and let Tensors answer these NumPy functions with it.
 
@@ -190,7 +194,7 @@ def primitive(
     ----------
     *numpy_functions : callable
         What Tensors answer with this primitive.
-    twin : callable, optional
+    composite : callable, optional
         The same function composed of other primitives. It is called instead where higher derivatives may be
         asked for, and makes up for a rule that cannot be run again on Tensors.
 
@@ -205,8 +209,8 @@ def primitive(
         name = rule.__name__
         parameters = inspect.signature(rule).parameters.values()
         kinds = [parameter.kind for parameter in parameters]
-        names = [parameter.name for parameter in parameters if parameter.name != "wanted"]
-        tells_wanted = len(names) < len(kinds)
+        names = [parameter.name for parameter in parameters if parameter.name != "needs_input_grad"]
+        takes_needs_input_grad = len(names) < len(kinds)
         has_static = inspect.Parameter.KEYWORD_ONLY in kinds
         arity = kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -218,15 +222,15 @@ def primitive(
             try:
                 out, vjps = rule(data, **static) if static else rule(data)  # the latter is the faster call
             except (ValueError, TypeError, IndexError) as error:
-                raise explain(name, error, (data,), static) from error
-            if node is None or not (now := _recording.get()):
-                return made(out, (), None, None)
-            again: Any = (rule, (x,), static) if now == KEEP else None
+                raise describe_error(name, error, (data,), static) from error
+            if node is None or not (now := _grad_mode.get()):
+                return wrap_output(out, (), None, None)
+            replay: Any = (rule, (x,), static) if now == CREATE_GRAPH else None
             if type(out) is not np.ndarray:
-                return made(out, (node,), vjps, again)
-            tensor = object.__new__(Tensor)  # `made`, written out where most results pass
+                return wrap_output(out, (node,), vjps, replay)
+            tensor = object.__new__(Tensor)  # `wrap_output`, written out where most results pass
             tensor.data = out
-            tensor.node = Node(out.shape, out.dtype, (node,), vjps, again)
+            tensor.node = Node(out.shape, out.dtype, (node,), vjps, replay)
             return tensor
 
         def binary(x: Any, y: Any) -> Any:
@@ -241,41 +245,45 @@ def primitive(
             try:
                 out, vjps = rule(data_x, data_y)
             except (ValueError, TypeError, IndexError) as error:
-                raise explain(name, error, (data_x, data_y), {}) from error
-            if (node_x is None and node_y is None) or not (now := _recording.get()):
-                return made(out, (), None, None)
-            again: Any = None
-            if now == KEEP:
-                again = rule, (x if type(x) is Tensor else data_x, y if type(y) is Tensor else data_y), {}
+                raise describe_error(name, error, (data_x, data_y), {}) from error
+            if (node_x is None and node_y is None) or not (now := _grad_mode.get()):
+                return wrap_output(out, (), None, None)
+            replay: Any = None
+            if now == CREATE_GRAPH:
+                replay = rule, (x if type(x) is Tensor else data_x, y if type(y) is Tensor else data_y), {}
             parents: tuple[Node | None, ...] = (node_x, node_y)
             if node_y is None and type(vjps) is tuple:  # drop the other vjp, and with it the arrays it holds
                 parents, vjps = (node_x,), (vjps[0],)
             elif node_x is None and type(vjps) is tuple:
                 parents, vjps = (node_y,), (vjps[1],)
             if type(out) is not np.ndarray:
-                return made(out, parents, vjps, again)
+                return wrap_output(out, parents, vjps, replay)
             tensor = object.__new__(Tensor)
             tensor.data = out
-            tensor.node = Node(out.shape, out.dtype, parents, vjps, again)
+            tensor.node = Node(out.shape, out.dtype, parents, vjps, replay)
             return tensor
 
         def general(*xs: Any, **static: Any) -> Any:
-            now = _recording.get()
+            now = _grad_mode.get()
             data = [x.data if type(x) is Tensor else operand(x) for x in xs]
             parents = tuple([x.node if now and type(x) is Tensor else None for x in xs])
             recorded = any(parents)
-            if twin is not None and recorded and now == KEEP:
-                return twin(*xs, **static)
-            told = {**static, "wanted": tuple([n is not None for n in parents])} if tells_wanted else static
+            if composite is not None and recorded and now == CREATE_GRAPH:
+                return composite(*xs, **static)
+            told = (
+                {**static, "needs_input_grad": tuple([n is not None for n in parents])}
+                if takes_needs_input_grad
+                else static
+            )
             try:
                 out, vjps = rule(*data, **told)
             except (ValueError, TypeError, IndexError) as error:
-                raise explain(name, error, data, static) from error
+                raise describe_error(name, error, data, static) from error
             if not recorded:
-                return made(out, (), None, None)
-            again: Any = None
-            if now == KEEP:
-                again = (
+                return wrap_output(out, (), None, None)
+            replay: Any = None
+            if now == CREATE_GRAPH:
+                replay = (
                     rule,
                     tuple(x if type(x) is Tensor else d for x, d in zip(xs, data, strict=True)),
                     told,
@@ -285,10 +293,10 @@ def primitive(
                     (n, v) for n, v in zip(parents, vjps, strict=True) if n is not None and v is not None
                 ]
                 parents, vjps = tuple([n for n, _ in pairs]), tuple([v for _, v in pairs])
-            return made(out, parents, vjps, again)
+            return wrap_output(out, parents, vjps, replay)
 
         call: Callable[..., Tensor] = general
-        if twin is None and not tells_wanted and inspect.Parameter.VAR_POSITIONAL not in kinds:
+        if composite is None and not takes_needs_input_grad and inspect.Parameter.VAR_POSITIONAL not in kinds:
             if arity == 1:
                 call = unary
             elif arity == 2 and not has_static:
@@ -346,7 +354,7 @@ def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
     return np.reshape(np.sum(g, axis=(*range(extra), *repeated)), shape)
 
 
-def reachable(root: Node) -> list[Node]:
+def toposort(root: Node) -> list[Node]:
     """Every node that a result depends on, itself first and the oldest last."""
     seen = {root}
     stack = [root]
@@ -358,8 +366,8 @@ def reachable(root: Node) -> list[Node]:
     return sorted(seen, key=attrgetter("number"), reverse=True)
 
 
-def reverse(root: Node, g: np.ndarray, nodes: list[Node], free: bool = False) -> dict[Node, np.ndarray]:
-    """Send gradient `g` of `root` back through `nodes`, its `reachable` ones; return those of the leaves.
+def backward_pass(root: Node, g: np.ndarray, nodes: list[Node], free: bool = False) -> dict[Node, np.ndarray]:
+    """Send gradient `g` of `root` back through `nodes`, its `toposort` ones; return those of the leaves.
 
     The first gradient that reaches a node is kept as it is. The second is added to it out of place, because
     the first may be somebody else's array; that sum is the tape's own, and all further ones go in place.
@@ -373,7 +381,7 @@ def reverse(root: Node, g: np.ndarray, nodes: list[Node], free: bool = False) ->
     for node in nodes:
         g = gradients.pop(node, None)
         if node in products:
-            product = Product.of(*products.pop(node)).astype(node.dtype, copy=False)
+            product = DeferredMatmul.of(*products.pop(node)).astype(node.dtype, copy=False)
             g = product if g is None else g + product
             owned.add(node)
         if g is None:
@@ -400,15 +408,15 @@ def reverse(root: Node, g: np.ndarray, nodes: list[Node], free: bool = False) ->
                 continue
             if parts is vjps:
                 part = part(g)
-            if type(part) is Product:
+            if type(part) is DeferredMatmul:
                 xs, gs = products.setdefault(parent, ([], []))
                 xs.append(part.x)
                 gs.append(part.g)
-                if len(xs) * len(part.x) < Product.ROWS:
+                if len(xs) * len(part.x) < DeferredMatmul.ROWS:
                     continue
-                part = Product.of(*products.pop(parent))
+                part = DeferredMatmul.of(*products.pop(parent))
             so_far: Any = gradients.get(parent)
-            if type(part) is Scatter:
+            if type(part) is SparseGrad:
                 if parent not in owned:
                     buffer = np.zeros(parent.shape, parent.dtype)
                     if so_far is not None:
@@ -430,5 +438,5 @@ def reverse(root: Node, g: np.ndarray, nodes: list[Node], free: bool = False) ->
                 gradients[parent] = so_far + part
                 owned.add(parent)
         if free:
-            node.parents, node.vjps, node.again = (), None, None
+            node.parents, node.vjps, node.replay = (), None, None
     return leaves

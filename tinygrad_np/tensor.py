@@ -184,7 +184,7 @@ class Tensor:
             raise ValueError(
                 f"backward() of a Tensor of shape {self.shape} got a gradient of shape {g.shape}"
             )
-        parts = tape.reverse(self.node, g, tape.reachable(self.node), free=not retain_graph)
+        parts = tape.backward_pass(self.node, g, tape.toposort(self.node), free=not retain_graph)
         with _adding:
             for leaf, part in parts.items():
                 leaf.grad = part if leaf.grad is None else np.asarray(leaf.grad + part)

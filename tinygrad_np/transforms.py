@@ -12,10 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_np.ops.elementwise import alias
+from tinygrad_np.ops.elementwise import identity
 from tinygrad_np.ops.index import scatter
 from tinygrad_np.ops.shape import stack
-from tinygrad_np.tape import KEEP, Node, Product, Scatter, mode, reachable, recording, reverse, unbroadcast
+from tinygrad_np.tape import (
+    CREATE_GRAPH,
+    DeferredMatmul,
+    Node,
+    SparseGrad,
+    backward_pass,
+    grad_mode,
+    set_grad_mode,
+    toposort,
+    unbroadcast,
+)
 from tinygrad_np.tensor import Tensor
 
 
@@ -117,13 +127,13 @@ def _record(
         x = args[i]
         # A traced Tensor becomes a new node above its own: the derivative is with respect to that node
         # alone, and whoever traces the Tensor still sees it.
-        if isinstance(x, Tensor) and x.requires_grad and mode():
-            variable = alias(x)
+        if isinstance(x, Tensor) and x.requires_grad and grad_mode():
+            variable = identity(x)
         else:
             variable = Tensor(x.detach() if isinstance(x, Tensor) else x, requires_grad=True)
         given[i] = variable
         variables.append(variable)
-    with recording(KEEP):
+    with set_grad_mode(CREATE_GRAPH):
         value = f(*given, **kwargs)
     if not isinstance(value, Tensor):
         raise TypeError(
@@ -131,14 +141,14 @@ def _record(
         )
 
     targets = [v.node for v in variables if v.node is not None]
-    nodes = reachable(value.node) if value.node is not None else []
-    traced = bool(mode()) and any(not node.parents and node not in targets for node in nodes)
+    nodes = toposort(value.node) if value.node is not None else []
+    traced = bool(grad_mode()) and any(not node.parents and node not in targets for node in nodes)
 
     def pull(g: np.ndarray) -> tuple[Tensor, ...]:
         if traced:
-            found = _reverse_on_tensors(nodes, Tensor(g), set(targets))
+            found = _backward_on_tensors(nodes, Tensor(g), set(targets))
         elif nodes:
-            found = {node: Tensor(part) for node, part in reverse(nodes[0], g, nodes).items()}
+            found = {node: Tensor(part) for node, part in backward_pass(nodes[0], g, nodes).items()}
         else:
             found = {}
         return tuple(
@@ -148,8 +158,8 @@ def _record(
     return value if traced else value.detach(), pull
 
 
-def _reverse_on_tensors(nodes: list[Node], g: Tensor, targets: set[Node]) -> dict[Node, Tensor]:
-    """`tape.reverse` with Tensors for gradients, so that it is recorded: to `targets`, and no further."""
+def _backward_on_tensors(nodes: list[Node], g: Tensor, targets: set[Node]) -> dict[Node, Tensor]:
+    """`tape.backward_pass` with Tensors for gradients, so that it is recorded: to `targets`, and no further."""
     on_path: set[Node] = set()  # what depends on a target: the rest is somebody else's to differentiate
     for node in reversed(nodes):
         if node in targets or any(parent in on_path for parent in node.parents):
@@ -164,12 +174,12 @@ def _reverse_on_tensors(nodes: list[Node], g: Tensor, targets: set[Node]) -> dic
             op: Any = node.parents[0]
             gradients.setdefault(op, [None] * op.shape[0])[node.vjps] = g
             continue
-        if node.again is None:
+        if node.replay is None:
             raise RuntimeError(
                 "part of the function ran on another thread, where nothing is kept for higher derivatives; "
                 "run it there with contextvars.copy_context().run"
             )
-        rule, inputs, static = node.again
+        rule, inputs, static = node.replay
         vjps = rule(*inputs, **static)[1]
         parts = vjps(g) if callable(vjps) else vjps
         for x, part in zip(inputs, parts, strict=True):
@@ -177,9 +187,9 @@ def _reverse_on_tensors(nodes: list[Node], g: Tensor, targets: set[Node]) -> dic
                 continue
             if vjps is parts:
                 part = part(g)
-            if isinstance(part, Product):
+            if isinstance(part, DeferredMatmul):
                 part = part.x.T @ part.g
-            if isinstance(part, Scatter):
+            if isinstance(part, SparseGrad):
                 part = scatter(part.values, index=part.index, shape=x.shape)
             if part.shape != x.shape:
                 part = unbroadcast(part, x.shape)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tinygrad_np.extras import need
-from tinygrad_np.files import beside
+from tinygrad_np.extras import import_optional
+from tinygrad_np.files import atomic_write
 
 
 def save_weights(path: str | os.PathLike[str], state: Mapping[str, np.ndarray]) -> None:
@@ -23,9 +23,9 @@ def save_weights(path: str | os.PathLike[str], state: Mapping[str, np.ndarray]) 
     ImportError
         safetensors is not installed.
     """
-    numpy_format = need("safetensors.numpy")
+    numpy_format = import_optional("safetensors.numpy")
     content = numpy_format.save({name: np.asarray(array, order="C") for name, array in state.items()})
-    with beside(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(content)
 
 
@@ -41,7 +41,7 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     ImportError
         safetensors is not installed.
     """
-    numpy_format = need("safetensors.numpy")
+    numpy_format = import_optional("safetensors.numpy")
     content = Path(path).read_bytes()
     try:
         state: dict[str, np.ndarray] = numpy_format.load(content)

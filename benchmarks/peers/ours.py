@@ -112,7 +112,7 @@ def train(arrays: Arrays, head: str, lr: float, workers: int) -> Job:
                 loss.backward()
                 gradients = {name: p.grad for name, p in parameters.items() if p.grad is not None}
                 total = loss.data.reshape(1).copy()
-                team.sum([total, *gradients.values()])
+                team.all_reduce([total, *gradients.values()])
                 first = first or {name: g.copy() for name, g in gradients.items()}
                 optimizer.step()
                 losses.append(total.item())

@@ -172,7 +172,7 @@ class Recurrent(Layer):
                 for name, weight in weights.items():
                     setattr(self, f"{name}_l{layer}{suffix}", weight)
 
-    def through(
+    def run_layers(
         self,
         x: Tensor,
         states: tuple[Tensor, ...] | None,
@@ -192,7 +192,7 @@ class Recurrent(Layer):
                 raise ValueError(
                     f"{kind} with indices takes a table (rows, {self.input_size}), not one of shape {x.shape}"
                 )
-            indices = functional.of_rows(kind, indices, len(x))
+            indices = functional.check_indices(kind, indices, len(x))
             if indices.ndim != 2:
                 raise ValueError(f"{kind} takes indices (batch, time), and got some of shape {indices.shape}")
             batch, time = indices.shape
@@ -328,7 +328,7 @@ class LSTM(Recurrent):
         IndexError
             An index is not that of a row.
         """
-        output, (h, c) = self.through(x, state, lengths, indices)
+        output, (h, c) = self.run_layers(x, state, lengths, indices)
         return output, (h, c)
 
 
@@ -367,5 +367,5 @@ class GRU(Recurrent):
     ) -> tuple[Tensor, Tensor]:
         """Run over a batch of sequences, as `LSTM.forward` does; its state is h alone."""
         states = (state,) if isinstance(state, Tensor) else state
-        output, (h,) = self.through(x, states, lengths, indices)
+        output, (h,) = self.run_layers(x, states, lengths, indices)
         return output, h

@@ -14,9 +14,9 @@ import numpy as np
 from tinygrad_np.tape import Array, Rule, primitive
 
 
-def without(hole: Array, x: Array) -> Array:
-    """x, with 1 where `hole` is true: there the gradient is 0, and stays 0 times a finite number."""
-    return np.where(hole, 1, x) if np.any(hole) else x
+def mask_poles(pole: Array, x: Array) -> Array:
+    """x, with 1 where `pole` is true: there the gradient is 0, and stays 0 times a finite number."""
+    return np.where(pole, 1, x) if np.any(pole) else x
 
 
 @primitive(np.add)
@@ -42,7 +42,7 @@ def divide(x: Array, y: Array) -> Rule:
     """x / y, element-wise: d/dx = 1 / y and d/dy = -x / y^2."""
 
     def safe(g: Array) -> Array:
-        return without(~(np.absolute(y) > 0) & (g == 0), y)  # of a NaN too, which came from another pole
+        return mask_poles(~(np.absolute(y) > 0) & (g == 0), y)  # of a NaN too, which came from another pole
 
     return x / y, (lambda g: g / safe(g), lambda g: -g * (x / safe(g)) / safe(g))
 
@@ -62,10 +62,10 @@ def power(x: Array, y: Array) -> Rule:
 
     def vjp_x(g: Array) -> Array:
         pole = (x == 0) & (y < 1) | (x < 0) & (y != np.floor(y)) | np.isnan(x)
-        return g * y * np.power(without(pole & (g == 0) | (x == 0) & (y == 0), x), y - 1)
+        return g * y * np.power(mask_poles(pole & (g == 0) | (x == 0) & (y == 0), x), y - 1)
 
     def vjp_y(g: Array) -> Array:
-        base = without((x == 0) | np.logical_not(x > 0) & (g == 0), x)
+        base = mask_poles((x == 0) | np.logical_not(x > 0) & (g == 0), x)
         return g * np.power(base, y) * np.log(base)
 
     return np.power(x, y), (vjp_x, vjp_y)
@@ -82,20 +82,20 @@ def sqrt(x: Array) -> Rule:
     """The square root, element-wise: d/dx = 1 / (2 sqrt(x))."""
     y = np.sqrt(x)
     # `~(y > 0)` and not `y == 0`: below zero y is NaN
-    return y, (lambda g: g / (2 * without((g == 0) & ~(y > 0), y)),)
+    return y, (lambda g: g / (2 * mask_poles((g == 0) & ~(y > 0), y)),)
 
 
 @primitive(np.exp)
 def exp(x: Array) -> Rule:
     """e^x, element-wise."""
     y = np.exp(x)
-    return y, (lambda g: g * without(np.isinf(y) & (g == 0), y),)
+    return y, (lambda g: g * mask_poles(np.isinf(y) & (g == 0), y),)
 
 
 @primitive(np.log)
 def log(x: Array) -> Rule:
     """The natural logarithm, element-wise."""
-    return np.log(x), (lambda g: g / without(~(x > 0) & (g == 0), x),)
+    return np.log(x), (lambda g: g / mask_poles(~(x > 0) & (g == 0), x),)
 
 
 @primitive(np.logaddexp)
@@ -103,10 +103,10 @@ def logaddexp(x: Array, y: Array) -> Rule:
     """log(e^x + e^y), element-wise, without overflow: d/dx = e^x / (e^x + e^y)."""
     z = np.logaddexp(x, y)
 
-    def share(g: Array, mine: Array) -> Array:
+    def weighted(g: Array, mine: Array) -> Array:
         return g * np.exp(mine - np.where(z == -np.inf, 0, z))  # no NaN from -inf - -inf
 
-    return z, (lambda g: share(g, x), lambda g: share(g, y))
+    return z, (lambda g: weighted(g, x), lambda g: weighted(g, y))
 
 
 @primitive(np.absolute)
@@ -119,20 +119,20 @@ def absolute(x: Array) -> Rule:
 def maximum(x: Array, y: Array) -> Rule:
     """The larger of x and y, element-wise. Where they are equal, each gets half of the gradient."""
 
-    def share(g: Array, mine: Array, other: Array) -> Array:
+    def route(g: Array, mine: Array, other: Array) -> Array:
         return np.where(mine > other, g, np.where(mine == other, g / 2, 0))
 
-    return np.maximum(x, y), (lambda g: share(g, x, y), lambda g: share(g, y, x))
+    return np.maximum(x, y), (lambda g: route(g, x, y), lambda g: route(g, y, x))
 
 
 @primitive(np.minimum)
 def minimum(x: Array, y: Array) -> Rule:
     """The smaller of x and y, element-wise. Where they are equal, each gets half of the gradient."""
 
-    def share(g: Array, mine: Array, other: Array) -> Array:
+    def route(g: Array, mine: Array, other: Array) -> Array:
         return np.where(mine < other, g, np.where(mine == other, g / 2, 0))
 
-    return np.minimum(x, y), (lambda g: share(g, x, y), lambda g: share(g, y, x))
+    return np.minimum(x, y), (lambda g: route(g, x, y), lambda g: route(g, y, x))
 
 
 @primitive(np.clip)
@@ -185,6 +185,6 @@ def cast(x: Array, *, dtype: np.dtype) -> Rule:
 
 
 @primitive()
-def alias(x: Array) -> Rule:
+def identity(x: Array) -> Rule:
     """x itself, as a new node: a variable of its own to differentiate with respect to."""
     return x, (lambda g: g,)

@@ -1,7 +1,7 @@
 """Indexing: slices, arrays of indices, masks; and gathering along an axis.
 
 The gradient of ``x[index]`` is zero everywhere else, so the rule sends back only its values and where they
-go, a `Scatter`: the slices of a sequence of a thousand steps are written into one buffer.
+go, a `SparseGrad`: the slices of a sequence of a thousand steps are written into one buffer.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from tinygrad_np.tape import Array, Rule, Scatter, implements, primitive
+from tinygrad_np.tape import Array, Rule, SparseGrad, implements, primitive
 
 
 @primitive()
 def getitem(x: Array, *, index: Any) -> Rule:
     """x[index], with every kind of index that NumPy has."""
-    return x[index], (lambda g: Scatter(g, index),)
+    return x[index], (lambda g: SparseGrad(g, index),)
 
 
 @primitive()
@@ -27,7 +27,7 @@ def scatter(values: Array, *, index: Any, shape: tuple[int, ...]) -> Rule:
     if not isinstance(values, np.ndarray):  # run again on a Tensor, which cannot be added into an array
         return scatter(values, index=index, shape=shape), vjps
     out = np.zeros(shape, values.dtype)
-    Scatter(values, index).add_into(out)
+    SparseGrad(values, index).add_into(out)
     return out, vjps
 
 

@@ -7,7 +7,7 @@ import string
 
 import numpy as np
 
-from tinygrad_np.tape import Array, Product, Rule, implements, primitive
+from tinygrad_np.tape import Array, DeferredMatmul, Rule, implements, primitive
 
 
 @primitive(np.matmul)
@@ -30,7 +30,7 @@ def matmul(x: Array, y: Array) -> Rule:
     def vjp_y(g: Array) -> Array:
         if y.ndim == 2:  # one product over all batches, instead of one a batch and a sum
             rows = math.prod(x.shape[:-1])
-            return Product(x.reshape(rows, x.shape[-1]), g.reshape(rows, g.shape[-1]))
+            return DeferredMatmul(x.reshape(rows, x.shape[-1]), g.reshape(rows, g.shape[-1]))
         if x.ndim == 1:
             return x * g if y.ndim == 1 else np.expand_dims(x, -1) * np.expand_dims(g, -2)
         if y.ndim == 1:
@@ -49,7 +49,7 @@ def einsum(*xs: Array, subscripts: str) -> Rule:
     """
 
     def vjp(g: Array) -> list[Array]:
-        inputs, output, size = letters(subscripts, [np.shape(x) for x in xs])
+        inputs, output, size = parse_subscripts(subscripts, [np.shape(x) for x in xs])
         # 'ii' becomes 'ij' with an identity matrix 'ij' beside it, so that no operand repeats a letter.
         unique, ties = [], []
         for term in inputs:
@@ -75,7 +75,7 @@ def einsum(*xs: Array, subscripts: str) -> Rule:
     return np.einsum(subscripts, *xs), vjp
 
 
-def letters(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str], str, dict[str, int]]:
+def parse_subscripts(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str], str, dict[str, int]]:
     """The operands' letters with every '...' spelt out, those of the output, and each letter's length."""
     left, arrow, output = subscripts.replace(" ", "").partition("->")
     inputs = left.split(",")

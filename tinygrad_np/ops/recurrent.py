@@ -27,10 +27,10 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from tinygrad_np.ops.elementwise import alias, sigmoid, tanh, where
+from tinygrad_np.ops.elementwise import identity, sigmoid, tanh, where
 from tinygrad_np.ops.index import getitem
 from tinygrad_np.ops.shape import split, stack, transpose
-from tinygrad_np.tape import Array, Rule, Scatter, primitive
+from tinygrad_np.tape import Array, Rule, SparseGrad, primitive
 
 Lengths: TypeAlias = np.ndarray | None
 
@@ -224,12 +224,12 @@ class Gradients:
             if self.x is not None:
                 np.add.reduce(some @ weight_ih, 0, out=self.x[rows])
 
-    def inputs(self, shape: tuple[int, ...], indices: np.ndarray | None) -> np.ndarray | Scatter | None:
-        """The gradient of x, if it is wanted: of the inputs, or of the rows of a table."""
+    def inputs(self, shape: tuple[int, ...], indices: np.ndarray | None) -> np.ndarray | SparseGrad | None:
+        """The gradient of x, if it is needs_input_grad: of the inputs, or of the rows of a table."""
         if self.x is None:
             return None
         if indices is not None:
-            return Scatter(self.x, self.packed.sources)
+            return SparseGrad(self.x, self.packed.sources)
         everything = np.zeros(shape, self.x.dtype)
         everything.reshape(math.prod(shape[:-1]), shape[-1])[self.packed.places] = self.x
         return everything
@@ -261,7 +261,7 @@ def unrolled(
     lengths = np.full(len(x), time) if lengths is None else lengths
     nothing = np.zeros(state[0].shape, state[0].dtype)
     outputs: list[Array] = [nothing] * time
-    state = tuple(alias(part) for part in state)  # Tensors, even where no step is taken
+    state = tuple(identity(part) for part in state)  # Tensors, even where no step is taken
     # Backwards in time a sequence keeps its initial state until its last step comes.
     for t in reversed(range(time)) if reverse else range(time):
         running = (t < lengths)[:, np.newaxis]
@@ -274,7 +274,7 @@ def unrolled(
             state = tuple(where(running, a, b) for a, b in zip(new, state, strict=True))
             outputs[t] = where(running, new[0], nothing)
     if not outputs:
-        return alias(np.zeros((len(x), 0, nothing.shape[1]), nothing.dtype)), *state
+        return identity(np.zeros((len(x), 0, nothing.shape[1]), nothing.dtype)), *state
     return transpose(stack(*outputs), axes=(1, 0, 2)), *state
 
 
@@ -337,7 +337,7 @@ def lstm_composed(
 IFOG = [0, 1, 3, 2]  # from PyTorch's order of the gates, i f g o, to the one here, and back
 
 
-@primitive(twin=lstm_composed)
+@primitive(composite=lstm_composed)
 def lstm(
     x: np.ndarray,
     h: np.ndarray,
@@ -350,7 +350,7 @@ def lstm(
     lengths: Lengths = None,
     reverse: bool = False,
     indices: np.ndarray | None = None,
-    wanted: tuple[bool, ...],
+    needs_input_grad: tuple[bool, ...],
 ) -> Rule:
     """An LSTM over a batch of sequences, in one direction.
 
@@ -409,7 +409,7 @@ def lstm(
     after = c[packed.order[:0]].astype(dtype)
     for run in packed.runs:
         _, steps, count = run
-        block = space.block(steps + 1, any(wanted), 6, count, hidden)
+        block = space.block(steps + 1, any(needs_input_grad), 6, count, hidden)
         block[0, 4, : len(after)] = after
         block[0, 4, len(after) :] = c[packed.order[len(after) : count]]
         products = space.take(2, count, hidden)
@@ -444,7 +444,7 @@ def lstm(
 
     def vjp(gs: list[np.ndarray | None]) -> list[Any]:
         scratch = Workspace(dtype)
-        gradients = Gradients(packed, scratch, gs[0], wanted[0])
+        gradients = Gradients(packed, scratch, gs[0], needs_input_grad[0])
         begun = np.zeros((2, len(packed.order), hidden), dtype)  # the gradients of initial h and c
         last = [np.zeros(h.shape, dtype) if g is None else g for g in gs[1:]]
         dh, dc = (g[packed.order] for g in last)
@@ -555,7 +555,7 @@ def gru_composed(
 OF_STATE, OF_INPUT = [0, 1, 2], [0, 1, 3]  # of the four products r, z, n_h, n_x: those with h, those with x
 
 
-@primitive(twin=gru_composed)
+@primitive(composite=gru_composed)
 def gru(
     x: np.ndarray,
     h: np.ndarray,
@@ -567,7 +567,7 @@ def gru(
     lengths: Lengths = None,
     reverse: bool = False,
     indices: np.ndarray | None = None,
-    wanted: tuple[bool, ...],
+    needs_input_grad: tuple[bool, ...],
 ) -> Rule:
     """A GRU over a batch of sequences, in one direction.
 
@@ -611,7 +611,7 @@ def gru(
     blocks: list[np.ndarray] = []  # of each run (steps, 4, count, hidden): r z, a_nh, n of each step
     for run in packed.runs:
         _, steps, count = run
-        block = space.block(steps, any(wanted), 4, count, hidden)
+        block = space.block(steps, any(needs_input_grad), 4, count, hidden)
         change = space.take(count, hidden)
         for u, h_next, gates, r_z, r, z, n_h, n in zip(
             *packed.steps(run), block, block[:, :2], *block.swapaxes(0, 1), strict=True
@@ -632,7 +632,7 @@ def gru(
 
     def vjp(gs: list[np.ndarray | None]) -> list[Any]:
         scratch = Workspace(dtype)
-        gradients = Gradients(packed, scratch, gs[0], wanted[0])
+        gradients = Gradients(packed, scratch, gs[0], needs_input_grad[0])
         begun = np.zeros((len(packed.order), hidden), dtype)  # the gradient of the initial h
         last = np.zeros(h.shape, dtype) if gs[1] is None else gs[1]
         dh = last[packed.order]

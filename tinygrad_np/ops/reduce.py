@@ -16,21 +16,21 @@ from tinygrad_np.tape import Array, Rule, primitive
 Axis: TypeAlias = int | tuple[int, ...] | None
 
 
-def axes_of(shape: tuple[int, ...], axis: Axis) -> list[int]:
+def normalize_axes(shape: tuple[int, ...], axis: Axis) -> list[int]:
     """The axes that `axis` names, counted from the front."""
     axes = range(len(shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     return [a % (len(shape) or 1) for a in axes]  # NumPy lets axis 0 of a single number pass
 
 
-def kept(g: Array, shape: tuple[int, ...], axis: Axis) -> Array:
+def restore_axes(g: Array, shape: tuple[int, ...], axis: Axis) -> Array:
     """g with the axes that were reduced put back, with length 1, whether it has them already or not."""
-    reduced = axes_of(shape, axis)
+    reduced = normalize_axes(shape, axis)
     return np.reshape(g, tuple(1 if i in reduced else n for i, n in enumerate(shape)))
 
 
 def count(shape: tuple[int, ...], axis: Axis) -> int:
     """How many elements are reduced to one."""
-    reduced = axes_of(shape, axis)
+    reduced = normalize_axes(shape, axis)
     return math.prod(n for i, n in enumerate(shape) if i in reduced)
 
 
@@ -38,7 +38,9 @@ def count(shape: tuple[int, ...], axis: Axis) -> int:
 def sum(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
     """The sum over axes."""
     shape = x.shape
-    return np.sum(x, axis=axis, keepdims=keepdims), (lambda g: np.broadcast_to(kept(g, shape, axis), shape),)
+    return np.sum(x, axis=axis, keepdims=keepdims), (
+        lambda g: np.broadcast_to(restore_axes(g, shape, axis), shape),
+    )
 
 
 @primitive(np.mean)
@@ -46,7 +48,7 @@ def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
     """The mean over axes."""
     shape = x.shape
     return np.mean(x, axis=axis, keepdims=keepdims), (
-        lambda g: np.broadcast_to(kept(g, shape, axis) / (count(shape, axis) or 1), shape),
+        lambda g: np.broadcast_to(restore_axes(g, shape, axis) / (count(shape, axis) or 1), shape),
     )
 
 
@@ -57,7 +59,7 @@ def var(x: Array, *, axis: Axis = None, ddof: float = 0, keepdims: bool = False)
     def vjp(g: Array) -> Array:
         n = count(x.shape, axis) - ddof
         scale = 2 / n if n else np.inf  # where NumPy's own variance is NaN
-        return kept(g, x.shape, axis) * scale * (x - np.mean(x, axis=axis, keepdims=True))
+        return restore_axes(g, x.shape, axis) * scale * (x - np.mean(x, axis=axis, keepdims=True))
 
     return np.var(x, axis=axis, ddof=ddof, keepdims=keepdims), (vjp,)
 
@@ -66,21 +68,21 @@ def var(x: Array, *, axis: Axis = None, ddof: float = 0, keepdims: bool = False)
 def max(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
     """The largest element over axes. Equal largest elements share the gradient evenly."""
     y = np.max(x, axis=axis, keepdims=keepdims)
-    return y, (lambda g: share(g, x, y, axis),)
+    return y, (lambda g: split_ties(g, x, y, axis),)
 
 
 @primitive(np.min, np.amin)
 def min(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
     """The smallest element over axes. Equal smallest elements share the gradient evenly."""
     y = np.min(x, axis=axis, keepdims=keepdims)
-    return y, (lambda g: share(g, x, y, axis),)
+    return y, (lambda g: split_ties(g, x, y, axis),)
 
 
-def share(g: Array, x: Array, y: Array, axis: Axis) -> Array:
+def split_ties(g: Array, x: Array, y: Array, axis: Axis) -> Array:
     """The gradient of the extreme elements y of x."""
-    chosen = x == kept(y, x.shape, axis)
+    chosen = x == restore_axes(y, x.shape, axis)
     many = np.sum(chosen, axis=axis, keepdims=True)
-    return np.where(chosen, kept(g, x.shape, axis) / many.astype(g.dtype), 0)
+    return np.where(chosen, restore_axes(g, x.shape, axis) / many.astype(g.dtype), 0)
 
 
 @primitive()
@@ -92,7 +94,7 @@ def logsumexp(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
         y = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
 
     def vjp(g: Array) -> Array:
-        return kept(g, x.shape, axis) * np.exp(x - np.where(y == -np.inf, 0, y))
+        return restore_axes(g, x.shape, axis) * np.exp(x - np.where(y == -np.inf, 0, y))
 
     return (y if keepdims else np.squeeze(y, axis=axis)), (vjp,)
 

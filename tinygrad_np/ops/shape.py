@@ -66,7 +66,7 @@ def stack(*xs: Array, axis: int = 0) -> Rule:
 
 
 @primitive()
-def cut(x: Array, *, ends: Sequence[int], axis: int) -> Rule:
+def split_at(x: Array, *, ends: Sequence[int], axis: int) -> Rule:
     """The pieces of x along an axis from one end to the next; the ends rise from 0 to the axis's length."""
     shape, dtype, before = x.shape, x.dtype, (slice(None),) * axis
 
@@ -112,7 +112,7 @@ def split(ary: Array, indices_or_sections: int | Sequence[int], axis: int = 0) -
         ends = [0, *(slice(place).indices(length)[1] for place in indices_or_sections), length]
         if ends != sorted(ends):
             raise ValueError(f"split: the places {list(indices_or_sections)} do not rise; sort them")
-    return list(cut(ary, ends=ends, axis=axis))
+    return list(split_at(ary, ends=ends, axis=axis))
 
 
 @implements(np.ravel)
