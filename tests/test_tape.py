@@ -805,46 +805,6 @@ def test_a_twin_is_called_where_higher_derivatives_may_be_asked_for() -> None:
     assert calls == ["rule"]
 
 
-@pytest.mark.usefixtures("declared")
-def test_a_rule_of_the_wrong_shape_is_told_so() -> None:
-    def of(name: str, vjp: Callable[[Any], Any]) -> Callable[..., Tensor]:
-        def rule(x: Any) -> Any:
-            return x * 2.0, (vjp,)
-
-        rule.__name__ = name
-        return primitive()(rule)
-
-    for name, vjp in {
-        "transposed": lambda g: g.T,  # the right number of elements, in the wrong places
-        "reduced": np.sum,
-        "shortened": lambda g: g[:1],
-        "flat": np.ravel,
-    }.items():
-        x = leaf(np.ones((2, 3)))
-        with pytest.raises(
-            ValueError, match=r"a rule sent a gradient of shape .* to an array of shape \(2, 3\)"
-        ):
-            of(name, vjp)(x).backward(np.ones((2, 3)))
-        assert x.grad is None
-    x = leaf(np.ones((1, 1)))
-    with pytest.raises(ValueError, match=r"of shape \(\) to an array of shape \(1, 1\)"):
-        of("number", np.sum)(x).backward(np.ones((1, 1)))
-
-
-@pytest.mark.usefixtures("declared")
-def test_a_rule_with_too_few_derivatives_raises() -> None:
-    @primitive()
-    def forgetful(x: Any, y: Any) -> Any:
-        return x * y, (lambda g: g * y,)
-
-    x = leaf(2.0)
-    with pytest.raises(IndexError):
-        forgetful(3.0, x)
-    with pytest.raises(ValueError, match="shorter"):
-        forgetful(x, x).backward()
-    assert x.grad is None
-
-
 @given(st.data())
 def test_unbroadcast_is_the_transpose_of_broadcasting(data: st.DataObject) -> None:
     shape = tuple(data.draw(st.lists(st.sampled_from([0, 1, 1, 2, 3]), max_size=3)))

@@ -6,21 +6,22 @@ A primitive is a NumPy function and its derivative, written once:
     def multiply(x, y):
         return x * y, (lambda g: g * y, lambda g: g * x)
 
-A rule takes arrays and returns the result and its vjps ("vector-Jacobian products"): functions that
-turn the gradient ``g`` of the result into the gradient of an argument. A tuple holds one for each array
-argument, or None where there is no gradient; a single callable is a joint vjp and returns all of them
-at once. Arrays come first and by position, static parameters are keyword-only.
+A rule takes arrays and returns the result and its vjps ("vector-Jacobian products"): functions that turn the
+gradient ``g`` of the result into the gradient of an argument. A tuple holds one for each array argument, or None
+where there is no gradient; a single callable is a joint vjp and returns all of them at once. Arrays come first and
+by position, static parameters are keyword-only. A vjp that shall be differentiated again, for a second derivative,
+may use operators and functions that have rules themselves, and nothing else: there it is given Tensors.
 
 A rule with several outputs returns a tuple of them, and a joint vjp that takes a list: the gradient of each
-output, or None where nothing came back. A rule that would save more than is needed asks for `needs_input_grad`, a
-keyword-only parameter that the tape fills in: a bool for each array argument, whether a gradient is recorded
-for it. A fused rule that cannot be run again on Tensors names its composite, the same function composed of other
+output, or None where nothing came back. A rule that would save more than is needed asks for `needs_input_grad`,
+a keyword-only parameter that the tape fills in: a bool for each array argument, whether a gradient is recorded
+for it. A fused rule that cannot be differentiated again names its composite, the same function composed of other
 primitives, for higher derivatives.
 
-Calling a primitive with a Tensor that requires a gradient leaves a `Node`: the vjps, and the nodes of
-the arguments. Nodes point to nodes and never to Tensors, and a vjp holds only the arrays that it needs,
-so a graph has no cycles and dies with its last Tensor. `backward_pass` collects the nodes below a result, and
-walks them from the last made to the first: creation order is a topological order.
+Calling a primitive with a Tensor that requires a gradient leaves a `Node`: the vjps, and the nodes of the
+arguments. Nodes point to nodes and never to Tensors, and a vjp holds only the arrays that it needs, so a graph
+has no cycles and dies with its last Tensor. `toposort` collects the nodes below a result, from the last made to
+the first: creation order is a topological order. `backward_pass` walks along them.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, TypeAlias
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, overload
 
 import numpy as np
 
@@ -41,40 +43,42 @@ if TYPE_CHECKING:
 
 # In a rule an array is an ndarray, or a Tensor when the rule is run again for a higher derivative.
 Array: TypeAlias = Any
-Rule: TypeAlias = tuple[Array, Any]
+Rule: TypeAlias = "tuple[np.ndarray | Tensor, Any]"  # the result and its vjps
+MultiRule: TypeAlias = "tuple[tuple[np.ndarray | Tensor, ...], Any]"  # several results and their joint vjp
+P = ParamSpec("P")
 
-NO_GRAD, GRAD, CREATE_GRAPH = (
-    0,
-    1,
-    2,
-)  # record nothing; record vjps; and keep each node's inputs, for higher derivatives
+# Record nothing; record vjps; and keep the inputs of each node too, for higher derivatives.
+NO_GRAD, GRAD, CREATE_GRAPH = 0, 1, 2
 _grad_mode: ContextVar[int] = ContextVar("grad_mode", default=GRAD)
 _numbers = itertools.count()
 
-PRIMITIVES: dict[str, Callable[..., Tensor]] = {}  # every declared primitive, by name
+PRIMITIVES: dict[str, Callable[..., Any]] = {}  # every declared primitive, by name
 NUMPY: dict[Callable[..., Any], Callable[..., Any]] = {}  # NumPy function -> what a Tensor does instead
 
 
 class Node:
     """One recorded result: how to send a gradient on to what it was made of.
 
-    A leaf, a Tensor made by hand, has no vjps, and is where gradients arrive. `vjps` is None once the
+    `name` is that of its primitive; `parents` are the nodes of the primitive's arguments, None for one that needs
+    no gradient. A leaf, a Tensor made by hand, has no vjps, and is where gradients arrive. `vjps` is None once the
     graph was freed. `replay` is (rule, inputs, static parameters) while inputs are kept, otherwise None.
 
     An op with several outputs has a node of its own, whose shape is their number and whose gradient is a list,
     and above it one for each output, whose `vjps` is just its place in that list.
     """
 
-    __slots__ = ("dtype", "grad", "number", "parents", "replay", "shape", "vjps")
+    __slots__ = ("dtype", "grad", "name", "number", "parents", "replay", "shape", "vjps")
 
     def __init__(
         self,
+        name: str,
         shape: tuple[int, ...],
         dtype: np.dtype | None,
         parents: tuple[Node | None, ...] = (),
         vjps: Any = (),
         replay: Any = None,
     ):
+        self.name = name
         self.number = next(_numbers)
         self.shape = shape
         self.dtype = dtype
@@ -91,6 +95,8 @@ class SparseGrad:
     """A gradient that is zero except at `index`, where it is `values`; an index that repeats adds up."""
 
     __slots__ = ("index", "values")
+
+    shape = None  # unlike that of any array
 
     def __init__(self, values: Array, index: Any):
         self.values = values
@@ -119,12 +125,14 @@ class DeferredMatmul:
 
     __slots__ = ("g", "x")
 
+    shape = None
+
     def __init__(self, x: Array, g: Array):
         self.x = x
         self.g = g
 
     @staticmethod
-    def of(xs: list[Array], gs: list[Array]) -> np.ndarray:
+    def multiply(xs: list[Array], gs: list[Array]) -> np.ndarray:
         """The sum of several products, as one of all rows."""
         x, g = (parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in (xs, gs))
         product: np.ndarray = x.T @ g
@@ -164,27 +172,39 @@ def operand(x: Any) -> Any:
 
 def describe_error(name: str, error: Exception, args: Sequence[Any], static: dict[str, Any]) -> Exception:
     """The error of a primitive, with the shapes and dtypes that it was called with."""
+    kind = next((k for k in (IndexError, TypeError) if isinstance(error, k)), ValueError)
+    return kind(f"{describe_call(name, args, static)}: {error}")
+
+
+def describe_call(name: str, args: Sequence[Any], static: dict[str, Any]) -> str:
+    """A call as it is written, with shapes and dtypes for arrays."""
     shown = [f"{a.dtype}{list(a.shape)}" if hasattr(a, "dtype") else repr(a) for a in args]
     shown += [f"{key}={value!r}" for key, value in static.items()]
-    kind = next((k for k in (IndexError, TypeError) if isinstance(error, k)), ValueError)
-    return kind(f"{name}({', '.join(shown)}): {error}")
+    return f"{name}({', '.join(shown)})"
 
 
-def wrap_output(out: Any, parents: tuple[Node | None, ...], vjps: Any, replay: Any) -> Any:
+def wrap_output(name: str, out: Any, parents: tuple[Node | None, ...], vjps: Any, replay: Any) -> Any:
     """The Tensor of an output, or a tuple of those of several; with a node if there are parents."""
     if type(out) is tuple:
         outs = [np.asarray(one) for one in out]
         if not parents:
             return tuple([Tensor._of(one, None) for one in outs])
-        op = (Node((len(outs),), None, parents, vjps, replay),)
-        return tuple([Tensor._of(one, Node(one.shape, one.dtype, op, i)) for i, one in enumerate(outs)])
+        op = (Node(name, (len(outs),), None, parents, vjps, replay),)
+        return tuple([Tensor._of(one, Node(name, one.shape, one.dtype, op, i)) for i, one in enumerate(outs)])
     out = np.asarray(out)
-    return Tensor._of(out, Node(out.shape, out.dtype, parents, vjps, replay) if parents else None)
+    return Tensor._of(out, Node(name, out.shape, out.dtype, parents, vjps, replay) if parents else None)
 
 
-def primitive(
-    *numpy_functions: Callable[..., Any], composite: Callable[..., Any] | None = None
-) -> Callable[[Callable[..., Rule]], Callable[..., Tensor]]:
+class _Declare(Protocol):
+    """What `primitive` returns, for type checkers: the parameters of the rule stay, its result is a Tensor."""
+
+    @overload
+    def __call__(self, rule: Callable[P, Rule]) -> Callable[P, Tensor]: ...
+    @overload
+    def __call__(self, rule: Callable[P, MultiRule]) -> Callable[P, tuple[Tensor, ...]]: ...
+
+
+def primitive(*numpy_functions: Callable[..., Any], composite: Callable[..., Any] | None = None) -> _Declare:
     """Declare a primitive, and let Tensors answer these NumPy functions with it.
 
     The returned function takes Tensors, arrays and numbers, and gives a Tensor, or a tuple of them. It is
@@ -200,21 +220,45 @@ def primitive(
 
     Raises
     ------
+    ValueError, TypeError
+        When it is declared: the rule has a static parameter that is not keyword-only, its name is taken, or one of
+        the functions is none of NumPy's that ask their arguments what to do. When it is first called: the rule
+        does not return a result and its vjps.
     ValueError, TypeError, IndexError
         From the declared function, on bad input: the name of the primitive, the shapes and dtypes that it
         was given, and what NumPy says is wrong with them.
     """
+    for function in numpy_functions:
+        if isinstance(function, FunctionType):
+            raise TypeError(
+                f"@primitive takes NumPy functions, and no {function.__module__}.{function.__qualname__}; "
+                "above a rule for which NumPy has no function write @primitive()"
+            )
 
-    def declare(rule: Callable[..., Rule]) -> Callable[..., Tensor]:
+    def declare(rule: Callable[..., Any]) -> Callable[..., Any]:
         name = rule.__name__
-        parameters = inspect.signature(rule).parameters.values()
-        kinds = [parameter.kind for parameter in parameters]
-        names = [parameter.name for parameter in parameters if parameter.name != "needs_input_grad"]
-        takes_needs_input_grad = len(names) < len(kinds)
+        signature = checked_signature(rule)
+        kinds = [parameter.kind for parameter in signature.parameters.values()]
+        names = list(signature.parameters)
+        takes_needs_input_grad = "needs_input_grad" in inspect.signature(rule).parameters
         has_static = inspect.Parameter.KEYWORD_ONLY in kinds
-        arity = kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        is_variadic = inspect.Parameter.VAR_POSITIONAL in kinds
+        arity = sum(kind in POSITIONAL for kind in kinds)
+        declared = rule
 
-        def unary(x: Any, **static: Any) -> Any:
+        def first_call(*data: Any, **static: Any) -> Any:
+            """The rule until a call of it was right in form: from then on the rule itself is called."""
+            nonlocal rule
+            result = declared(*data, **static)
+            check_form(result, names * len(data) if is_variadic else names[:arity])
+            rule = declared
+            return result
+
+        rule = first_call
+
+        def unary(x: Any, *more: Any, **static: Any) -> Any:
+            if more:
+                raise TypeError(f"{name} takes one array, and its other parameters by name: {names[1:]}")
             if type(x) is Tensor:
                 node, data = x.node, x.data
             else:
@@ -224,13 +268,13 @@ def primitive(
             except (ValueError, TypeError, IndexError) as error:
                 raise describe_error(name, error, (data,), static) from error
             if node is None or not (now := _grad_mode.get()):
-                return wrap_output(out, (), None, None)
-            replay: Any = (rule, (x,), static) if now == CREATE_GRAPH else None
+                return wrap_output(name, out, (), None, None)
+            replay: Any = (declared, (x,), static) if now == CREATE_GRAPH else None
             if type(out) is not np.ndarray:
-                return wrap_output(out, (node,), vjps, replay)
+                return wrap_output(name, out, (node,), vjps, replay)
             tensor = object.__new__(Tensor)  # `wrap_output`, written out where most results pass
             tensor.data = out
-            tensor.node = Node(out.shape, out.dtype, (node,), vjps, replay)
+            tensor.node = Node(name, out.shape, out.dtype, (node,), vjps, replay)
             return tensor
 
         def binary(x: Any, y: Any) -> Any:
@@ -247,20 +291,21 @@ def primitive(
             except (ValueError, TypeError, IndexError) as error:
                 raise describe_error(name, error, (data_x, data_y), {}) from error
             if (node_x is None and node_y is None) or not (now := _grad_mode.get()):
-                return wrap_output(out, (), None, None)
+                return wrap_output(name, out, (), None, None)
             replay: Any = None
             if now == CREATE_GRAPH:
-                replay = rule, (x if type(x) is Tensor else data_x, y if type(y) is Tensor else data_y), {}
-            parents: tuple[Node | None, ...] = (node_x, node_y)
-            if node_y is None and type(vjps) is tuple:  # drop the other vjp, and with it the arrays it holds
-                parents, vjps = (node_x,), (vjps[0],)
-            elif node_x is None and type(vjps) is tuple:
-                parents, vjps = (node_y,), (vjps[1],)
+                inputs = (x if type(x) is Tensor else data_x, y if type(y) is Tensor else data_y)
+                replay = declared, inputs, {}
+            if type(vjps) is tuple:  # drop a vjp that is not needed, and with it the arrays that it holds
+                if node_y is None:
+                    vjps = vjps[0], None
+                elif node_x is None:
+                    vjps = None, vjps[1]
             if type(out) is not np.ndarray:
-                return wrap_output(out, parents, vjps, replay)
+                return wrap_output(name, out, (node_x, node_y), vjps, replay)
             tensor = object.__new__(Tensor)
             tensor.data = out
-            tensor.node = Node(out.shape, out.dtype, parents, vjps, replay)
+            tensor.node = Node(name, out.shape, out.dtype, (node_x, node_y), vjps, replay)
             return tensor
 
         def general(*xs: Any, **static: Any) -> Any:
@@ -270,46 +315,113 @@ def primitive(
             recorded = any(parents)
             if composite is not None and recorded and now == CREATE_GRAPH:
                 return composite(*xs, **static)
-            told = (
-                {**static, "needs_input_grad": tuple([n is not None for n in parents])}
-                if takes_needs_input_grad
-                else static
-            )
+            told = static
+            if takes_needs_input_grad:
+                told = {**static, "needs_input_grad": tuple([n is not None for n in parents])}
             try:
                 out, vjps = rule(*data, **told)
             except (ValueError, TypeError, IndexError) as error:
                 raise describe_error(name, error, data, static) from error
             if not recorded:
-                return wrap_output(out, (), None, None)
+                return wrap_output(name, out, (), None, None)
             replay: Any = None
             if now == CREATE_GRAPH:
-                replay = (
-                    rule,
-                    tuple(x if type(x) is Tensor else d for x, d in zip(xs, data, strict=True)),
-                    told,
-                )
+                inputs = tuple([x if type(x) is Tensor else d for x, d in zip(xs, data, strict=True)])
+                replay = declared, inputs, told
             if type(vjps) is tuple:
-                pairs = [
-                    (n, v) for n, v in zip(parents, vjps, strict=True) if n is not None and v is not None
-                ]
-                parents, vjps = tuple([n for n, _ in pairs]), tuple([v for _, v in pairs])
-            return wrap_output(out, parents, vjps, replay)
+                vjps = tuple([None if n is None else v for n, v in zip(parents, vjps, strict=True)])
+            return wrap_output(name, out, parents, vjps, replay)
 
-        call: Callable[..., Tensor] = general
-        if composite is None and not takes_needs_input_grad and inspect.Parameter.VAR_POSITIONAL not in kinds:
+        call: Callable[..., Any] = general
+        if composite is None and not takes_needs_input_grad and not is_variadic:
             if arity == 1:
                 call = unary
             elif arity == 2 and not has_static:
                 call = binary
-        functools.update_wrapper(call, rule)
+        functools.update_wrapper(call, declared)
+        call.__signature__ = signature  # type: ignore[attr-defined]
+        answers = {
+            function: functools.partial(_as_numpy, function, call, arity, names) if has_static else call
+            for function in numpy_functions
+        }
+        check_free({name: call}, PRIMITIVES)
+        check_free(answers, NUMPY)
         PRIMITIVES[name] = call
-        for function in numpy_functions:
-            NUMPY[function] = (
-                functools.partial(_as_numpy, function, call, arity, names) if has_static else call
-            )
+        NUMPY.update(answers)
         return call
 
     return declare
+
+
+# --- checking a declaration, once ---------------------------------------------------------------------
+
+
+POSITIONAL = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+
+
+def checked_signature(rule: Callable[..., Any]) -> inspect.Signature:
+    """The parameters of a rule as a caller sees them, if arrays come by position and all else by keyword."""
+    name = rule.__name__
+    shown = []
+    for parameter in inspect.signature(rule).parameters.values():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            raise TypeError(
+                f"primitive {name}: **{parameter.name} hides static parameters; name each of them"
+            )
+        if parameter.kind in POSITIONAL and parameter.default is not inspect.Parameter.empty:
+            raise TypeError(
+                f"primitive {name}: {parameter.name} has a default and so is no array; static parameters are "
+                f"keyword-only: write *, {parameter.name}={parameter.default!r}"
+            )
+        if parameter.name != "needs_input_grad":  # which the tape fills in
+            shown.append(parameter.replace(annotation=inspect.Parameter.empty))
+    if not any(parameter.kind is not inspect.Parameter.KEYWORD_ONLY for parameter in shown):
+        raise TypeError(f"primitive {name} takes no array by position")
+    return inspect.Signature(shown)
+
+
+def check_free(answers: dict[Any, Callable[..., Any]], registry: dict[Any, Callable[..., Any]]) -> None:
+    """Refuse names, or NumPy functions, that another rule has; the same rule may be declared anew."""
+    for key, call in answers.items():
+        if key in registry and origin(registry[key]) != origin(call):
+            what = f"a primitive {key}" if isinstance(key, str) else f"a rule for {numpy_name(key)}"
+            raise ValueError(
+                f"primitive {origin(call)}: there is {what} already, {origin(registry[key])}, which would be "
+                "lost; choose another"
+            )
+
+
+def origin(answer: Callable[..., Any]) -> str:
+    """The module and name of the rule behind what a Tensor does."""
+    rule = inspect.unwrap(answer.args[1] if isinstance(answer, functools.partial) else answer)
+    return f"{rule.__module__}.{rule.__qualname__}"
+
+
+def check_form(result: Any, arguments: Sequence[str]) -> None:
+    """Refuse what a rule returned if it is not its result, or several, and the vjps that belong to them."""
+    if type(result) is not tuple or len(result) != 2 or result[0] is None:
+        raise TypeError(
+            f"the rule returned {type(result).__name__} and not a pair of its result and the vjps; "
+            "write: return value, (lambda g: ...,)"
+        )
+    out, vjps = result
+    if callable(vjps):
+        return
+    if type(out) is tuple:
+        raise TypeError(
+            "a rule with several results has one joint vjp, a function of the list of their gradients, "
+            f"and no {type(vjps).__name__}"
+        )
+    if type(vjps) is not tuple or not all(vjp is None or callable(vjp) for vjp in vjps):
+        raise TypeError(
+            "the vjps are a tuple of functions, with None for an array that has no gradient, or one function, "
+            f"and no {type(vjps).__name__}"
+        )
+    if len(vjps) != len(arguments):
+        raise TypeError(
+            f"the rule returned {len(vjps)} vjps for {len(arguments)} arrays by position ({', '.join(arguments)}): "
+            "each has its own, or None; and what is no array is keyword-only"
+        )
 
 
 _signature = functools.cache(inspect.signature)
@@ -326,17 +438,27 @@ def _as_numpy(
         args, static = tuple(value for _, value in named[:arity]), dict(named[arity:])
     for key, value in static.items():
         if key not in allowed:
-            raise TypeError(f"np.{function.__name__} of a Tensor takes {', '.join(allowed)}, and no {key!r}")
+            raise TypeError(f"{numpy_name(function)} of a Tensor takes {', '.join(allowed)}, and no {key!r}")
         if type(value) is Tensor:
-            raise TypeError(f"np.{function.__name__} takes no Tensor for {key!r}: that has no gradient")
+            raise TypeError(
+                f"{numpy_name(function)} takes no Tensor for {key!r}, which has no gradient; give it .data"
+            )
     return call(*args, **static)
+
+
+def numpy_name(function: Callable[..., Any]) -> str:
+    """A function of NumPy as it is called: ``np.linalg.norm``."""
+    module = getattr(function, "__module__", None) or "numpy"  # a ufunc has none
+    return f"{module.replace('numpy', 'np', 1)}.{function.__name__}"
 
 
 def implements(*numpy_functions: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Let Tensors answer these NumPy functions with a function composed of primitives."""
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        NUMPY.update(dict.fromkeys(numpy_functions, function))
+        answers = dict.fromkeys(numpy_functions, function)
+        check_free(answers, NUMPY)
+        NUMPY.update(answers)
         return function
 
     return register
@@ -349,7 +471,7 @@ def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
     """Sum a gradient over the axes along which its array was repeated; the reverse of broadcasting."""
     extra = g.ndim - len(shape)
     if extra < 0 or any(n not in (1, m) for n, m in zip(shape, g.shape[extra:], strict=True)):
-        raise ValueError(f"a rule sent a gradient of shape {g.shape} to an array of shape {shape}")
+        raise ValueError(f"a gradient of shape {g.shape} for an array of shape {shape}")
     repeated = [i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1]
     return np.reshape(np.sum(g, axis=(*range(extra), *repeated)), shape)
 
@@ -366,77 +488,158 @@ def toposort(root: Node) -> list[Node]:
     return sorted(seen, key=attrgetter("number"), reverse=True)
 
 
-def backward_pass(root: Node, g: np.ndarray, nodes: list[Node], free: bool = False) -> dict[Node, np.ndarray]:
-    """Send gradient `g` of `root` back through `nodes`, its `toposort` ones; return those of the leaves.
+class Accumulator:
+    """How gradients of arrays add up on the way back: `totals` holds what has arrived at each node so far.
 
-    The first gradient that reaches a node is kept as it is. The second is added to it out of place, because
-    the first may be somebody else's array; that sum is the tape's own, and all further ones go in place.
-    Products wait until they are many, or their matrix's turn comes. All of this stands in one loop, since it is
-    most of what the way back through a small op costs.
+    The first gradient that reaches a node is kept as it is. The second is added to it out of place, because the
+    first may be somebody else's array; that sum is the tape's own, and all further ones go in place. A sparse
+    gradient is added into one dense buffer. Products of one matrix wait until they are many, or its turn comes.
     """
-    gradients: dict[Node, Any] = {root: g}
-    owned: set[Node] = set()
-    products: dict[Node, tuple[list[Array], list[Array]]] = {}  # of a matrix: all rows of x and of g
-    leaves: dict[Node, np.ndarray] = {}
+
+    def __init__(self) -> None:
+        self.totals: dict[Node, Any] = {}
+        self.owned: set[Node] = set()  # whose total nobody else holds
+        self.deferred: dict[Node, tuple[list[Array], list[Array]]] = {}  # of a matrix: all rows of x and of g
+
+    def fit(self, node: Node, part: Any) -> Any:
+        """A gradient in the shape and dtype of its array; None if it was added, or put aside, in its own way."""
+        if type(part) is DeferredMatmul:
+            xs, gs = self.deferred.setdefault(node, ([], []))
+            xs.append(part.x)
+            gs.append(part.g)
+            if len(xs) * len(part.x) < DeferredMatmul.ROWS:
+                return None
+            part = DeferredMatmul.multiply(*self.deferred.pop(node))
+        if type(part) is SparseGrad:
+            if node not in self.owned:
+                buffer = np.zeros(node.shape, node.dtype)
+                if node in self.totals:
+                    buffer += self.totals[node]
+                self.totals[node] = buffer
+                self.owned.add(node)
+            part.add_into(self.totals[node])
+            return None
+        if part.shape != node.shape:
+            part = unbroadcast(part, node.shape)
+        return part.astype(node.dtype, copy=False)
+
+    def add(self, node: Node, part: np.ndarray) -> None:
+        """Add to what has arrived before."""
+        total = self.totals[node]
+        if node in self.owned:
+            total += part
+            self.totals[node] = total  # of a 0-d array `+=` has made a new number
+        else:
+            self.totals[node] = total + part
+            self.owned.add(node)
+
+    def take(self, node: Node) -> Any:
+        """The whole gradient of a node whose turn has come, or None."""
+        total = self.totals.pop(node, None)
+        if node in self.deferred:
+            product = DeferredMatmul.multiply(*self.deferred.pop(node)).astype(node.dtype, copy=False)
+            total = product if total is None else total + product
+            self.owned.add(node)
+        return total
+
+    def own(self, node: Node, total: Any) -> Any:
+        """A gradient that `take` gave, as an array that nobody else holds."""
+        return np.asarray(total) if node in self.owned else np.array(total)
+
+
+def backward_pass(
+    nodes: Sequence[Node],
+    g: Any,
+    gradients: Any,
+    vjps_of: Callable[[Node], Any] | None = None,
+    free: bool = False,
+) -> dict[Node, Any]:
+    """Send the gradient `g` of the first of `nodes` back through all of them; return those of the leaves.
+
+    Parameters
+    ----------
+    nodes : sequence of Node
+        The `toposort` of the result.
+    g : array
+        In the shape of the result.
+    gradients : Accumulator
+        How gradients add up, and of what kind they are: arrays here, Tensors in `transforms`.
+    vjps_of : callable, optional
+        What to go back through instead of a node's own vjps: those of its rule run again, for one.
+    free : bool
+        Whether each node is freed as soon as it is passed.
+    """
+    leaves: dict[Node, Any] = {}
+    totals, add, take = gradients.totals, gradients.add, gradients.take
+    totals[nodes[0]] = g
     for node in nodes:
-        g = gradients.pop(node, None)
-        if node in products:
-            product = DeferredMatmul.of(*products.pop(node)).astype(node.dtype, copy=False)
-            g = product if g is None else g + product
-            owned.add(node)
+        g = take(node)
         if g is None:
             continue
-        vjps = node.vjps
-        if type(vjps) is tuple:
-            if not vjps:
-                leaves[node] = np.asarray(g) if node in owned else np.array(g)
-                continue
-            parts = vjps
-        elif type(vjps) is int:  # an output of several
-            op: Any = node.parents[0]
-            gradients.setdefault(op, [None] * op.shape[0])[vjps] = g
-            parts = (None,)
-        elif vjps is None:
-            raise RuntimeError(
-                "this graph was freed by an earlier backward(); "
-                "call that one with retain_graph=True to go through it again"
-            )
-        else:
-            parts = vjps(g)
-        for parent, part in zip(node.parents, parts, strict=True):
-            if parent is None or part is None:
-                continue
-            if parts is vjps:
-                part = part(g)
-            if type(part) is DeferredMatmul:
-                xs, gs = products.setdefault(parent, ([], []))
-                xs.append(part.x)
-                gs.append(part.g)
-                if len(xs) * len(part.x) < DeferredMatmul.ROWS:
+        vjps = node.vjps if vjps_of is None else vjps_of(node)
+        try:
+            if type(vjps) is tuple:
+                if not vjps:
+                    leaves[node] = gradients.own(node, g)
                     continue
-                part = DeferredMatmul.of(*products.pop(parent))
-            so_far: Any = gradients.get(parent)
-            if type(part) is SparseGrad:
-                if parent not in owned:
-                    buffer = np.zeros(parent.shape, parent.dtype)
-                    if so_far is not None:
-                        buffer += so_far
-                    gradients[parent] = so_far = buffer
-                    owned.add(parent)
-                part.add_into(so_far)
-                continue
-            if part.shape != parent.shape:
-                part = unbroadcast(part, parent.shape)
-            if part.dtype is not parent.dtype:
-                part = part.astype(parent.dtype)
-            if so_far is None:
-                gradients[parent] = part
-            elif parent in owned:
-                so_far += part
-                gradients[parent] = so_far  # of a 0-d array `+=` has made a new number
+                parts = vjps
+            elif type(vjps) is int:  # an output of several
+                op: Any = node.parents[0]
+                totals.setdefault(op, [None] * op.shape[0])[vjps] = g
+                parts = (None,)
+            elif vjps is None:
+                raise RuntimeError(
+                    "this graph was freed by an earlier backward(); "
+                    "call that one with retain_graph=True to go through it again"
+                )
             else:
-                gradients[parent] = so_far + part
-                owned.add(parent)
+                parts = vjps(g)
+            for parent, part in zip(node.parents, parts, strict=True):
+                if parent is None or part is None:
+                    continue
+                if parts is vjps:
+                    part = part(g)
+                if part.shape != parent.shape or part.dtype is not parent.dtype:
+                    part = gradients.fit(parent, part)
+                    if part is None:
+                        continue
+                if parent in totals:
+                    add(parent, part)
+                else:
+                    totals[parent] = part
+        except (AttributeError, TypeError, ValueError, IndexError) as error:
+            raise describe_vjp_error(node, vjps, g, error) from error
         if free:
             node.parents, node.vjps, node.replay = (), None, None
     return leaves
+
+
+def describe_vjp_error(node: Node, vjps: Any, g: Any, error: Exception) -> Exception:
+    """The error of going back through a node: which primitive, which argument, what is wrong with its gradient."""
+    shown = "gradients" if isinstance(g, list) else f"a gradient {g.dtype}{list(g.shape)}"
+    parameters = list(inspect.signature(PRIMITIVES[node.name]).parameters)
+    try:
+        parts = vjps if type(vjps) is tuple else list(vjps(g))
+        if len(parts) != len(node.parents):
+            return TypeError(
+                f"{node.name}: its joint vjp returned {len(parts)} gradients for {len(node.parents)} arrays"
+            )
+        for i, (parent, part) in enumerate(zip(node.parents, parts, strict=True)):
+            if parent is None or part is None:
+                continue
+            name = parameters[min(i, len(parameters) - 1)]
+            where = f"{node.name}: the vjp of {name}, an array of shape {parent.shape}, made of {shown} "
+            part = part(g) if parts is vjps else part
+            if part is None or not hasattr(part, "shape"):
+                return TypeError(f"{where}{type(part).__name__}; it must return a gradient of that shape")
+            if isinstance(part, np.ndarray):
+                try:
+                    unbroadcast(part, parent.shape)
+                except ValueError:
+                    return ValueError(
+                        f"{where}one of shape {part.shape}; it must have the shape of its array"
+                    )
+    except (AttributeError, TypeError, ValueError, IndexError):
+        pass
+    kind = next((k for k in (IndexError, TypeError) if isinstance(error, k)), ValueError)
+    return kind(f"{node.name}: its derivative failed with {shown}: {error}")

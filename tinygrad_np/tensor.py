@@ -109,7 +109,7 @@ class Tensor:
             )
         if value and self.node is None:
             self.data = self.data.copy()  # an optimizer will write to it
-            self.node = Node(self.data.shape, self.data.dtype)
+            self.node = Node("leaf", self.data.shape, self.data.dtype)
         elif not value:
             self.node = None
 
@@ -184,7 +184,8 @@ class Tensor:
             raise ValueError(
                 f"backward() of a Tensor of shape {self.shape} got a gradient of shape {g.shape}"
             )
-        parts = tape.backward_pass(self.node, g, tape.toposort(self.node), free=not retain_graph)
+        nodes = tape.toposort(self.node)
+        parts = tape.backward_pass(nodes, g, tape.Accumulator(), free=not retain_graph)
         with _adding:
             for leaf, part in parts.items():
                 leaf.grad = part if leaf.grad is None else np.asarray(leaf.grad + part)

@@ -17,6 +17,7 @@ from tinygrad_np.ops.index import scatter
 from tinygrad_np.ops.shape import stack
 from tinygrad_np.tape import (
     CREATE_GRAPH,
+    Accumulator,
     DeferredMatmul,
     Node,
     SparseGrad,
@@ -146,9 +147,11 @@ def _record(
 
     def pull(g: np.ndarray) -> tuple[Tensor, ...]:
         if traced:
-            found = _backward_on_tensors(nodes, Tensor(g), set(targets))
+            gradients = TensorAccumulator(nodes, set(targets))
+            found = backward_pass(nodes, Tensor(g), gradients, gradients.vjps_of)
         elif nodes:
-            found = {node: Tensor(part) for node, part in backward_pass(nodes[0], g, nodes).items()}
+            arrays = backward_pass(nodes, g, Accumulator())
+            found = {node: Tensor(part) for node, part in arrays.items()}
         else:
             found = {}
         return tuple(
@@ -158,22 +161,26 @@ def _record(
     return value if traced else value.detach(), pull
 
 
-def _backward_on_tensors(nodes: list[Node], g: Tensor, targets: set[Node]) -> dict[Node, Tensor]:
-    """`tape.backward_pass` with Tensors for gradients, so that it is recorded: to `targets`, and no further."""
-    on_path: set[Node] = set()  # what depends on a target: the rest is somebody else's to differentiate
-    for node in reversed(nodes):
-        if node in targets or any(parent in on_path for parent in node.parents):
-            on_path.add(node)
+class TensorAccumulator:
+    """How gradients that are Tensors add up, so that the way back is recorded: out of place and dense.
 
-    gradients: dict[Node, Any] = {nodes[0]: g}
-    for node in nodes:
-        if node in targets or node not in on_path or node not in gradients:
-            continue
-        g = gradients.pop(node)
-        if type(node.vjps) is int:  # an output of several
-            op: Any = node.parents[0]
-            gradients.setdefault(op, [None] * op.shape[0])[node.vjps] = g
-            continue
+    It goes to `targets`, and no further, along what depends on them: the rest is somebody else's to differentiate.
+    """
+
+    def __init__(self, nodes: list[Node], targets: set[Node]):
+        self.totals: dict[Node, Any] = {}
+        self.targets = targets
+        self.on_path: set[Node] = set()
+        for node in reversed(nodes):
+            if node in targets or any(parent in self.on_path for parent in node.parents):
+                self.on_path.add(node)
+
+    def vjps_of(self, node: Node) -> Any:
+        """The vjps of a node's rule, run again on the Tensors that it was called with."""
+        if node in self.targets:
+            return ()
+        if type(node.vjps) is int:
+            return node.vjps
         if node.replay is None:
             raise RuntimeError(
                 "part of the function ran on another thread, where nothing is kept for higher derivatives; "
@@ -181,19 +188,31 @@ def _backward_on_tensors(nodes: list[Node], g: Tensor, targets: set[Node]) -> di
             )
         rule, inputs, static = node.replay
         vjps = rule(*inputs, **static)[1]
-        parts = vjps(g) if callable(vjps) else vjps
-        for x, part in zip(inputs, parts, strict=True):
-            if not isinstance(x, Tensor) or x.node not in on_path or part is None:
-                continue
-            if vjps is parts:
-                part = part(g)
-            if isinstance(part, DeferredMatmul):
-                part = part.x.T @ part.g
-            if isinstance(part, SparseGrad):
-                part = scatter(part.values, index=part.index, shape=x.shape)
-            if part.shape != x.shape:
-                part = unbroadcast(part, x.shape)
-            if part.dtype != x.dtype:
-                part = part.astype(x.dtype)
-            gradients[x.node] = gradients[x.node] + part if x.node in gradients else part
-    return gradients
+        if callable(vjps):
+            return vjps
+        return tuple(
+            [v if parent in self.on_path else None for parent, v in zip(node.parents, vjps, strict=True)]
+        )
+
+    def fit(self, node: Node, part: Any) -> Tensor:
+        """A gradient in the shape and dtype of its array."""
+        if isinstance(part, DeferredMatmul):
+            part = part.x.T @ part.g
+        if isinstance(part, SparseGrad):
+            part = scatter(part.values, index=part.index, shape=node.shape)
+        if part.shape != node.shape:
+            part = unbroadcast(part, node.shape)
+        fitted: Tensor = part if part.dtype == node.dtype else part.astype(node.dtype)
+        return fitted
+
+    def add(self, node: Node, part: Tensor) -> None:
+        """Add to what has arrived before."""
+        self.totals[node] = self.totals[node] + part
+
+    def take(self, node: Node) -> Any:
+        """The whole gradient of a node whose turn has come; None where it shall not go on."""
+        return self.totals.pop(node, None) if node in self.on_path else None
+
+    def own(self, node: Node, total: Tensor) -> Tensor:
+        """A Tensor is a value: nobody writes to it."""
+        return total

@@ -150,7 +150,8 @@ def clip(x: Array, *, a_min: float | None = None, a_max: float | None = None) ->
 @primitive(np.where)
 def where(condition: Array, x: Array, y: Array) -> Rule:
     """x where the condition is true, y elsewhere."""
-    return np.where(condition, x, y), (
+    chosen: Array = np.where(condition, x, y)
+    return chosen, (
         None,
         lambda g: np.where(condition, g, 0),
         lambda g: np.where(condition, 0, g),

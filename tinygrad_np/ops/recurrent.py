@@ -30,7 +30,7 @@ import numpy as np
 from tinygrad_np.ops.elementwise import identity, sigmoid, tanh, where
 from tinygrad_np.ops.index import getitem
 from tinygrad_np.ops.shape import split, stack, transpose
-from tinygrad_np.tape import Array, Rule, SparseGrad, primitive
+from tinygrad_np.tape import Array, MultiRule, SparseGrad, primitive
 
 Lengths: TypeAlias = np.ndarray | None
 
@@ -350,8 +350,8 @@ def lstm(
     lengths: Lengths = None,
     reverse: bool = False,
     indices: np.ndarray | None = None,
-    needs_input_grad: tuple[bool, ...],
-) -> Rule:
+    needs_input_grad: tuple[bool, ...] = (),
+) -> MultiRule:
     """An LSTM over a batch of sequences, in one direction.
 
     A step takes h' and c', the states before it, and the input x. With u = [h', x, 1], and W the weights of
@@ -567,8 +567,8 @@ def gru(
     lengths: Lengths = None,
     reverse: bool = False,
     indices: np.ndarray | None = None,
-    needs_input_grad: tuple[bool, ...],
-) -> Rule:
+    needs_input_grad: tuple[bool, ...] = (),
+) -> MultiRule:
     """A GRU over a batch of sequences, in one direction.
 
     With h' the state before, u = [h', x, 1] and W all weights and biases; W has a 0 where n_h would meet x,

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from tinygrad_np.tape import Array, Rule, implements, primitive
+from tinygrad_np.tape import Array, MultiRule, Rule, implements, primitive
 
 
 @primitive()
@@ -66,7 +66,7 @@ def stack(*xs: Array, axis: int = 0) -> Rule:
 
 
 @primitive()
-def split_at(x: Array, *, ends: Sequence[int], axis: int) -> Rule:
+def split_at(x: Array, *, ends: Sequence[int], axis: int) -> MultiRule:
     """The pieces of x along an axis from one end to the next; the ends rise from 0 to the axis's length."""
     shape, dtype, before = x.shape, x.dtype, (slice(None),) * axis
 
