@@ -20,7 +20,6 @@ import builtins
 import copy
 import importlib.util
 import inspect
-import math
 import sys
 import textwrap
 import warnings
@@ -36,7 +35,10 @@ from unittest import mock
 import numpy as np
 
 from models import tutorial_lstm
-from tinygrad_np import Tensor, samples, tape
+from tinygrad_np import Tensor, tape, transforms
+from tinygrad_np.check import checks, installed
+from tinygrad_np.check.cases import OPS
+from tinygrad_np.check.draw import wave
 from tinygrad_np.gradcheck import gradcheck, gradgradcheck
 from tinygrad_np.ops import elementwise, linalg, recurrent, reduce
 from tinygrad_np.ops.elementwise import tanh
@@ -50,7 +52,6 @@ STANDSTILLS = 10  # and so many with an incoming gradient of 0
 SMALL: dict[str, Any] = {"ROWS_A_PRODUCT": 3, "ROWS_A_PIECE": 4}
 BPTT_CASES = 24
 BPTT_TOLERANCE = 1e-8
-INF, NAN = math.inf, math.nan
 
 # --- what is mutated ----------------------------------------------------------------------------------
 
@@ -85,10 +86,10 @@ class Target:
 
 
 RULES = tuple(
-    Target(sys.modules[tape.PRIMITIVES[name].__module__], name, (name,)) for name in samples.SAMPLES
+    Target(sys.modules[tape.PRIMITIVES[name].__module__], name, (name,)) for name in tape.PRIMITIVES
 )
 RECURRENT = tuple(rule.name for rule in RULES if rule.owner is recurrent)
-SEVERAL = {name for name in samples.SAMPLES if samples.has_several_outputs(name)}
+SEVERAL = {name for name in tape.PRIMITIVES if checks.has_several_outputs(name)}
 HELPERS = (  # what vjps call, and what the tape does to every gradient
     Target(elementwise, "mask_poles", ("divide", "power", "sqrt", "log")),
     Target(reduce, "normalize_axes", ("sum", "mean", "max", "logsumexp")),
@@ -104,6 +105,11 @@ HELPERS = (  # what vjps call, and what the tape does to every gradient
     Target(tape, "unbroadcast", ("add", "multiply", "broadcast_to", "matmul")),
     Target(tape.SparseGrad, "add_into", ("getitem",)),
     Target(tape, "backward_pass", ("multiply", "getitem")),
+    *(Target(tape.Accumulator, name, ("multiply", "getitem")) for name in ("fit", "add", "take", "own")),
+    *(
+        Target(transforms.TensorAccumulator, name, ("multiply", "getitem"))
+        for name in ("__init__", "vjps_of", "fit", "add", "take")
+    ),
 )
 BPTT = Target(tutorial_lstm, "backpropagate", ())
 TARGETS = (*RULES, *HELPERS, BPTT)
@@ -391,64 +397,6 @@ def mutants_of(target: Target) -> Iterator[Mutant]:
 # --- what tries a mutant ------------------------------------------------------------------------------
 
 
-class Edge(NamedTuple):
-    """A point with no derivative to compare with, or a convention: the gradients that are documented there."""
-
-    arrays: Sequence[Any]
-    static: dict[str, Any]
-    g: Any  # the incoming gradient
-    expected: Sequence[Any]
-
-
-EMPTY: list[float] = []
-EDGES: dict[str, tuple[Edge, ...]] = {
-    # Zero times infinity is 0, and elsewhere a pole stays infinite.
-    "divide": (
-        Edge([[1, 0, 5], [0, 0, NAN]], {}, [0, 0, 0], [[0, 0, 0], [0, 0, 0]]),
-        Edge([[1, 5], [0, 2]], {}, [1, 1], [[INF, 0.5], [-INF, -1.25]]),
-    ),
-    "sqrt": (
-        Edge([[0, -1, NAN, 4]], {}, [0, 0, 0, 1], [[0, 0, 0, 0.25]]),
-        Edge([[0, 4]], {}, [1, 1], [[INF, 0.25]]),
-    ),
-    "log": (
-        Edge([[0, -1, NAN, 4]], {}, [0, 0, 0, 1], [[0, 0, 0, 0.25]]),
-        Edge([[0, -2]], {}, [1, 1], [[INF, -0.5]]),
-    ),
-    "power": (
-        Edge([[0, 0, 0, -1, -1, NAN], [0.5, -1, 0, 0.5, -0.5, 2]], {}, [0] * 6, [[0] * 6, [0] * 6]),
-        Edge([[0, 0, 0], [0, 1, 2]], {}, [1, 1, 1], [[0, 1, 0], [0, 0, 0]]),
-        Edge([[0, -2, -2, NAN], [0.5, 2, 0.5, 2]], {}, [1] * 4, [[INF, -4, NAN, NAN], [0, NAN, NAN, NAN]]),
-        Edge([[-2, -2, 3], [0, -1, 0]], {}, [1, 1, 1], [[0, -0.25, 0], [NAN, NAN, math.log(3)]]),
-    ),
-    "exp": (
-        Edge([[800, 0, INF]], {}, [0, 0, 0], [[0, 0, 0]]),
-        Edge([[800, 1]], {}, [1, 2], [[INF, 2 * math.e]]),
-    ),
-    # Logarithms of sums of nothing: no NaN from -inf - -inf.
-    "logaddexp": (Edge([[-INF, -INF, 1], [-INF, 2, -INF]], {}, [1, 1, 1], [[0, 0, 1], [0, 1, 0]]),),
-    "logsumexp": (Edge([[[-INF, 1], [-INF, -INF]]], {"axis": 1}, [1, 1], [[[0, 1], [0, 0]]]),),
-    # Ties, bounds and kinks.
-    "absolute": (Edge([[0, -2]], {}, [3, 3], [[0, -3]]),),
-    "relu": (Edge([[-1, 0, 1]], {}, [3, 3, 3], [[0, 0, 3]]),),
-    "maximum": (Edge([[1, 1], [1, 2]], {}, [3, 3], [[1.5, 0], [1.5, 3]]),),
-    "minimum": (Edge([[1, 1], [1, 2]], {}, [3, 3], [[1.5, 3], [1.5, 0]]),),
-    "clip": (Edge([[-1, 0, 0.5, 1, 2]], {"a_min": 0, "a_max": 1}, [3] * 5, [[0, 3, 3, 3, 0]]),),
-    "max": (Edge([[[3, 1, 3], [0, 1, 0]]], {"axis": 1}, [3, 5], [[[1.5, 0, 1.5], [0, 5, 0]]]),),
-    "min": (Edge([[[3, 1], [1, 1]]], {}, 3, [[[0, 1], [1, 1]]]),),
-    # NumPy lets axis 0 of a single number pass.
-    "sum": (Edge([2], {"axis": 0}, 3, [3]),),
-    # The mean of nothing is 0 / 0, but on the way back nothing is divided by 0.
-    "mean": (Edge([EMPTY], {}, 1, [EMPTY]),),
-}
-
-
-def wave(*shape: int) -> np.ndarray:
-    """Numbers without a pattern."""
-    numbers: np.ndarray = np.sin(np.arange(1.0, 1 + math.prod(shape)))
-    return numbers.reshape(shape)
-
-
 def layer(name: str, batch: int, time: int) -> list[np.ndarray]:
     """Inputs, initial states and weights of an LSTM or a GRU with one hidden unit."""
     states, gates = {"lstm": (2, 4), "gru": (1, 3)}[name]
@@ -456,44 +404,8 @@ def layer(name: str, batch: int, time: int) -> list[np.ndarray]:
     return [wave(*shape) for shape in ((batch, time, 2), *[(batch, 1)] * states, *weights)]
 
 
-# What the samples do not draw, or too seldom: of equal lengths, for instance, a wrong order of axes raises
-# no error, and only the numbers tell.
-MORE_CASES: dict[str, tuple[tuple[list[np.ndarray], dict[str, Any]], ...]] = {
-    "add": (([wave(1, 1), wave(2, 3, 1)], {}),),
-    "power": (([np.array([0.5, 2, 3]), np.array([0.0, 0, 1])], {}),),
-    "var": (([wave(3, 4)], {"axis": 0, "ddof": 1}), ([wave(3, 4)], {"ddof": 2})),
-    "clip": (([wave(8)], {"a_max": 0.1}), ([wave(8)], {"a_min": 0.1})),
-    "transpose": (([wave(3, 3, 3)], {"axes": (1, 2, 0)}),),
-    "matmul": tuple(
-        ([wave(*left), wave(*right)], {})
-        for left in ((2,), (2, 2), (2, 2, 2))
-        for right in ((2,), (2, 2), (2, 2, 2))
-    ),
-    "einsum": (
-        ([wave(2, 3)], {"subscripts": "ij->i"}),
-        ([wave(2, 2, 3, 3)], {"subscripts": "iijj->ij"}),
-        ([wave(2, 3, 4)], {"subscripts": "...ij"}),
-        ([wave(2, 3, 4), wave(4, 2)], {"subscripts": "...ab,...bc"}),
-    ),
-    # More sequences than a piece has rows.
-    **{name: ((layer(name, 5, 3), {"lengths": np.array([2, 3, 2, 3, 2])}),) for name in ("lstm", "gru")},
-}
-
-
-def edge_trial(name: str, edge: Edge) -> None:
-    """The documented gradients; where they are finite, nothing on the way to them may divide by 0."""
-    tensors = [Tensor(np.asarray(x, float), requires_grad=True) for x in edge.arrays]
-    out = tape.PRIMITIVES[name](*tensors, **edge.static)
-    finite = np.isfinite(np.concatenate([np.ravel(x) for x in edge.expected])).all()
-    with np.errstate(all="raise" if finite else "ignore"):
-        out.backward(np.asarray(edge.g, float))
-    for tensor, expected in zip(tensors, edge.expected, strict=True):
-        assert tensor.grad is not None
-        np.testing.assert_allclose(tensor.grad, np.asarray(expected, float), rtol=1e-12)
-
-
 def more_trial(name: str, arrays: list[np.ndarray], static: dict[str, Any]) -> None:
-    f, point = samples.function_of_floats(name, arrays, static)
+    f, point = checks.function_of_floats(name, arrays, static)
     gradcheck(f, point, analytic=False)
     gradgradcheck(f, point)
 
@@ -504,7 +416,7 @@ def standstill_trial(name: str, number: int) -> None:
     A rule sends back 0 there whatever its slope, but the slope still counts for the derivative by c.
     """
     rng = np.random.default_rng([2, number])
-    f, point = samples.function_of_floats(name, *samples.SAMPLES[name].draw(rng, (2, 3)))
+    f, point = checks.function_of_floats(name, *OPS[name].draw(rng, (2, 3)))
     gradgradcheck(lambda c, *xs: c * f(*xs), [np.zeros(f(*point).shape), *point], rng)
 
 
@@ -538,16 +450,16 @@ def pieces(x: Tensor) -> Tensor:
 def alone_trial(name: str, number: int) -> None:
     """One output of several, where nothing comes back from the others."""
     rng = np.random.default_rng([3, number])
-    arrays, static = samples.SAMPLES[name].draw(rng, (2, 3))
+    arrays, static = OPS[name].draw(rng, (2, 3))
     chosen = int(rng.integers(len(tape.PRIMITIVES[name](*arrays, **static))))
-    f, point = samples.function_of_floats(name, arrays, static, slice(chosen, chosen + 1))
+    f, point = checks.function_of_floats(name, arrays, static, slice(chosen, chosen + 1))
     gradcheck(f, point, rng, analytic=False)
 
 
 def one_argument_trial(name: str, number: int) -> None:
     """One argument of several, where the others are constants that need no gradient."""
     rng = np.random.default_rng([4, number])
-    f, point = samples.function_of_floats(name, *samples.SAMPLES[name].draw(rng, (2, 3)))
+    f, point = checks.function_of_floats(name, *OPS[name].draw(rng, (2, 3)))
     i = number % len(point)
     gradcheck(lambda x: f(*point[:i], x, *point[i + 1 :]), [point[i]], rng, analytic=False)
 
@@ -650,13 +562,13 @@ def trials_of(target: Target) -> Iterator[Callable[[], object]]:
     if target is BPTT:
         yield from (partial(bptt_trial, number) for number in range(BPTT_CASES))
         return
-    by_name = {name: trial for kind, name, trial in samples.trials() if kind == "primitive"}
+    by_name = {name: trial for kind, name, trial in installed.trials() if kind == "primitive"}
     for number in range(CASES):
         for name in target.primitives:
             yield partial(by_name[name], np.random.default_rng([0, number]))
     for name in target.primitives:
-        yield from (partial(edge_trial, name, edge) for edge in EDGES.get(name, ()))
-        yield from (partial(more_trial, name, *case) for case in MORE_CASES.get(name, ()))
+        yield from (partial(checks.check_edge, name, edge) for edge in OPS[name].edges)
+        yield from (partial(more_trial, name, *case) for case in OPS[name].more)
         yield from (partial(standstill_trial, name, number) for number in range(STANDSTILLS))
         if name in SEVERAL:
             yield from (partial(alone_trial, name, number) for number in range(ALONE))
@@ -666,7 +578,7 @@ def trials_of(target: Target) -> Iterator[Callable[[], object]]:
             yield from (partial(trial, name) for trial in trials)
     if "power" in target.primitives:
         yield power_at_standstill
-    if target.owner in (tape, tape.SparseGrad):
+    if target.owner in (tape, tape.SparseGrad, tape.Accumulator, transforms.TensorAccumulator):
         for check in (gradcheck, gradgradcheck):
             yield partial(check, overlap, [wave(3, 2)])
             yield partial(check, reuse, [wave(3), wave(3)])
@@ -733,27 +645,27 @@ EQUIVALENT: dict[tuple[str, str], str] = {  # (target, the line after the change
     ("elementwise.divide", "lambda g: -g * (x / safe(-g)) / safe(g)"): "safe only asks whether g is 0",
     ("elementwise.divide", "lambda g: -g * (x / safe(g)) / safe(-g)"): "safe only asks whether g is 0",
     (
-        "tape.backward_pass",
+        "Accumulator.fit",
         "if not len(xs) * len(part.x) < DeferredMatmul.ROWS:",
     ): "whenever products are multiplied, their sum is the same",
     (
-        "tape.backward_pass",
+        "Accumulator.fit",
         "if len(xs) * len(part.x) <= DeferredMatmul.ROWS:",
     ): "whenever products are multiplied, their sum is the same",
     (
-        "tape.backward_pass",
+        "Accumulator.fit",
         "if len(xs) * len(part.x) > DeferredMatmul.ROWS:",
     ): "whenever products are multiplied, their sum is the same",
     (
-        "tape.backward_pass",
+        "Accumulator.fit",
         "if len(xs) < DeferredMatmul.ROWS:",
     ): "whenever products are multiplied, their sum is the same",
     (
-        "tape.backward_pass",
+        "Accumulator.fit",
         "if len(part.x) < DeferredMatmul.ROWS:",
     ): "whenever products are multiplied, their sum is the same",
     (
-        "tape.backward_pass",
+        "Accumulator.fit",
         "if len(xs) / len(part.x) < DeferredMatmul.ROWS:",
     ): "whenever products are multiplied, their sum is the same",
     (

@@ -11,12 +11,7 @@ from tinygrad_np.ops.elementwise import multiply
 from tinygrad_np.tape import primitive
 from tinygrad_np.transforms import grad
 
-
-@pytest.fixture(autouse=True)
-def _registries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is declared here is forgotten after each test."""
-    monkeypatch.setattr(tape, "PRIMITIVES", dict(tape.PRIMITIVES))
-    monkeypatch.setattr(tape, "NUMPY", dict(tape.NUMPY))
+pytestmark = pytest.mark.usefixtures("registries")
 
 
 def leaf(data: Any) -> Tensor:

@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_np import Tensor, no_grad, tape
+from tinygrad_np.check.checks import concatenate_outputs
 from tinygrad_np.gradcheck import gradcheck
 from tinygrad_np.ops import recurrent
 from tinygrad_np.ops.recurrent import Packed, Workspace
-from tinygrad_np.samples import concatenate_outputs
 from tinygrad_np.testing import generators
 
 FUSED = {"lstm": recurrent.lstm, "gru": recurrent.gru}

@@ -13,8 +13,9 @@ import pytest
 from benchmarks import mutants
 from benchmarks.mutants import BPTT, CHECK, ERROR, HELPERS, RULES, SURVIVED, TARGETS, Mutant, Target
 from tinygrad_np import tape
+from tinygrad_np.check.cases import OPS
+from tinygrad_np.check.checks import function_of_floats
 from tinygrad_np.ops import elementwise, index, linalg, recurrent, reduce, shape
-from tinygrad_np.samples import SAMPLES, function_of_floats
 
 ALL = [mutant for target in TARGETS for mutant in mutants.mutants_of(target)]
 
@@ -70,7 +71,7 @@ def test_the_slips_of_the_published_derivation_are_among_the_mutants_and_caught(
 def test_a_mutant_is_wrong_in_its_derivative_alone() -> None:
     for mutant in [m for m in ALL if m.target.is_rule]:
         name = mutant.target.name
-        f, point = function_of_floats(name, *SAMPLES[name].draw(np.random.default_rng(4), (2, 3)))
+        f, point = function_of_floats(name, *OPS[name].draw(np.random.default_rng(4), (2, 3)))
         expected = f(*point).data
         assert expected.size, name
         with mutants.in_place(mutant):

@@ -21,9 +21,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from tinygrad_np.check.numerical import COMPLEX_TOLERANCE, derivative, kinked, moved, size
 from tinygrad_np.extras import import_optional
 from tinygrad_np.files import atomic_write
-from tinygrad_np.gradcheck import COMPLEX_TOLERANCE, derivative, kinked, moved, size
 from tinygrad_np.tensor import Tensor
 
 Inputs: TypeAlias = Mapping[str, Any]

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from tinygrad_np.check.cases import OPS
 from tinygrad_np.referee import Case, Inputs
-from tinygrad_np.samples import SAMPLES
 
 
 def shapes(max_ndim: int = 3, max_length: int = 3) -> st.SearchStrategy[tuple[int, ...]]:
@@ -39,7 +39,7 @@ def laid_out(x: np.ndarray, layout: str) -> np.ndarray:
 @st.composite
 def arguments(draw: st.DrawFn, name: str) -> tuple[list[np.ndarray], dict[str, Any]]:
     """Arrays and static parameters for a primitive, in any layout."""
-    arrays, static = SAMPLES[name].draw(draw(generators()), draw(shapes()))
+    arrays, static = OPS[name].draw(draw(generators()), draw(shapes()))
     layout = draw(st.sampled_from(["C", "F", "reversed", "strided"]))
     return [laid_out(x, layout) for x in arrays], static
 

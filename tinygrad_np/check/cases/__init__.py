@@ -1,0 +1,20 @@
+"""One row for each op, layer, loss and optimizer, a file a family: how to try it, and what it is held against.
+
+`OPS` has the primitives and the functions composed of them. What is public and has no row fails the gradient check.
+"""
+
+from tinygrad_np.check.cases.composed import COMPOSED
+from tinygrad_np.check.cases.elementwise import ELEMENTWISE
+from tinygrad_np.check.cases.index import INDEX
+from tinygrad_np.check.cases.layers import LAYERS
+from tinygrad_np.check.cases.linalg import LINALG
+from tinygrad_np.check.cases.losses import LOSSES
+from tinygrad_np.check.cases.optimizers import OPTIMIZERS
+from tinygrad_np.check.cases.recurrent import RECURRENT
+from tinygrad_np.check.cases.reduce import REDUCE
+from tinygrad_np.check.cases.shape import SHAPE
+from tinygrad_np.check.rows import Op
+
+OPS: dict[str, Op] = {**ELEMENTWISE, **REDUCE, **SHAPE, **INDEX, **LINALG, **COMPOSED, **RECURRENT}
+
+__all__ = ["LAYERS", "LOSSES", "OPS", "OPTIMIZERS"]

@@ -1,0 +1,105 @@
+"""Rows of the layers."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from tinygrad_np import nn
+from tinygrad_np.check.draw import Rng, real
+from tinygrad_np.check.rows import LayerCase, LayerRow
+from tinygrad_np.tensor import Tensor
+
+
+def linear(rng: Rng) -> LayerCase:
+    bias = bool(rng.random() < 0.8)
+    shape = (*rng.integers(0, 4, rng.integers(0, 3)).tolist(), 3)
+    return LayerCase(
+        nn.Linear(3, 2, bias, rng=rng, dtype=np.float64),
+        [real(rng, shape)],
+        torch=lambda torch: torch.nn.Linear(3, 2, bias),
+    )
+
+
+def embedding(rng: Rng) -> LayerCase:
+    return LayerCase(
+        nn.Embedding(4, 3, rng=rng, dtype=np.float64),
+        [rng.integers(0, 4, (2, 5))],
+        torch=lambda torch: torch.nn.Embedding(4, 3),
+    )
+
+
+def dropout(rng: Rng) -> LayerCase:
+    layer = nn.Dropout(0.4, rng=rng)
+    seed = int(rng.integers(2**32))
+
+    def call(layer: Any, x: Any) -> Any:
+        layer.rng = np.random.default_rng(seed)  # the same mask every time
+        return layer(x) * x
+
+    return LayerCase(layer, [real(rng, (3, 4))], torch=None, call=call)
+
+
+def sequential(rng: Rng) -> LayerCase:
+    first, last = (nn.Linear(n, m, rng=rng, dtype=np.float64) for n, m in ((3, 4), (4, 2)))
+    return LayerCase(nn.Sequential(first, np.tanh, last), [real(rng, (2, 3))], torch=None)
+
+
+def lstm_cell(rng: Rng) -> LayerCase:
+    bias = bool(rng.random() < 0.8)
+    return LayerCase(
+        nn.LSTMCell(3, 2, bias, rng=rng, dtype=np.float64),
+        [real(rng, shape) for shape in ((4, 3), (4, 2), (4, 2))],
+        torch=lambda torch: torch.nn.LSTMCell(3, 2, bias),
+        call=lambda layer, x, h, c: layer(x, (h, c)),
+    )
+
+
+def recurrent(kind: type[nn.LSTM] | type[nn.GRU], rng: Rng) -> LayerCase:
+    """Of one or two layers, in one or both directions, fused or not, with lengths from 0."""
+    layers, both, fused = int(rng.integers(1, 3)), bool(rng.random() < 0.5), bool(rng.random() < 0.5)
+    layer = kind(2, 2, num_layers=layers, bidirectional=both, fused=fused, rng=rng, dtype=np.float64)
+    time = int(rng.integers(1, 5))
+    lengths = rng.integers(0, time + 1, 3)
+    states = [real(rng, (layers * (1 + both), 3, 2)) for _ in range(layer.states)]
+
+    def initial(states: tuple[Any, ...]) -> Any:
+        return states if len(states) > 1 else states[0]
+
+    def call(layer: Any, x: Tensor, *states: Tensor) -> tuple[Any, ...]:
+        output, last = layer(x, initial(states), lengths)
+        return (output, *last) if len(states) > 1 else (output, last)
+
+    def torch_call(torch: Any, layer: Any, x: Any, *states: Any) -> tuple[Any, ...]:
+        rnn = torch.nn.utils.rnn
+        packed = rnn.pack_padded_sequence(
+            x, torch.from_numpy(lengths), batch_first=True, enforce_sorted=False
+        )
+        output, last = layer(packed, initial(states))
+        output, _ = rnn.pad_packed_sequence(output, batch_first=True, total_length=time)
+        return (output, *last) if len(states) > 1 else (output, last)
+
+    def torch_layer(torch: Any) -> Any:
+        make = getattr(torch.nn, kind.__name__)
+        return make(2, 2, num_layers=layers, bidirectional=both, batch_first=True)
+
+    return LayerCase(
+        layer,
+        [real(rng, (3, time, 2)), *states],
+        torch=torch_layer if lengths.all() else None,  # PyTorch refuses a length of 0
+        call=call,
+        torch_call=torch_call,
+    )
+
+
+LAYERS: dict[str, LayerRow] = {
+    "Linear": linear,
+    "Embedding": embedding,
+    "Dropout": dropout,
+    "Sequential": sequential,
+    "LSTMCell": lstm_cell,
+    "LSTM": partial(recurrent, nn.LSTM),
+    "GRU": partial(recurrent, nn.GRU),
+}

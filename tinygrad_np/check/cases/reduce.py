@@ -1,0 +1,123 @@
+"""Rows of the primitives that reduce axes, and of softmax."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinygrad_np.check.draw import (
+    Arguments,
+    Draw,
+    Rng,
+    Shape,
+    Values,
+    distinct,
+    filled,
+    real,
+    some_axes,
+    wave,
+)
+from tinygrad_np.check.rows import Edge, Op
+
+CUBE = wave(2, 3, 4)
+
+
+def reduction(values: Values, full: bool = False, **static: Any) -> Draw:
+    def draw(rng: Rng, shape: Shape) -> Arguments:
+        shape = filled(shape) if full else shape
+        keepdims = {"keepdims": bool(rng.random() < 0.5)}
+        return [values(rng, shape)], {"axis": some_axes(rng, shape), **keepdims, **static}
+
+    return draw
+
+
+def variance(rng: Rng, shape: Shape) -> Arguments:
+    arrays, static = reduction(real, full=True)(rng, tuple(n + 2 for n in shape) or (2,))
+    return arrays, {**static, "ddof": float(rng.integers(2))}
+
+
+def along_axes(rng: Rng, shape: Shape) -> Arguments:
+    shape = filled(shape, 1)
+    return [real(rng, shape)], {"axis": some_axes(rng, shape)}
+
+
+def dims(x: Any, axis: Any) -> tuple[int, ...]:
+    """PyTorch's ``dim`` for an axis of NumPy; a number without axes has an axis 0 there."""
+    return axis if isinstance(axis, tuple) else tuple(range(x.ndim)) or (0,) if axis is None else (axis,)
+
+
+def reduced(name: str) -> Callable[..., Any]:
+    """A reduction of PyTorch, called as NumPy's is."""
+    return lambda torch, x, axis=None, keepdims=False: getattr(torch, name)(
+        x, dim=dims(x, axis), keepdim=keepdims
+    )
+
+
+def torch_softmax(torch: Any, x: Any, axis: Any) -> Any:
+    """PyTorch normalises one axis only; its logsumexp takes several."""
+    if isinstance(axis, int):
+        return torch.softmax(x, dim=axis)
+    return torch.exp(x - torch.logsumexp(x, dim=dims(x, axis), keepdim=True))
+
+
+REDUCE = {
+    "sum": Op(
+        reduction(real),
+        torch=reduced("sum"),
+        calls=[
+            (lambda x: np.sum(x), [CUBE]),
+            (lambda x: np.sum(x, 1), [CUBE]),
+            (lambda x: np.sum(a=x, axis=(0, -1), keepdims=True), [CUBE]),
+        ],
+        edges=[Edge([2], 3, [3], {"axis": 0})],  # NumPy lets axis 0 of a single number pass
+    ),
+    "mean": Op(
+        reduction(real, full=True),
+        torch=reduced("mean"),
+        calls=[(lambda x: np.mean(x, 0), [CUBE]), (lambda x: np.mean(x, axis=(1, 2), keepdims=True), [CUBE])],
+        # the mean of nothing is 0 / 0, but on the way back nothing is divided by 0
+        edges=[Edge([[]], 1, [[]])],
+    ),
+    "var": Op(
+        variance,
+        torch=lambda torch, x, axis=None, keepdims=False, ddof=0: torch.var(
+            x, dims(x, axis), correction=ddof, keepdim=keepdims
+        ),
+        analytic=False,
+        calls=[
+            (lambda x: np.var(x, 0), [CUBE]),
+            (lambda x: np.var(x, axis=-1, ddof=1, keepdims=True), [CUBE]),
+        ],
+        more=[([wave(3, 4)], {"axis": 0, "ddof": 1}), ([wave(3, 4)], {"ddof": 2})],
+    ),
+    "max": Op(
+        reduction(distinct, full=True),
+        torch=reduced("amax"),
+        calls=[(lambda x: np.max(x, 1), [CUBE]), (lambda x: np.amax(x, axis=(0, 2), keepdims=True), [CUBE])],
+        edges=[
+            Edge([[[3, 1, 3], [0, 1, 0]]], [3, 5], [[[1.5, 0, 1.5], [0, 5, 0]]], {"axis": 1}),
+            Edge([[[1, 3, 3], [2, 2, 2]]], 1, [[[0, 0.5, 0.5], [0, 0, 0]]]),
+        ],
+    ),
+    "min": Op(
+        reduction(distinct, full=True),
+        torch=reduced("amin"),
+        calls=[(lambda x: np.min(x, -1), [CUBE]), (lambda x: np.amin(x, keepdims=True), [CUBE])],
+        edges=[Edge([[[3, 1], [1, 1]]], 3, [[[0, 1], [1, 1]]])],
+    ),
+    "logsumexp": Op(
+        reduction(real, full=True),
+        reference=lambda x, **static: np.log(np.sum(np.exp(x), **static)),
+        torch=reduced("logsumexp"),
+        edges=[
+            Edge([[[-np.inf, 1], [-np.inf, -np.inf]]], [1, 1], [[[0, 1], [0, 0]]], {"axis": 1}, "differs")
+        ],
+    ),
+    "softmax": Op(
+        along_axes,
+        reference=lambda x, axis: np.exp(x) / np.sum(np.exp(x), axis=axis, keepdims=True),
+        torch=torch_softmax,
+    ),
+}

@@ -1,0 +1,99 @@
+"""The rows as a page: ``python -m tinygrad_np.check.reference`` writes docs/reference.md; a test keeps it true."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from tinygrad_np import functional, nn, optim, tape
+from tinygrad_np.check.cases import LAYERS, LOSSES, OPS, OPTIMIZERS
+from tinygrad_np.check.checks import answered, op
+from tinygrad_np.files import atomic_write
+
+PAGE = Path("docs/reference.md")
+INTRODUCTION = """\
+`python -m tinygrad_np.check.reference` writes this page from the rows in `tinygrad_np/check/cases`. Each row is
+checked to first and second order (`python -m tinygrad_np.gradcheck`), against a reference, in every memory layout,
+in float32, and against PyTorch where it has a counterpart: by its name where it is called alike, "compared" where it
+is called in another way. Edges are documented gradients at ties, kinks and poles."""
+
+
+def summary(function: object) -> str:
+    """The first sentence or two of a docstring, as a cell of a table."""
+    text = (function.__doc__ or "").strip().partition("\n\n")[0]
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def numpy_names(name: str) -> str:
+    """NumPy's functions that a row's op answers for."""
+    found = answered(name, np.random.default_rng(0)) if name in tape.PRIMITIVES else {OPS[name].function}
+    names = sorted(tape.numpy_name(f) for f in found if f in tape.NUMPY)
+    return ", ".join(f"`{name}`" for name in names) or "-"
+
+
+def torch_name(name: str) -> str:
+    """The name in ``torch``, where it is called in the same way."""
+    counterpart = OPS[name].torch
+    return (
+        f"`torch.{counterpart or name}`"
+        if isinstance(counterpart, str)
+        else "compared"
+        if counterpart
+        else "-"
+    )
+
+
+def page() -> str:
+    """The page as Markdown."""
+    ops = (
+        (
+            f"`{name}`",
+            "primitive" if row.function is None else "composed",
+            summary(tape.NUMPY.get(op(name), op(name))),
+            numpy_names(name),
+            torch_name(name),
+            str(len(row.edges)) if row.edges else "-",
+        )
+        for name, row in OPS.items()
+    )
+    members = (
+        (f"`{module.__name__.rpartition('.')[2]}.{name}`", summary(getattr(module, name)))
+        for module, rows in ((nn, LAYERS), (functional, LOSSES), (optim, OPTIMIZERS))
+        for name in rows
+    )
+    return "\n".join(
+        [
+            "# Reference: what is checked",
+            "",
+            INTRODUCTION,
+            "",
+            "## Ops",
+            "",
+            table(("op", "kind", "what it is", "NumPy", "PyTorch", "edges"), ops),
+            "",
+            "## Layers, losses, optimizers",
+            "",
+            table(("name", "what it is"), members),
+            "",
+        ]
+    )
+
+
+def main() -> int:
+    """Write the page."""
+    with atomic_write(PAGE) as part:
+        part.write_text(page(), encoding="utf-8")
+    print(f"{len(OPS)} ops, {len(LAYERS)} layers, {len(LOSSES)} losses, {len(OPTIMIZERS)} optimizers: {PAGE}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
