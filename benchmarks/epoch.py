@@ -99,7 +99,7 @@ def training(
     """All contenders on the same reviews, in batches of one size."""
     rng = np.random.default_rng(0)
     bucket = np.arange(BATCHES_A_BUCKET * size)
-    bucketed = np.stack(batches(arrays["lengths"][bucket], size, rng)[: SAMPLE // size])
+    bucketed = np.stack(batches(arrays["lengths"][bucket], size, shuffle=True, rng=rng)[: SAMPLE // size])
     mixed = rng.permutation(bucketed.ravel()).reshape(bucketed.shape)
     contenders, results, first = [], [], []
     for name, peer in peers.items():

@@ -111,7 +111,7 @@ class Examples:
         self, batch_size: int, rng: np.random.Generator | None = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Rows, word numbers (rows, time) and lengths of each batch."""
-        for rows in batches(self.lengths, batch_size, rng):
+        for rows in batches(self.lengths, batch_size, shuffle=rng is not None, rng=rng):
             yield rows, *pad([self.numbers[i] for i in rows])
 
 
