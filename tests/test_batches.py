@@ -77,9 +77,7 @@ def test_each_sequence_is_in_exactly_one_batch(lengths: list[int], size: int, sh
 
 
 @given(lengths=st.lists(st.integers(0, 30), max_size=100), size=st.integers(1, 12))
-def test_unshuffled_batches_go_from_the_shortest_to_the_longest(
-    lengths: list[int], size: int
-) -> None:
+def test_unshuffled_batches_go_from_the_shortest_to_the_longest(lengths: list[int], size: int) -> None:
     groups = batches(lengths, size)
     order = [i for group in groups for i in group.tolist()]
     assert order == sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
@@ -146,7 +144,9 @@ def test_batches_come_in_random_order() -> None:
 def test_batches_are_composed_anew_each_time() -> None:
     lengths = np.arange(3200)
     rng = np.random.default_rng(0)
-    first, second = ({tuple(sorted(g.tolist())) for g in batches(lengths, 8, shuffle=True, rng=rng)} for _ in range(2))
+    first, second = (
+        {tuple(sorted(g.tolist())) for g in batches(lengths, 8, shuffle=True, rng=rng)} for _ in range(2)
+    )
     assert len(first & second) < 0.05 * len(first)
 
 

@@ -5,6 +5,9 @@
     python -m models.tutorial_lstm train --as-published   training with it, as the tutorial trains
     python -m models.tutorial_lstm train --corrected      the same with the one wrong term put right
 
+This file is the model and its derivation; `trial` judges the gradient, `train` trains with it, and `cli` are
+the commands.
+
 The model reads a review word by word. With z = [h; x], s the logistic function, and h = c = 0 before the
 first word, each word x makes
 
@@ -19,39 +22,19 @@ that of the same `forward` run on Tensors: NumPy's functions record themselves t
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-import time
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from datasets.glove import load_glove
-from datasets.imdb import load_imdb
-from datasets.text import words
-from models import report
-from models.commands import execute, positive
-from models.tutorial_slips import SwappedAdam, initial_parameters, word_vectors
+from models.tutorial_slips import initial_parameters
 from tinygrad_np import Tensor
-from tinygrad_np.extras import import_optional
-from tinygrad_np.files import atomic_write
-from tinygrad_np.referee import Finding, referee
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Array: TypeAlias = Any  # an ndarray; or a Tensor, when the exact gradient is asked for
 Arrays: TypeAlias = dict[str, np.ndarray]
 
 PARAMETERS = ("Wf", "bf", "Wi", "bi", "Wcm", "bcm", "Wo", "bo", "W2", "b2")
-HIDDEN, DIMENSIONS = 64, 50
+HIDDEN, DIMENSIONS = 64, 50  # of its training
 EPS = 1e-5  # of the loss
-LEARNING_RATE = 0.001
-LENGTHS = (1, 2, 3, 10, 60)  # of the sequences in the trial
-DRAWS = 20  # of parameters and words, because one draw says little about the size of the error
 
 
 # --- the model ----------------------------------------------------------------------------------------
@@ -215,287 +198,7 @@ def exact_gradient(inputs: Arrays, eps: float) -> Arrays:
     return {name: tensor.grad for name, tensor in tensors.items() if tensor.grad is not None}
 
 
-# --- the trial ----------------------------------------------------------------------------------------
-
-
-Verdicts: TypeAlias = dict[str, dict[int, dict[str, Finding]]]  # by version, length and parameter
-
-
 def trial_inputs(hidden: int, dimensions: int, length: int, rng: np.random.Generator) -> Arrays:
-    """The tutorial's initial parameters, and a positive review of random words: x from N(0, 1)."""
+    """What to try it on: the tutorial's initial parameters, and a positive review of random words from N(0, 1)."""
     parameters = initial_parameters(hidden, dimensions, rng)
     return {"x": rng.standard_normal((length, dimensions)), "y": np.array(1.0), **parameters}
-
-
-def make_inputs(rng: np.random.Generator, T: int, hidden: int, inputs: int) -> Arrays:
-    """`trial_inputs` of sizes that the referee chooses."""
-    return trial_inputs(hidden, inputs, T, rng)
-
-
-def loss_without_eps(**inputs: Array) -> Array:
-    """The loss whose gradient the derivation gives."""
-    return forward(**inputs, eps=0.0)
-
-
-def one_bias_for_three_gates(**inputs: np.ndarray) -> Arrays:
-    """A slip of another kind: the gradient of the forget gate's bias is used for all three gates."""
-    gradients = corrected_gradient(**inputs)
-    return {**gradients, "bi": gradients["bf"], "bo": gradients["bf"]}
-
-
-def judge(hand_gradient: Callable[..., Arrays], inputs: Arrays) -> dict[str, Finding]:
-    """A hand-derived gradient of the loss without eps beside the exact one, by parameter."""
-    return referee(loss_without_eps, hand_gradient, inputs).findings
-
-
-def trial(seed: int) -> Verdicts:
-    """Both versions of the hand gradient at all lengths, which are beginnings of one sequence."""
-    inputs = trial_inputs(HIDDEN, DIMENSIONS, max(LENGTHS), np.random.default_rng(seed))
-    return {
-        version: {length: judge(gradient, {**inputs, "x": inputs["x"][:length]}) for length in LENGTHS}
-        for version, gradient in (("as published", published_gradient), ("corrected", corrected_gradient))
-    }
-
-
-def draw_trial(found: Verdicts, path: Path) -> None:
-    """A heat map of log10 of the relative error for each version."""
-    figure = report.new_figure(9, 4.6)
-    for axes, (version, by_length) in zip(figure.subplots(1, 2, sharey=True), found.items(), strict=True):
-        errors = np.array(
-            [[by_length[length][name].relative_error for length in LENGTHS] for name in PARAMETERS]
-        )
-        image = axes.imshow(
-            np.log10(np.maximum(errors, 1e-17)), vmin=-17, vmax=2, aspect="auto", cmap="magma"
-        )
-        for row, column in np.ndindex(errors.shape):
-            error = errors[row, column]
-            axes.text(
-                column,
-                row,
-                f"{error:.0e}" if 0 < error < 0.01 else f"{error:.2g}",
-                ha="center",
-                va="center",
-                fontsize=8,
-                color="black" if error > 1e-5 else "white",
-            )
-        axes.set_xticks(range(len(LENGTHS)), LENGTHS)
-        axes.set_yticks(range(len(PARAMETERS)), PARAMETERS)
-        axes.set_xlabel("steps T")
-        axes.set_title(version)
-    figure.colorbar(image, ax=figure.axes, label="log10 of the relative error")
-    figure.suptitle(f"Hand-derived gradient beside the exact one: |hand − exact| / |exact|, H = {HIDDEN}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    report.save(figure, path)
-
-
-# --- training as the tutorial trains ------------------------------------------------------------------
-
-
-class Reviews(NamedTuple):
-    """Reviews as rows of a table of word vectors, -1 for a word that is not in it, and their labels."""
-
-    numbers: list[np.ndarray]
-    labels: np.ndarray
-
-    @classmethod
-    def of(cls, table: pd.DataFrame, row: dict[str, int]) -> Reviews:
-        numbers = [np.array([row.get(word, -1) for word in words(text)], int) for text in table["review"]]
-        return cls(numbers, table["sentiment"].to_numpy(float))
-
-
-def mean_figures(logits: Iterable[float], labels: np.ndarray) -> tuple[float, float]:
-    """Mean loss, and the share of the reviews that are on the right side of 0.5."""
-    z = np.fromiter(logits, float, len(labels))
-    return float(loss_of(z, labels, EPS).mean()), float(((z >= 0) == labels).mean())
-
-
-def train_epoch(
-    optimizer: SwappedAdam, reviews: Reviews, vectors: np.ndarray, overwritten: bool, rng: np.random.Generator
-) -> tuple[float, float]:
-    """One update after each review, in their order; mean loss and accuracy, each review before its update."""
-    logits = []
-    for numbers, label in zip(*reviews, strict=True):
-        inputs = {"x": word_vectors(numbers, vectors, rng), "y": label, **optimizer.parameters}
-        logit, gradients = backpropagate(inputs, overwritten)
-        optimizer.step(gradients)
-        logits.append(logit)
-    return mean_figures(logits, reviews.labels)
-
-
-def score(
-    parameters: Arrays, reviews: Reviews, vectors: np.ndarray, rng: np.random.Generator
-) -> tuple[float, float]:
-    """Mean loss and accuracy, parameters left as they are."""
-    gates = [parameters[name] for name in PARAMETERS[:8]]
-    last = [unroll(word_vectors(numbers, vectors, rng), *gates)[-1].h for numbers in reviews.numbers]
-    return mean_figures([(parameters["W2"] @ h + parameters["b2"]).item() for h in last], reviews.labels)
-
-
-def draw_curves(rows: pd.DataFrame, title: str, path: Path) -> None:
-    """Loss and accuracy by epoch, next to what a coin would get."""
-    figure = report.new_figure(9, 4)
-    left, right = figure.subplots(1, 2)
-    for axes, what, coin in ((left, "loss", np.log(2)), (right, "accuracy", 0.5)):
-        for name in ("train", "test"):
-            color = report.COLORS[name]
-            axes.plot(rows["epoch"], rows[f"{name}_{what}"], marker="o", color=color, label=name)
-        axes.axhline(coin, color="gray", linestyle=":", label="a coin")
-        axes.set_xlabel("epoch")
-        axes.set_title(what)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-    left.legend(fontsize="small")
-    right.yaxis.set_major_formatter(lambda y, _: f"{y:.1%}")
-    figure.suptitle(title)
-    report.save(figure, path)
-
-
-# --- commands -----------------------------------------------------------------------------------------
-
-
-def command_trial(args: argparse.Namespace) -> None:
-    found = trial(args.seed)
-    print(f"relative error and cosine of the hand-derived gradient, H = {HIDDEN}, D = {DIMENSIONS}, N(0, 1)")
-    for version, by_length in found.items():
-        print(f"\n{version:13}" + "".join(f"{f'T = {length}':>18}" for length in LENGTHS))
-        for name in PARAMETERS:
-            cells = (by_length[length][name] for length in LENGTHS)
-            print(
-                f"{name:13}"
-                + "".join(
-                    f"{'both are 0':>18}"
-                    if np.isnan(f.cosine)
-                    else f"{f.relative_error:10.2g} {f.cosine:+7.3f}"
-                    for f in cells
-                )
-            )
-    draws = [
-        judge(published_gradient, trial_inputs(HIDDEN, DIMENSIONS, LENGTHS[-1], np.random.default_rng(seed)))
-        for seed in range(DRAWS)
-    ]
-    gates = [draw[name] for draw in draws for name in PARAMETERS[:8]]
-    print(
-        f"\nas published, T = {LENGTHS[-1]}, the gates' parameters in {DRAWS} draws (seeds 0 to {DRAWS - 1}):"
-    )
-    for what in ("relative_error", "cosine"):
-        values = [getattr(finding, what) for finding in gates]
-        print(
-            f"  {what.replace('_', ' ')}: median {np.median(values):.2g}, "
-            f"from {min(values):.2g} to {max(values):.2g}"
-        )
-    out = Path(args.out)
-    draw_trial(found, out)
-    print(f"picture: {out}")
-
-
-def command_diagnose(args: argparse.Namespace) -> None:
-    import_optional("hypothesis")  # which the next line imports
-    from tinygrad_np import testing
-
-    out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
-    cases = testing.cases(make_inputs, T=(1, 6), hidden=(1, 4), inputs=(1, 3))
-    for title, gradient in (
-        ("as published", published_gradient),
-        ("one bias for three gates", one_bias_for_three_gates),
-        ("corrected", corrected_gradient),
-    ):
-        verdict = referee(loss_without_eps, gradient, cases)
-        picture = out / f"{title.replace(' ', '-')}.png"
-        verdict.plot(picture)
-        print(f"{title}: {verdict}\npicture: {picture}\n")
-
-
-def command_train(args: argparse.Namespace) -> None:
-    pd = import_optional("pandas")
-    version = "as-published" if args.as_published else "corrected"
-    out = Path(args.out or f"runs/tutorial/{version}")
-    out.mkdir(parents=True, exist_ok=True)
-    weights_rng, train_rng, test_rng = np.random.default_rng(args.seed).spawn(3)
-
-    glove = load_glove(args.data_dir, DIMENSIONS)
-    row = {word: number for number, word in enumerate(glove.words)}
-    train = Reviews.of(load_imdb("train", args.data_dir, args.train_size, args.seed), row)
-    test = Reviews.of(load_imdb("test", args.data_dir, args.test_size, args.seed), row)
-    parameters = initial_parameters(HIDDEN, DIMENSIONS, weights_rng)
-    optimizer = SwappedAdam(parameters, LEARNING_RATE)
-    print(f"{version}: {len(train.labels):,} train reviews, {len(test.labels):,} test reviews")
-
-    rows = []
-    start = time.perf_counter()
-    for epoch in range(1, args.epochs + 1):
-        train_loss, train_accuracy = train_epoch(
-            optimizer, train, glove.vectors, args.as_published, train_rng
-        )
-        test_loss, test_accuracy = score(parameters, test, glove.vectors, test_rng)
-        rows.append(
-            {
-                "epoch": epoch,
-                "train_loss": train_loss,
-                "train_accuracy": train_accuracy,
-                "test_loss": test_loss,
-                "test_accuracy": test_accuracy,
-            }
-        )
-        table = pd.DataFrame(rows)
-        with atomic_write(out / "metrics.csv") as part:
-            table.to_csv(part, index=False)
-        print(
-            f"epoch {epoch:2}: train {train_loss:.3f} / {train_accuracy:.1%}, "
-            f"test {test_loss:.3f} / {test_accuracy:.1%}",
-            flush=True,
-        )
-
-    metrics = {
-        "version": version,
-        "seed": args.seed,
-        "train_size": args.train_size,
-        "test_size": args.test_size,
-        **rows[-1],
-        "seconds": time.perf_counter() - start,
-    }
-    with atomic_write(out / "metrics.json") as part:
-        part.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    title = f"The tutorial's LSTM, {version.replace('-', ' ')}: {args.train_size:,} IMDb reviews"
-    draw_curves(table, title, out / "loss.png")
-    print(
-        f"{version}: test accuracy {metrics['test_accuracy']:.1%}, loss {metrics['test_loss']:.3f}; "
-        f"the run: {out}"
-    )
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; the exit status is that of `models.commands.execute`."""
-    parser = argparse.ArgumentParser(
-        prog="python -m models.tutorial_lstm", description=__doc__.split("\n\n")[0]
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    sub = commands.add_parser("trial", help="the hand-derived gradient beside the exact one (the default)")
-    sub.set_defaults(command=command_trial)
-    sub.add_argument("--seed", type=int, default=0)
-    sub.add_argument("--out", default="runs/tutorial/trial.png", help="the picture")
-
-    sub = commands.add_parser("diagnose", help="let the referee find the smallest case that fails")
-    sub.set_defaults(command=command_diagnose)
-    sub.add_argument("--out", default="runs/tutorial/diagnosis", help="directory of the pictures")
-
-    sub = commands.add_parser("train", help="train as the tutorial does, with an honest test set")
-    sub.set_defaults(command=command_train)
-    version = sub.add_mutually_exclusive_group(required=True)
-    version.add_argument("--as-published", action="store_true", help="with the published gradient")
-    version.add_argument("--corrected", action="store_true", help="with its one wrong term put right")
-    sub.add_argument("--data-dir", help="where the files are; without it they are downloaded")
-    sub.add_argument("--train-size", type=positive, default=2000, help="reviews to train on")
-    sub.add_argument("--test-size", type=positive, default=1000, help="reviews to test with")
-    sub.add_argument("--epochs", type=positive, default=10)
-    sub.add_argument("--seed", type=int, default=0)
-    sub.add_argument("--out", help="directory of the run, runs/tutorial/VERSION unless given")
-
-    given = list(sys.argv[1:] if argv is None else argv)
-    if not given or given[0] in ("--seed", "--out"):
-        given.insert(0, "trial")
-    return execute(parser.parse_args(given))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
