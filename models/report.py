@@ -50,7 +50,7 @@ def learning_curves(table: pd.DataFrame, title: str, path: Path) -> None:
         axes.xaxis.get_major_locator().set_params(integer=True)
     if "validation_loss" in table:
         best = table["epoch"].to_numpy()[np.argmin(table["validation_loss"])]
-        left.axvline(best, color="gray", linewidth=0.8, alpha=0.6, label="the epoch kept")
+        left.axvline(best, color="gray", linewidth=0.8, alpha=0.6, label="epoch kept")
     left.legend(fontsize="small")
     right.yaxis.set_major_formatter(import_optional("matplotlib.ticker").PercentFormatter(1))
     figure.suptitle(title)

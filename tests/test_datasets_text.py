@@ -258,9 +258,9 @@ def test_the_vocabulary_is_ordered_by_frequency_and_then_alphabet():
 
 def test_encoding():
     vocabulary = Vocabulary.build({"film": 1, "good": 2})
-    numbers = vocabulary.encode(["good", "new", "film", "<pad>"])
-    np.testing.assert_array_equal(numbers, [2, 1, 3, 0])
-    assert numbers.dtype == np.int64
+    ids = vocabulary.encode(["good", "new", "film", "<pad>"])
+    np.testing.assert_array_equal(ids, [2, 1, 3, 0])
+    assert ids.dtype == np.int64
     assert vocabulary.encode([]).shape == (0,)
     assert vocabulary.encode([]).dtype == np.int64
     assert len(vocabulary) == 4

@@ -9,12 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import matplotlib.colors
 import numpy as np
 import pandas as pd
 import pytest
 
 import models.sentiment.train as training
 from datasets import glove, imdb, tokenize
+from models import report
 from models.sentiment.cli import main
 from models.sentiment.evaluate import probabilities
 from models.sentiment.run import Run
@@ -168,6 +170,26 @@ def test_imdb_with_glove_and_speeches(data_dir: Path, capsys: pytest.CaptureFixt
     assert table.loc["Silent", ["positive", "mean", "spread"]].isna().all()
     assert (out / "speeches.png").read_bytes().startswith(b"\x89PNG")
     assert "Silent" in capsys.readouterr().out
+
+
+def test_the_weights_kept_are_those_of_the_smallest_validation_loss(demo_run: Path, tmp_path: Path) -> None:
+    _, _, model = Run(demo_run).load()
+    run, history = Run(tmp_path), []
+    kept = []
+    for epoch, loss in enumerate((0.5, 0.7, 0.4, 0.4), 1):
+        model.head.bias.data[:] = epoch
+        history.append({"epoch": epoch, "validation_loss": loss})
+        run.save_epoch(history, model)
+        kept.append(load_weights(run.weights)["head.bias"].item())
+        assert pd.read_csv(run.epochs)["epoch"].tolist() == list(range(1, epoch + 1))
+    assert kept == [1, 1, 3, 3]  # of equals the first
+
+
+def test_curves_are_told_apart_without_colour() -> None:
+    rgb = np.array([matplotlib.colors.to_rgb(color) for color, _ in report.CURVES.values()])
+    lightness = np.sort(rgb @ (0.299, 0.587, 0.114))
+    assert np.diff(lightness).min() > 0.2
+    assert len({marker for _, marker in report.CURVES.values()}) == 3
 
 
 def test_a_training_fetches_parses_and_tokenizes_each_file_once(

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 from models import tutorial_lstm as tutorial
 from models.tutorial_lstm import (
@@ -31,6 +32,7 @@ from models.tutorial_slips import SwappedAdam, initial_parameters
 from tinygrad_np import Tensor
 from tinygrad_np import functional as F
 from tinygrad_np.nn import LSTM
+from tinygrad_np.referee import Finding, heat_map
 
 # The difference 1 - f^2 of a saturated gate carries the rounding of 1: that is what the absolute part is for.
 RELATIVE, ABSOLUTE = 1e-10, 1e-14
@@ -215,6 +217,24 @@ def test_the_trial_is_printed_and_drawn(
             assert ("both are 0" in line) == (name in ("Wf", "bf"))  # of one word: c_before = 0
     assert "in 3 draws (seeds 0 to 2)" in printed
     assert (tmp_path / "new" / "trial.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_heat_map_tells_right_from_wrong_without_colour() -> None:
+    axes = Figure().subplots()
+    columns = {
+        "first": {"W": Finding(True, 3e-16, 1.0), "b": Finding(True, 0.0)},
+        "second": {"W": Finding(False, 0.25, 0.9), "b": Finding(False, fault="is not finite")},
+    }
+    image = heat_map(axes, columns)
+    assert [(text.get_text(), text.get_weight()) for text in axes.texts] == [
+        *(("3e-16", "normal"), ("0.25", "bold")),
+        *(("0", "normal"), ("?", "bold")),
+    ]
+    np.testing.assert_allclose(image.get_array(), [[np.log10(3e-16), np.log10(0.25)], [-16, 0]])
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["first", "second"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["W", "b"]
+    lightness = image.cmap(np.linspace(0, 1, 50))[:, :3] @ (0.299, 0.587, 0.114)
+    assert (np.diff(lightness) > 0).all()  # red and green would rise and fall
 
 
 def test_the_referees_diagnosis(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

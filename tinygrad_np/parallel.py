@@ -237,19 +237,21 @@ class ShardedGenerator(np.random.Generator):
         self.batch_size = 0
 
     def random(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
-        """Uniform numbers from [0, 1) of shape `size`, whose first axis are the rows of the shard.
+        """Uniform numbers from [0, 1) of shape `size`, whose first axis is that of the shard's rows.
 
         Raises
         ------
         ValueError
-            Their number is not that of the shard in a batch of `batch_size` rows.
+            The shard of a batch of `batch_size` has another number of rows.
         """
-        rows, *rest = size
-        if rows != len(range(self.batch_size)[self.shard]):
+        shape = () if size is None else np.broadcast_shapes(size)
+        rows = len(range(self.batch_size)[self.shard])
+        if shape[:1] != (rows,):
             raise ValueError(
-                f"{rows} rows are not {self.shard} of a batch of {self.batch_size}: set batch_size"
+                f"random numbers of shape {shape} are asked for, and of a batch of {self.batch_size} this worker "
+                f"has {rows} rows: set batch_size to the size of the whole batch"
             )
-        return super().random((self.batch_size, *rest), dtype, out)[self.shard]
+        return super().random((self.batch_size, *shape[1:]), dtype, out)[self.shard]
 
 
 def workers(size: int) -> Workers:

@@ -92,7 +92,7 @@ def draw_trial(found: Findings, path: Path) -> None:
         axes.set_xlabel("steps T")
         axes.set_title(version)
     figure.colorbar(image, ax=figure.axes, label="log10 of the relative error")
-    figure.suptitle(f"Hand-derived gradient beside the exact one: |hand − exact| / |exact|, H = {HIDDEN}")
+    figure.suptitle(f"|hand-derived gradient − exact one| / |exact one|, H = {HIDDEN} (bold: wrong)")
     path.parent.mkdir(parents=True, exist_ok=True)
     report.save(figure, path)
 
