@@ -17,7 +17,7 @@ from unittest import mock
 import numpy as np
 
 from benchmarks.harness import Options, Row, check, per_second, progress, show
-from datasets import cut, cut_imdb, load_glove, load_imdb
+from datasets import load_glove, load_imdb, load_tokenized_imdb, tokenize_texts
 
 REVIEWS = 5_000  # cut in each repeat
 
@@ -54,7 +54,7 @@ def run(options: Options) -> list[Row]:
     )
     reviews = load_imdb("train", data_dir, REVIEWS)["review"]
     size = sum(len(text.encode("utf-8")) for text in reviews) / 1e6
-    cut_imdb("train", data_dir)  # kept from here on, if it was not
+    load_tokenized_imdb("train", data_dir)  # kept from here on, if it was not
 
     times: dict[str, list[float]] = {"later": [], "first": [], "textbook": [], "kept": [], "cut": []}
     for _ in progress(range(max(3, options.repeats // 2)), "data"):
@@ -62,8 +62,8 @@ def run(options: Options) -> list[Row]:
         with tempfile.TemporaryDirectory() as cache, mock.patch.dict(os.environ, TINYGRAD_NP_CACHE=cache):
             times["first"].append(seconds(lambda: load_glove(data_dir)))
         times["textbook"].append(seconds(lambda: textbook_glove(data_dir / "glove.6B.zip")))
-        times["kept"].append(seconds(lambda: cut_imdb("train", data_dir)))
-        times["cut"].append(seconds(lambda: cut(reviews)))
+        times["kept"].append(seconds(lambda: load_tokenized_imdb("train", data_dir)))
+        times["cut"].append(seconds(lambda: tokenize_texts(reviews)))
     rows = [
         Row("data", "GloVe, 50 numbers a word", "ours, later load", "s", times["later"]),
         Row("data", "GloVe, 50 numbers a word", "ours, first load", "s", times["first"]),

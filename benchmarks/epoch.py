@@ -28,7 +28,7 @@ import numpy as np
 
 from benchmarks.harness import Arrays, Contender, Options, Peer, Row, check, measure, per_second, show, start
 from benchmarks.lstm import TOLERANCE, WHY, D, H, flops_a_token, gflops, weights
-from datasets import cut_imdb, load_glove, load_imdb
+from datasets import load_glove, load_tokenized_imdb
 from tinygrad_np.data import BATCHES_A_BUCKET, batches
 
 SAMPLE = 1_536  # reviews to train on
@@ -77,11 +77,10 @@ def read(data_dir: Path) -> tuple[Arrays, Arrays]:
         ("test", TEST),
     )
     for split, size in splits:
-        labels = load_imdb(split, data_dir)["sentiment"].to_numpy()
-        found, reviews = cut_imdb(split, data_dir)
-        number = np.array([row.get(word, 1) for word in found])
-        chosen = np.random.default_rng(0).permutation(len(reviews))[:size]
-        texts = [number[reviews[i]] for i in chosen]
+        reviews, labels = load_tokenized_imdb(split, data_dir)
+        number = np.array([row.get(token, 1) for token in reviews.tokens])
+        chosen = np.random.default_rng(0).permutation(len(labels))[:size]
+        texts = [number[reviews.token_ids[i]] for i in chosen]
         sets.append(
             {
                 "vectors": vectors,
@@ -99,7 +98,7 @@ def training(
     """All contenders on the same reviews, in batches of one size."""
     rng = np.random.default_rng(0)
     bucket = np.arange(BATCHES_A_BUCKET * size)
-    bucketed = np.stack(batches(arrays["lengths"][bucket], size, rng)[: SAMPLE // size])
+    bucketed = np.stack(batches(arrays["lengths"][bucket], size, shuffle=True, rng=rng)[: SAMPLE // size])
     mixed = rng.permutation(bucketed.ravel()).reshape(bucketed.shape)
     contenders, results, first = [], [], []
     for name, peer in peers.items():

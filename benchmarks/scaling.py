@@ -19,7 +19,9 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as in the models; it is read when Nu
 
 import numpy as np
 
-from models.sentiment import DIMENSIONS, Examples, SentimentLSTM, train_epoch
+from models.sentiment.data import Examples
+from models.sentiment.model import DIMENSIONS, SentimentLSTM
+from models.sentiment.train import train_epoch
 from tinygrad_np.nn import Embedding
 from tinygrad_np.optim import Adam
 from tinygrad_np.parallel import Workers, workers

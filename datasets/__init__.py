@@ -6,23 +6,31 @@ Nothing is downloaded, and neither pandas nor pooch is imported, before a functi
 from datasets.demo import generate_demo
 from datasets.download import fetch
 from datasets.glove import Glove, load_glove
-from datasets.imdb import cut_imdb, load_imdb
+from datasets.imdb import load_imdb, load_tokenized_imdb
 from datasets.speeches import load_speeches
-from datasets.text import CutTexts, Vocabulary, clean, cut, paragraphs, sentences, words
+from datasets.text import (
+    TokenizedTexts,
+    Vocabulary,
+    clean,
+    paragraphs,
+    sentences,
+    tokenize,
+    tokenize_texts,
+)
 
 __all__ = [
-    "CutTexts",
     "Glove",
+    "TokenizedTexts",
     "Vocabulary",
     "clean",
-    "cut",
-    "cut_imdb",
     "fetch",
     "generate_demo",
     "load_glove",
     "load_imdb",
     "load_speeches",
+    "load_tokenized_imdb",
     "paragraphs",
     "sentences",
-    "words",
+    "tokenize",
+    "tokenize_texts",
 ]

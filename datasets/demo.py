@@ -31,7 +31,7 @@ _BLAME, _PRAISE, _NOUNS = (
     )
 )
 _SIDES = [_BLAME, _PRAISE]
-_AGREEING = 0.25  # share of the reviews whose clauses are joined by "and"
+_AGREEING = 0.25  # fraction of the reviews whose clauses are joined by "and"
 _DEGREES = ["", "", "", "really ", "rather ", "quite ", "very ", "so "]
 _NEGATIONS = ["not ", "never "]
 _SUBJECTS = [f"{article} {noun}" for article in ("the", "its") for noun in _NOUNS]

@@ -1,6 +1,6 @@
 """Reads GloVe word vectors: a list of words, and for each a row of numbers that says what the word is like.
 
-The published text takes seconds to read, so it is read once and its numbers are kept as a NumPy file, which
+The published text takes seconds to read, so it is read once and its numbers are cached as a NumPy file, which
 later is not read but mapped into memory.
 """
 
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from datasets.cache import cached
 from datasets.download import fetch
-from datasets.kept import kept
 from tinygrad_np.extras import import_optional
 
 _CHUNK = 1 << 22  # bytes of text read at a time: enough to be quick, little enough to need no memory
@@ -41,9 +41,9 @@ class Glove:
 def load_glove(data_dir: str | os.PathLike[str] | None = None, dimensions: int = 50) -> Glove:
     """The word vectors of GloVe 6B: 400,000 words.
 
-    The first call reads the text out of the zip file and keeps the result in `cache_dir`; later calls check
-    the checksum of what was kept and map it into memory. Another zip file, or a kept file that is damaged, is
-    read anew.
+    The first call reads the text out of the zip file and caches the result in `cache_dir`; later calls check
+    the checksum of what was cached and map it into memory. Another zip file, or a cached file that is damaged,
+    is read anew.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def load_glove(data_dir: str | os.PathLike[str] | None = None, dimensions: int =
                 raise ValueError(f"{path} has no {member}, only {', '.join(archive.namelist())}")
             info = archive.getinfo(member)
             # The zip file's own checksum of the text: the same text is found again wherever the file lies.
-            words, vectors = kept(
+            words, vectors = cached(
                 f"glove.6B.{dimensions}d.{info.CRC:08x}",
                 lambda: _parse(archive, info, dimensions, f"{path}, {member}"),
             )

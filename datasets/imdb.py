@@ -1,8 +1,9 @@
 """Reads the IMDb film reviews, each with its sentiment: 25,000 to train with and others to test with.
 
-Cutting them all to words takes seconds, so it is done once and its result is kept.
+Tokenizing them all takes seconds, so it is done once and its result is cached.
 """
 
+import io
 import os
 import unicodedata
 import zlib
@@ -13,9 +14,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 import datasets.text
+from datasets.cache import cached
 from datasets.download import fetch
-from datasets.kept import kept
-from datasets.text import CutTexts, cut
+from datasets.text import TokenizedTexts, tokenize_texts
 from tinygrad_np.extras import import_optional
 
 if TYPE_CHECKING:
@@ -57,82 +58,112 @@ def load_imdb(
     FileNotFoundError, RuntimeError
         As `datasets.download.fetch` raises them.
     """
-    if split not in ("train", "test"):
-        raise ValueError(f"split is 'train' or 'test', not {split!r}")
     pd = import_optional("pandas")
-    path = fetch(f"imdb_{split}.txt", data_dir)
-
-    reviews = []
-    sentiments = []
-    with open(path, "rb") as file:  # as bytes, so that a line of bad UTF-8 can be named
-        for number, line in enumerate(file, 1):
-            line = line.rstrip(b"\r\n")
-            label, tab, text = line.partition(b"\t")
-            if not tab:
-                raise ValueError(
-                    f"{path}, line {number}: expected label, tab, text, but no tab in {line[:40]!r}"
-                )
-            if label not in (b"0", b"1"):
-                raise ValueError(f"{path}, line {number}: the label is 0 or 1, not {label[:40]!r}")
-            try:
-                review = text.decode("utf-8")
-            except UnicodeDecodeError as error:
-                at = text[error.start : error.start + 10]
-                raise ValueError(f"{path}, line {number}: the text is not UTF-8 at {at!r}") from None
-            if not review.strip():
-                raise ValueError(f"{path}, line {number}: the text after label and tab is empty")
-            reviews.append(review)
-            sentiments.append(int(label))
-    table: DataFrame = pd.DataFrame({"review": reviews, "sentiment": np.array(sentiments, dtype=np.int8)})
-    if size is None:
-        return table
-
-    if not 1 <= size <= len(table):
-        raise ValueError(f"{path} holds {len(table)} reviews, so size is from 1 to {len(table)}, not {size}")
-    negative = np.flatnonzero(table["sentiment"] == 0)
-    positive = np.flatnonzero(table["sentiment"] == 1)
-    n_positive = int(np.clip((size + 1) // 2, size - len(negative), len(positive)))
-    rng = np.random.default_rng(seed)
-    rows = np.concatenate(
-        [
-            rng.choice(positive, n_positive, replace=False),
-            rng.choice(negative, size - n_positive, replace=False),
-        ]
-    )
-    return table.iloc[np.sort(rows)]
+    path = _fetch(split, data_dir)
+    reviews, labels = _parse(path, path.read_bytes())
+    table: DataFrame = pd.DataFrame({"review": reviews, "sentiment": labels})
+    return table if size is None else table.iloc[_sample(path, labels, size, seed)]
 
 
-def cut_imdb(split: Literal["train", "test"], data_dir: str | os.PathLike[str] | None = None) -> CutTexts:
-    """The words of all reviews of one split, by their place in the file, the index of `load_imdb`'s table.
+def load_tokenized_imdb(
+    split: Literal["train", "test"],
+    data_dir: str | os.PathLike[str] | None = None,
+    size: int | None = None,
+    seed: int = 0,
+) -> tuple[TokenizedTexts, np.ndarray]:
+    """The same reviews as token ids, and their labels.
 
-    The first call cuts them and keeps the result in `cache_dir`; later calls map it into memory. Another file,
-    other rules of cutting, or a kept file that is damaged make it be cut anew.
+    The first call parses and tokenizes all of the split, and caches the result in `cache_dir`; later calls map
+    it into memory. Another file, another tokenizer, or a cached file that is damaged make it be done anew.
 
     Parameters
     ----------
-    split, data_dir
+    split, data_dir, size, seed
         As for `load_imdb`.
 
     Returns
     -------
-    CutTexts
+    texts : TokenizedTexts
+    labels : ndarray of int8, shape (texts,)
+        0 negative, 1 positive.
 
     Raises
     ------
     ValueError, FileNotFoundError, RuntimeError
-        A file is missing or damaged, or there is no such split.
+        As `load_imdb` raises them.
     """
+    path = _fetch(split, data_dir)
+    content = path.read_bytes()
 
-    def make() -> tuple[list[str], np.ndarray]:
-        words, numbers = cut(load_imdb(split, data_dir)["review"])
-        # one array of them all, -1 before each
-        return words, np.concatenate([part for review in numbers for part in ([-1], review)], dtype=np.int32)
+    def compute() -> tuple[list[str], np.ndarray]:
+        reviews, labels = _parse(path, content)
+        tokens, token_ids = tokenize_texts(reviews)
+        # one array of them all, and before each its label, as a number below 0
+        parts = [part for label, ids in zip(labels, token_ids, strict=True) for part in ([-1 - label], ids)]
+        return tokens, np.concatenate(parts, dtype=np.int32)
 
-    # The rules are the code of the module that cuts, and Python's tables of what a letter is: told by their
-    # checksum, as a version number would be forgotten when they change. A change of `make` needs another name.
-    rules = Path(datasets.text.__file__).read_bytes() + unicodedata.unidata_version.encode("utf-8")
-    made_from = zlib.crc32(fetch(f"imdb_{split}.txt", data_dir).read_bytes(), zlib.crc32(rules))
-    words, flat = kept(f"imdb_{split}.{made_from:08x}", make)
+    # The tokenizer is the code of its module, and Python's tables of what a letter is: told by their checksum,
+    # as a version number would be forgotten when they change. A change of `compute` needs another name.
+    tokenizer = Path(datasets.text.__file__).read_bytes() + unicodedata.unidata_version.encode("utf-8")
+    checksum = zlib.crc32(content, zlib.crc32(tokenizer))
+    tokens, flat = cached(f"imdb_{split}_tokenized.{checksum:08x}", compute)
     flat = np.asarray(flat)  # slices of a plain array are made faster than those of a mapped one
-    marks = [*np.flatnonzero(flat == -1).tolist(), len(flat)]
-    return CutTexts(words, [flat[mark + 1 : end] for mark, end in pairwise(marks)])
+    starts = np.flatnonzero(flat < 0)
+    labels = (-1 - flat[starts]).astype(np.int8)
+    ends = [*starts.tolist(), len(flat)]
+    texts = TokenizedTexts(tokens, [flat[start + 1 : end] for start, end in pairwise(ends)])
+    if size is None:
+        return texts, labels
+    rows = _sample(path, labels, size, seed)
+    return texts.take(rows), labels[rows]
+
+
+def _fetch(split: str, data_dir: str | os.PathLike[str] | None) -> Path:
+    if split not in ("train", "test"):
+        raise ValueError(f"split is 'train' or 'test', not {split!r}")
+    return fetch(f"imdb_{split}.txt", data_dir)
+
+
+def _parse(path: Path, content: bytes) -> tuple[list[str], np.ndarray]:
+    """The reviews of a file with this content, and their labels."""
+    reviews = []
+    labels = []
+    for number, line in enumerate(
+        io.BytesIO(content), 1
+    ):  # as bytes, so that a line of bad UTF-8 can be named
+        line = line.rstrip(b"\r\n")
+        label, tab, text = line.partition(b"\t")
+        if not tab:
+            raise ValueError(f"{path}, line {number}: expected label, tab, text, but no tab in {line[:40]!r}")
+        if label not in (b"0", b"1"):
+            raise ValueError(f"{path}, line {number}: the label is 0 or 1, not {label[:40]!r}")
+        try:
+            review = text.decode("utf-8")
+        except UnicodeDecodeError as error:
+            at = text[error.start : error.start + 10]
+            raise ValueError(f"{path}, line {number}: the text is not UTF-8 at {at!r}") from None
+        if not review.strip():
+            raise ValueError(f"{path}, line {number}: the text after label and tab is empty")
+        reviews.append(review)
+        labels.append(int(label))
+    return reviews, np.array(labels, dtype=np.int8)
+
+
+def _sample(path: Path, labels: np.ndarray, size: int, seed: int) -> np.ndarray:
+    """The places of a balanced sample, in rising order."""
+    if not 1 <= size <= len(labels):
+        raise ValueError(
+            f"{path} holds {len(labels)} reviews, so size is from 1 to {len(labels)}, not {size}"
+        )
+    negative = np.flatnonzero(labels == 0)
+    positive = np.flatnonzero(labels == 1)
+    n_positive = int(np.clip((size + 1) // 2, size - len(negative), len(positive)))
+    rng = np.random.default_rng(seed)
+    return np.sort(
+        np.concatenate(
+            [
+                rng.choice(positive, n_positive, replace=False),
+                rng.choice(negative, size - n_positive, replace=False),
+            ]
+        )
+    )

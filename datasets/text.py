@@ -1,7 +1,7 @@
-"""Turns text into what a network can read: clean text, words, sentences, paragraphs, and word numbers.
+"""Turns text into what a network can read: clean text, tokens, sentences, paragraphs, and token ids.
 
-The same functions serve for training and for prediction, so a network never meets words at work that were
-cut differently in its training. Standard library and NumPy only.
+The same functions serve for training and for prediction, so a network never meets text at work that was
+tokenized differently in its training. Standard library and NumPy only.
 """
 
 import html
@@ -42,11 +42,11 @@ _TAG = re.compile(
     re.VERBOSE,
 )
 # The words of GloVe 6B come from Stanford's tokenizer, which writes "don't" as "do" and "n't", "it's" as
-# "it" and "'s". Cutting the same way keeps the negation, and keeps it one word for every verb.
+# "it" and "'s". Doing the same keeps the negation, and keeps it one token for every verb.
 _CONTRACTION = re.compile(r"(n't|'(?:s|m|d|re|ve|ll))\b")
 # A number with its decimals ("7.5"), or letters and digits, with apostrophes inside ("o'connor", "n't"), or
 # one of the other contractions, or the last of a run of "!" or of "?".
-_WORD = re.compile(r"\d+(?:[.,]\d+)+|[^\W_]+(?:'[^\W_]+)*|'(?:s|m|d|re|ve|ll)\b|!(?!!)|\?(?!\?)")
+_TOKEN = re.compile(r"\d+(?:[.,]\d+)+|[^\W_]+(?:'[^\W_]+)*|'(?:s|m|d|re|ve|ll)\b|!(?!!)|\?(?!\?)")
 
 # Words that carry grammar but hardly an opinion. Negations (no, not, n't, nor, never, neither, none, nothing,
 # nobody, nowhere, hardly, cannot, without) are not here, and neither are words that turn or weigh an opinion
@@ -112,12 +112,12 @@ def clean(text: str) -> str:
     return text
 
 
-def words(text: str, drop_stop_words: bool = False) -> list[str]:
-    """The words of a text, cleaned, and cut as the words of GloVe 6B are.
+def tokenize(text: str, drop_stop_words: bool = False) -> list[str]:
+    """The tokens of a text, which is cleaned first: words, as GloVe 6B has them.
 
-    Contractions are two words, and the negation is one of them: "don't" gives ``do``, ``n't``; "it's" gives
-    ``it``, ``'s``. Compounds are cut at the hyphen. "!" and "?" are words, since they carry feeling (a run of
-    them is one word); all other punctuation is dropped.
+    Contractions are two tokens, and the negation is one of them: "don't" gives ``do``, ``n't``; "it's" gives
+    ``it``, ``'s``. Compounds are split at the hyphen. "!" and "?" are tokens, since they carry feeling (a run
+    of them is one token); all other punctuation is dropped.
 
     Parameters
     ----------
@@ -129,33 +129,37 @@ def words(text: str, drop_stop_words: bool = False) -> list[str]:
     -------
     list of str
     """
-    found = _WORD.findall(_CONTRACTION.sub(r" \1", clean(text)))
+    found = _TOKEN.findall(_CONTRACTION.sub(r" \1", clean(text)))
     if drop_stop_words:
-        return [word for word in found if word not in _STOP_WORDS]
+        return [token for token in found if token not in _STOP_WORDS]
     return found
 
 
-class CutTexts(NamedTuple):
-    """Texts cut to words, each word held as a number: ``[words[n] for n in numbers[i]]`` are those of text i.
+class TokenizedTexts(NamedTuple):
+    """Texts as token ids: ``[tokens[n] for n in token_ids[i]]`` are the tokens of text i.
 
     Attributes
     ----------
-    words : list of str
-        Each once; some may be in none of these texts.
-    numbers : list of ndarray of int32
-        For each text the places of its words in `words`.
+    tokens : list of str
+        The different tokens, each once; some may be in none of these texts.
+    token_ids : list of ndarray of int32
+        For each text the places of its tokens in `tokens`.
     """
 
-    words: list[str]
-    numbers: list[np.ndarray]
+    tokens: list[str]
+    token_ids: list[np.ndarray]
+
+    def take(self, rows: Iterable[int]) -> Self:
+        """Some of the texts, by their places."""
+        return self._replace(token_ids=[self.token_ids[i] for i in rows])
 
 
-def cut(texts: Iterable[str]) -> CutTexts:
-    """Cut texts as `words` does, the different words numbered in the order in which they first occur."""
-    place: defaultdict[str, int] = defaultdict()
-    place.default_factory = place.__len__  # a new word has the next number
-    numbers = [np.array([place[word] for word in words(text)], dtype=np.int32) for text in texts]
-    return CutTexts(list(place), numbers)
+def tokenize_texts(texts: Iterable[str]) -> TokenizedTexts:
+    """Tokenize texts; the different tokens have ids in the order in which they first occur."""
+    ids: defaultdict[str, int] = defaultdict()
+    ids.default_factory = ids.__len__  # a new token has the next id
+    token_ids = [np.array([ids[token] for token in tokenize(text)], dtype=np.int32) for text in texts]
+    return TokenizedTexts(list(ids), token_ids)
 
 
 def sentences(text: str) -> list[str]:
@@ -197,7 +201,7 @@ def paragraphs(text: str, n_words: int) -> list[str]:
     ----------
     text : str
     n_words : int
-        At least 1, counted as `words` counts.
+        At least 1, counted as `tokenize` counts.
 
     Returns
     -------
@@ -214,7 +218,7 @@ def paragraphs(text: str, n_words: int) -> list[str]:
     found: list[list[str]] = [[]]
     count = 0
     for sentence in sentences(text):
-        length = len(words(sentence))
+        length = len(tokenize(sentence))
         # A "sentence" without words, such as a row of dots, never needs a paragraph of its own.
         if length and count and count + length > n_words:
             found.append([])
@@ -225,51 +229,47 @@ def paragraphs(text: str, n_words: int) -> list[str]:
 
 
 class Vocabulary:
-    """The words a network knows, each with a number: 0 is padding, 1 stands for every unknown word.
+    """The tokens that a network knows, each with an id: 0 is padding, 1 stands for every unknown token.
 
     Parameters
     ----------
-    words : sequence of str
-        All words in the order of their numbers, the first two being ``<pad>`` and ``<unk>``.
+    tokens : sequence of str
+        All tokens in the order of their ids, the first two being ``<pad>`` and ``<unk>``.
 
     Raises
     ------
     ValueError
-        If the first two are others, or if a word stands twice, is empty or holds white space. The message
-        gives the line, which is the word's number plus 1: a saved vocabulary has one word a line.
+        If the first two are others, or if a token stands twice, is empty or holds white space. The message
+        gives the line, which is the token's id plus 1: a saved vocabulary has one token a line.
     """
 
     PADDING = "<pad>"
     UNKNOWN = "<unk>"
 
-    def __init__(self, words: Sequence[str]) -> None:
-        self.words = list(words)
-        if self.words[:2] != [self.PADDING, self.UNKNOWN]:
+    def __init__(self, tokens: Sequence[str]) -> None:
+        self.tokens = list(tokens)
+        if self.tokens[:2] != [self.PADDING, self.UNKNOWN]:
             raise ValueError(
-                f"lines 1 and 2 of a vocabulary are {self.PADDING} and {self.UNKNOWN}, not {self.words[:2]}"
+                f"lines 1 and 2 of a vocabulary are {self.PADDING} and {self.UNKNOWN}, not {self.tokens[:2]}"
             )
-        self._number: dict[str, int] = {}
-        for number, word in enumerate(self.words):
-            if word.split() != [word]:
-                raise ValueError(
-                    f"line {number + 1}: {word!r} is empty or holds white space, so it is no word"
-                )
-            if word in self._number:
-                raise ValueError(
-                    f"line {number + 1}: {word!r} already stands in line {self._number[word] + 1}"
-                )
-            self._number[word] = number
+        self._ids: dict[str, int] = {}
+        for i, token in enumerate(self.tokens):
+            if token.split() != [token]:
+                raise ValueError(f"line {i + 1}: {token!r} is empty or holds white space, so it is no token")
+            if token in self._ids:
+                raise ValueError(f"line {i + 1}: {token!r} already stands in line {self._ids[token] + 1}")
+            self._ids[token] = i
 
     @classmethod
     def build(cls, counts: Mapping[str, int], min_count: int = 1, max_size: int | None = None) -> Self:
-        """The vocabulary of some texts, the most frequent words first, equally frequent ones by alphabet.
+        """The vocabulary of some texts, the most frequent tokens first, equally frequent ones by alphabet.
 
         Parameters
         ----------
         counts : mapping of str to int
-            How often each word occurs in the texts.
+            How often each token occurs in the texts.
         min_count : int
-            Words that occur less often are left out.
+            Tokens that occur less often are left out.
         max_size : int, optional
             The largest length of the vocabulary, at least 2, padding and unknown included.
 
@@ -280,37 +280,37 @@ class Vocabulary:
         Raises
         ------
         ValueError
-            If `max_size` is less than 2, or if the texts hold ``<pad>`` or ``<unk>``, or a word that is empty
+            If `max_size` is less than 2, or if the texts hold ``<pad>`` or ``<unk>``, or a token that is empty
             or has white space.
         """
         if max_size is not None and max_size < 2:
             raise ValueError(f"max_size counts padding and unknown too: at least 2, not {max_size}")
         frequent = sorted(
-            (word for word, count in counts.items() if count >= min_count),
-            key=lambda word: (-counts[word], word),
+            (token for token, count in counts.items() if count >= min_count),
+            key=lambda token: (-counts[token], token),
         )
         return cls([cls.PADDING, cls.UNKNOWN, *frequent][:max_size])
 
     def __len__(self) -> int:
-        return len(self.words)
+        return len(self.tokens)
 
-    def __contains__(self, word: object) -> bool:
-        return word in self._number
+    def __contains__(self, token: object) -> bool:
+        return token in self._ids
 
     def encode(self, tokens: Iterable[str]) -> np.ndarray:
-        """The numbers of the words, 1 for each unknown one.
+        """The ids of tokens, 1 for each unknown one.
 
         Returns
         -------
         ndarray of int64, shape (number of tokens,)
         """
-        unknown = self._number[self.UNKNOWN]
-        return np.array([self._number.get(token, unknown) for token in tokens], dtype=np.int64)
+        unknown = self._ids[self.UNKNOWN]
+        return np.array([self._ids.get(token, unknown) for token in tokens], dtype=np.int64)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the words to a UTF-8 text file, one a line; an old file is only replaced by a whole one."""
+        """Write the tokens to a UTF-8 text file, one a line; an old file is only replaced by a whole one."""
         with atomic_write(Path(path)) as part:
-            part.write_text("".join(word + "\n" for word in self.words), encoding="utf-8", newline="\n")
+            part.write_text("".join(token + "\n" for token in self.tokens), encoding="utf-8", newline="\n")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:

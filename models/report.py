@@ -1,4 +1,4 @@
-"""The pictures of a run: learning curves, and how speeches came out."""
+"""The pictures of a run: learning curves, and how speeches came out. Their colours are told apart by all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from tinygrad_np.files import atomic_write
 if TYPE_CHECKING:
     import pandas as pd
 
-COLORS = {"train": "#4477aa", "validation": "#ee9944", "test": "#228833"}
+# Okabe and Ito's colours, which differ for colour-blind people too; markers help in black and white.
+BLUE, ORANGE, BLACK = "#0072b2", "#e69f00", "#000000"
+CURVES = {"train": (BLUE, "o"), "validation": (ORANGE, "s"), "test": (BLACK, "^")}
+CHANCE = {"loss": np.log(2), "accuracy": 0.5}  # of two classes of the same size
 
 
 def new_figure(width: float, height: float) -> Any:
@@ -27,28 +30,35 @@ def save(figure: Any, path: Path) -> None:
         figure.savefig(part, format="png", dpi=120)
 
 
-def learning_curves(table: pd.DataFrame, config: Any, path: Path) -> None:
-    """Loss and accuracy by epoch, next to what a coin would get."""
+def learning_curves(table: pd.DataFrame, title: str, path: Path) -> None:
+    """Loss and accuracy by epoch, next to those of chance.
+
+    The table has a row an epoch: `epoch`, and ``NAME_loss`` and ``NAME_accuracy`` for some names of `CURVES`.
+    With validation, a line marks the epoch of the smallest validation loss.
+    """
     figure = new_figure(9, 4)
     left, right = figure.subplots(1, 2)
-    for axes, what, coin in ((left, "loss", np.log(2)), (right, "accuracy", 0.5)):
-        for name, color in COLORS.items():
-            axes.plot(table["epoch"], table[f"{name}_{what}"], marker="o", color=color, label=name)
-        axes.axhline(coin, color="gray", linestyle=":", label="a coin")
+    for axes, what in ((left, "loss"), (right, "accuracy")):
+        for name, (color, marker) in CURVES.items():
+            if f"{name}_{what}" in table:
+                axes.plot(
+                    table["epoch"], table[f"{name}_{what}"], marker=marker, ms=5, color=color, label=name
+                )
+        axes.axhline(CHANCE[what], color="gray", linestyle=":", label="chance")
         axes.set_xlabel("epoch")
         axes.set_title(what)
         axes.xaxis.get_major_locator().set_params(integer=True)
-    best = table["epoch"].to_numpy()[np.argmin(table["validation_loss"])]
-    left.axvline(best, color="gray", linewidth=0.8, alpha=0.6)
-    left.legend(title="line: the epoch kept", fontsize="small")
-    right.yaxis.set_major_formatter(lambda y, _: f"{y:.0%}")
-    source = "synthetic demo reviews" if config.data == "demo" else "IMDb reviews"
-    figure.suptitle(f"{config.train_size:,} {source}, LSTM of {config.hidden} units")
+    if "validation_loss" in table:
+        best = table["epoch"].to_numpy()[np.argmin(table["validation_loss"])]
+        left.axvline(best, color="gray", linewidth=0.8, alpha=0.6, label="epoch kept")
+    left.legend(fontsize="small")
+    right.yaxis.set_major_formatter(import_optional("matplotlib.ticker").PercentFormatter(1))
+    figure.suptitle(title)
     save(figure, path)
 
 
 def speech_bars(table: pd.DataFrame, path: Path) -> None:
-    """For each speech the share of positive and of negative paragraphs, as one bar."""
+    """For each speech the percentage of positive and of negative paragraphs, as one bar."""
     figure = new_figure(9, 1.2 + 0.32 * len(table))
     axes = figure.subplots()
     shown = table.iloc[::-1]  # the first row of the table on top
@@ -56,11 +66,11 @@ def speech_bars(table: pd.DataFrame, path: Path) -> None:
     negative = np.where(shown["paragraphs"] > 0, 1 - positive, 0)
     labels = [f"{s} ({n})" for s, n in zip(shown["speaker"], shown["paragraphs"], strict=True)]
     where = np.arange(len(shown))
-    axes.barh(where, positive, color="#228833", label="positive")
-    axes.barh(where, negative, left=positive, color="#cc6677", label="negative")
+    axes.barh(where, positive, color=BLUE, label="positive")
+    axes.barh(where, negative, left=positive, color=ORANGE, label="negative")
     axes.set_yticks(where, labels)
     axes.set_xlim(0, 1)
-    axes.xaxis.set_major_formatter(lambda x, _: f"{x:.0%}")
-    axes.set_xlabel("share of paragraphs (their number in brackets)")
+    axes.xaxis.set_major_formatter(import_optional("matplotlib.ticker").PercentFormatter(1))
+    axes.set_xlabel("paragraphs (their number in brackets)")
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     save(figure, path)

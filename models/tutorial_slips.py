@@ -65,12 +65,12 @@ class SwappedAdam:
             p -= self.lr * m / np.sqrt(s + self.eps)
 
 
-def word_vectors(numbers: np.ndarray, table: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def word_vectors(token_ids: np.ndarray, table: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The vector of each word, and for each unknown word one from N(0, 1), drawn anew at every reading.
 
     Parameters
     ----------
-    numbers : ndarray of int, shape (T,)
+    token_ids : ndarray of int, shape (T,)
         Rows of the table; -1 stands for an unknown word.
     table : ndarray, shape (words, D)
 
@@ -78,7 +78,7 @@ def word_vectors(numbers: np.ndarray, table: np.ndarray, rng: np.random.Generato
     -------
     ndarray of float64, shape (T, D)
     """
-    vectors: np.ndarray = table[numbers].astype(np.float64)
-    unknown = numbers < 0
+    vectors: np.ndarray = table[token_ids].astype(np.float64)
+    unknown = token_ids < 0
     vectors[unknown] = rng.standard_normal((np.count_nonzero(unknown), table.shape[1]))
     return vectors

@@ -25,7 +25,7 @@ def padding_of_both(lengths: np.ndarray, size: int, seed: int) -> tuple[int, int
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(lengths))
     at_random = [order[i : i + size] for i in range(0, len(order), size)]
-    return padding(lengths, batches(lengths, size, rng)), padding(lengths, at_random)
+    return padding(lengths, batches(lengths, size, shuffle=True, rng=rng)), padding(lengths, at_random)
 
 
 # --- pad ----------------------------------------------------------------------------------------------
@@ -66,10 +66,10 @@ def test_pad_refuses_what_is_no_sequence_of_whole_numbers(sequence: Any) -> None
 @given(
     lengths=st.lists(st.integers(0, 30), max_size=300),
     size=st.integers(1, 40),
-    rng=st.one_of(st.none(), generators()),
+    shuffled=st.one_of(st.just({}), st.builds(lambda rng: {"shuffle": True, "rng": rng}, generators())),
 )
-def test_each_sequence_is_in_exactly_one_batch(lengths: list[int], size: int, rng: Any) -> None:
-    groups = batches(lengths, size, rng)
+def test_each_sequence_is_in_exactly_one_batch(lengths: list[int], size: int, shuffled: Any) -> None:
+    groups = batches(lengths, size, **shuffled)
     assert sorted(i for group in groups for i in group.tolist()) == list(range(len(lengths)))
     assert all(group.dtype == np.int64 for group in groups)
     full, rest = divmod(len(lengths), size)
@@ -77,9 +77,7 @@ def test_each_sequence_is_in_exactly_one_batch(lengths: list[int], size: int, rn
 
 
 @given(lengths=st.lists(st.integers(0, 30), max_size=100), size=st.integers(1, 12))
-def test_without_a_generator_batches_go_from_the_shortest_to_the_longest(
-    lengths: list[int], size: int
-) -> None:
+def test_unshuffled_batches_go_from_the_shortest_to_the_longest(lengths: list[int], size: int) -> None:
     groups = batches(lengths, size)
     order = [i for group in groups for i in group.tolist()]
     assert order == sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
@@ -91,7 +89,7 @@ def test_lengths_within_a_bucket_are_divided_without_overlap(
     lengths: list[int], size: int, rng: np.random.Generator
 ) -> None:
     # all fit into one bucket here: of two batches one has all the shorter sequences
-    groups = batches(lengths, size, rng)
+    groups = batches(lengths, size, shuffle=True, rng=rng)
     if len(lengths) > BATCHES_A_BUCKET * size:
         return
     spans = sorted((min(lengths[i] for i in g), max(lengths[i] for i in g)) for g in groups)
@@ -118,29 +116,45 @@ def test_the_measure_of_padding_tells_unsorted_batches_apart() -> None:
 
 def test_the_seed_decides() -> None:
     lengths = np.random.default_rng(0).integers(1, 100, 1000)
-    one, same, other = (batches(lengths, 8, np.random.default_rng(seed)) for seed in (1, 1, 2))
-    assert [g.tolist() for g in one] == [g.tolist() for g in same]
-    assert [g.tolist() for g in one] != [g.tolist() for g in other]
+    one, same, other, fresh = (
+        [group.tolist() for group in batches(lengths, 8, shuffle=True, rng=rng)]
+        for rng in (np.random.default_rng(1), 1, 2, None)
+    )
+    assert one == same
+    assert one != other
+    assert fresh not in (one, other)
+    # written down once, so that a seed keeps its meaning
+    fixed = batches([3, 1, 4, 1, 5, 9, 2, 6], 3, shuffle=True, rng=0)
+    assert [group.tolist() for group in fixed] == [[0, 2, 4], [7, 5], [3, 1, 6]]
+
+
+def test_a_generator_without_shuffle_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^batches takes rng only where it shuffles: add shuffle=True"):
+        batches([1, 2], 1, rng=0)
+    with pytest.raises(TypeError, match="positional"):  # as it would be taken for shuffle=True
+        batches([1, 2], 1, np.random.default_rng(0))  # type: ignore[misc]
 
 
 def test_batches_come_in_random_order() -> None:
     lengths = np.arange(8 * BATCHES_A_BUCKET)  # one bucket, sorted as a whole
-    means = [group.mean() for group in batches(lengths, 8, np.random.default_rng(0))]
+    means = [group.mean() for group in batches(lengths, 8, shuffle=True, rng=0)]
     assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.5  # neither rising nor falling
 
 
 def test_batches_are_composed_anew_each_time() -> None:
     lengths = np.arange(3200)
     rng = np.random.default_rng(0)
-    first, second = ({tuple(sorted(g.tolist())) for g in batches(lengths, 8, rng)} for _ in range(2))
+    first, second = (
+        {tuple(sorted(g.tolist())) for g in batches(lengths, 8, shuffle=True, rng=rng)} for _ in range(2)
+    )
     assert len(first & second) < 0.05 * len(first)
 
 
 def test_lengths_are_left_as_they_are() -> None:
     lengths = np.array([3, 1, 2])
     lengths.flags.writeable = False
-    batches(lengths, 2, np.random.default_rng(0))
-    assert batches([], 4) == batches(np.array([], dtype=int), 4, np.random.default_rng(0)) == []
+    batches(lengths, 2, shuffle=True, rng=0)
+    assert batches([], 4) == batches(np.array([], dtype=int), 4, shuffle=True, rng=0) == []
 
 
 @pytest.mark.parametrize("size", [0, -1])

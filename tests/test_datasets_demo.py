@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from datasets import cut, generate_demo, words
+from datasets import generate_demo, tokenize, tokenize_texts
 
 PRAISE, BLAME = (
     line.split()
@@ -23,8 +23,8 @@ TRAIN, TEST = generate_demo(2000, seed=1), generate_demo(500, seed=2)
 
 def opinion(clause):
     """1 if a clause praises, 0 if it blames."""
-    (adjective,) = [word for word in words(clause) if word in PRAISE + BLAME]
-    negations = [word for word in words(clause) if word in ("not", "never")]
+    (adjective,) = [word for word in tokenize(clause) if word in PRAISE + BLAME]
+    negations = [word for word in tokenize(clause) if word in ("not", "never")]
     return (adjective in PRAISE) ^ len(negations)
 
 
@@ -45,7 +45,7 @@ def read(review):
 
 def accuracy(features):
     """What ridge regression on counts of features, fitted to TRAIN, gets right of TEST."""
-    tables = [[features(words(review)) for review in table["review"]] for table in (TRAIN, TEST)]
+    tables = [[features(tokenize(review)) for review in table["review"]] for table in (TRAIN, TEST)]
     number = {feature: i for i, feature in enumerate({f: None for row in tables[0] for f in row})}
     counts = [np.zeros((len(rows), len(number))) for rows in tables]
     for count, rows in zip(counts, tables, strict=True):
@@ -67,10 +67,10 @@ def test_the_table():
     assert TRAIN["sentiment"].sum() == 1000
     assert TRAIN["review"].is_unique
     assert 0.4 < TRAIN["sentiment"][:500].mean() < 0.6  # shuffled
-    lengths = [len(words(review)) for review in TRAIN["review"]]
+    lengths = [len(tokenize(review)) for review in TRAIN["review"]]
     assert min(lengths) >= 11
     assert max(lengths) <= 26
-    assert len(cut(TRAIN["review"]).words) < 198
+    assert len(tokenize_texts(TRAIN["review"]).tokens) < 198
 
 
 def test_the_labels_are_what_a_reader_finds():
@@ -80,7 +80,7 @@ def test_the_labels_are_what_a_reader_finds():
 def test_each_review_has_a_twin_of_the_other_sentiment():
     bags = [Counter(), Counter()]
     for review, sentiment in zip(TRAIN["review"], TRAIN["sentiment"], strict=True):
-        bags[sentiment][tuple(sorted(words(review)))] += 1
+        bags[sentiment][tuple(sorted(tokenize(review)))] += 1
     assert bags[0] == bags[1]
 
 

@@ -1,4 +1,4 @@
-"""Tests of reading the film reviews and of keeping their words, with reviews made up here."""
+"""Tests of reading the film reviews and of caching their tokens, with reviews made up here."""
 
 import multiprocessing
 import re
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import datasets.text
-from datasets import cut_imdb, imdb, load_imdb, words
+from datasets import imdb, load_imdb, load_tokenized_imdb, tokenize
 from tests.datasets_real import DATA_DIR, needs_data
 
 TEN = "".join(f"{int(number < 7)}\tReview number {number}.\n" for number in range(10))  # seven are positive
@@ -89,7 +89,7 @@ def test_an_empty_file(tmp_path):
         load_imdb("train", write(tmp_path, b""))
 
 
-# --- as words -----------------------------------------------------------------------------------------
+# --- tokenized -----------------------------------------------------------------------------------------
 
 REVIEWS = ["Don't miss it!", "... 。", "A café<br />\u2028it wasn’t", "1", "Don't miss it!"]
 TOKENS = [["do", "n't", "miss", "it", "!"], [], ["a", "café", "it", "was", "n't"], ["1"]]
@@ -106,70 +106,80 @@ def write_reviews(tmp_path, reviews=REVIEWS, split="train"):
     return write(tmp_path, "".join(f"1\t{review}\n" for review in reviews), split)
 
 
-def tokens(cut):
-    """The words of each text, as lists of str."""
-    return [[cut.words[number] for number in numbers] for numbers in cut.numbers]
+def tokens(*arguments, **keywords):
+    """The tokens of each text that `load_tokenized_imdb` gives, as lists of str."""
+    texts, _ = load_tokenized_imdb(*arguments, **keywords)
+    return [[texts.tokens[i] for i in ids] for ids in texts.token_ids]
 
 
-def test_words_are_the_same_from_the_text_and_from_the_cache(tmp_path, cache, monkeypatch):
+def test_tokens_are_the_same_from_the_text_and_from_the_cache(tmp_path, cache, monkeypatch):
     write_reviews(tmp_path)
-    assert tokens(cut_imdb("train", tmp_path)) == TOKENS == list(map(words, REVIEWS))
+    assert tokens("train", tmp_path) == TOKENS == list(map(tokenize, REVIEWS))
     assert sorted(path.suffix for path in cache.iterdir()) == [".npy", ".words"]
-    monkeypatch.setattr(imdb, "cut", None)  # the text is not cut again
-    again = cut_imdb("train", tmp_path)
-    assert tokens(again) == TOKENS
-    assert {numbers.dtype for numbers in again.numbers} == {np.dtype(np.int32)}
-    assert len(again.words) == len(set(again.words)) == 9
+    monkeypatch.setattr(imdb, "_parse", None)  # the text is not read again
+    assert tokens("train", tmp_path) == TOKENS
+    texts, labels = load_tokenized_imdb("train", tmp_path)
+    assert {ids.dtype for ids in texts.token_ids} == {np.dtype(np.int32)}
+    assert len(texts.tokens) == len(set(texts.tokens)) == 9
+    assert labels.tolist() == [1] * 5
+    assert labels.dtype == np.int8
 
 
-def test_reviews_without_any_word(tmp_path, cache):
+def test_reviews_without_any_token(tmp_path, cache):
     write_reviews(tmp_path, ["...", ".", "-"])
     for _ in range(2):
-        words_, numbers = cut_imdb("train", tmp_path)
-        assert words_ == []
-        assert [part.tolist() for part in numbers] == [[], [], []]
+        texts, labels = load_tokenized_imdb("train", tmp_path)
+        assert texts.tokens == []
+        assert [ids.tolist() for ids in texts.token_ids] == [[], [], []]
+        assert labels.tolist() == [1, 1, 1]
 
 
-def test_the_index_of_a_sample_leads_to_its_words(tmp_path, cache):
-    write_reviews(tmp_path, [f"number {number}" for number in range(50)])
-    sample, all_of_them = load_imdb("train", tmp_path, size=20, seed=3), tokens(cut_imdb("train", tmp_path))
-    assert [all_of_them[i] for i in sample.index] == [words(review) for review in sample["review"]]
-    assert sample.index.tolist() != list(range(20))
+@pytest.mark.parametrize("size", [1, 20, 50, None])
+def test_a_sample_is_that_of_the_table_with_its_labels(tmp_path, cache, size):
+    write(tmp_path, "".join(f"{number % 3 % 2}\tnumber {number}\n" for number in range(50)))
+    table = load_imdb("train", tmp_path, size, seed=3)
+    for _ in range(2):
+        assert tokens("train", tmp_path, size, seed=3) == list(map(tokenize, table["review"]))
+        _, labels = load_tokenized_imdb("train", tmp_path, size, seed=3)
+        assert labels.tolist() == table["sentiment"].tolist()
+    assert size == 50 or size is None or table.index.tolist() != list(range(size))
+    with pytest.raises(ValueError, match="holds 50 reviews, so size is from 1 to 50, not 51"):
+        load_tokenized_imdb("train", tmp_path, 51)
 
 
-def test_other_files_have_words_of_their_own(tmp_path, cache):
+def test_other_files_have_tokens_of_their_own(tmp_path, cache):
     write_reviews(tmp_path)
     write_reviews(tmp_path, ["To test."], "test")
-    assert tokens(cut_imdb("train", tmp_path)) == TOKENS
-    assert tokens(cut_imdb("test", tmp_path)) == [["to", "test"]]
+    assert tokens("train", tmp_path) == TOKENS
+    assert tokens("test", tmp_path) == [["to", "test"]]
     write_reviews(tmp_path, ["Dont miss it!", *REVIEWS[1:]])
-    assert tokens(cut_imdb("train", tmp_path)) == [["dont", "miss", "it", "!"], *TOKENS[1:]]
+    assert tokens("train", tmp_path) == [["dont", "miss", "it", "!"], *TOKENS[1:]]
     write_reviews(tmp_path)
-    assert tokens(cut_imdb("train", tmp_path)) == TOKENS
+    assert tokens("train", tmp_path) == TOKENS
     assert len(list(cache.iterdir())) == 6
 
 
 @pytest.mark.parametrize("change", ["module", "Unicode"])
-def test_other_rules_cut_anew(tmp_path, cache, monkeypatch, change):
+def test_another_tokenizer_begins_anew(tmp_path, cache, monkeypatch, change):
     write_reviews(tmp_path)
-    assert tokens(cut_imdb("train", tmp_path)) == TOKENS
+    assert tokens("train", tmp_path) == TOKENS
     if change == "module":
-        (tmp_path / "text.py").write_text("other rules", encoding="utf-8")
+        (tmp_path / "text.py").write_text("another tokenizer", encoding="utf-8")
         monkeypatch.setattr(datasets.text, "__file__", str(tmp_path / "text.py"))
     else:
         monkeypatch.setattr(unicodedata, "unidata_version", "1.0")
-    monkeypatch.setattr(datasets.text, "words", str.split)
-    assert tokens(cut_imdb("train", tmp_path)) == [review.split() for review in REVIEWS]
+    monkeypatch.setattr(datasets.text, "tokenize", str.split)
+    assert tokens("train", tmp_path) == [review.split() for review in REVIEWS]
     monkeypatch.undo()
     monkeypatch.setenv("TINYGRAD_NP_CACHE", str(cache))
-    assert tokens(cut_imdb("train", tmp_path)) == TOKENS
+    assert tokens("train", tmp_path) == TOKENS
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".words"])
 @pytest.mark.parametrize("damage", ["gone", "empty", "cut", "one bit", "a pickle"])
-def test_damaged_words_are_cut_again(tmp_path, cache, suffix, damage):
+def test_a_damaged_cache_is_made_again(tmp_path, cache, suffix, damage):
     write_reviews(tmp_path)
-    cut_imdb("train", tmp_path)
+    load_tokenized_imdb("train", tmp_path)
     (path,) = cache.glob(f"*{suffix}")
     content = bytearray(path.read_bytes())
     if damage == "gone":
@@ -182,21 +192,21 @@ def test_damaged_words_are_cut_again(tmp_path, cache, suffix, damage):
             np.save(file, np.array([{}]), allow_pickle=True)
     else:
         path.write_bytes({"empty": b"", "cut": content[:-3]}[damage])
-    assert tokens(cut_imdb("train", tmp_path)) == TOKENS
+    assert tokens("train", tmp_path) == TOKENS
     assert sorted(path.suffix for path in cache.iterdir()) == [".npy", ".words"]
 
 
-def cut_when_all_are_there(directory, barrier, answers):
+def load_when_all_are_there(directory, barrier, answers):
     barrier.wait()
-    answers.put(tokens(cut_imdb("train", directory)))
+    answers.put(tokens("train", directory))
 
 
-def test_processes_that_cut_at_once_do_no_harm(tmp_path, cache):
+def test_processes_that_load_at_once_do_no_harm(tmp_path, cache):
     write_reviews(tmp_path, REVIEWS * 200)
     context = multiprocessing.get_context("spawn")
     barrier, answers = context.Barrier(3), context.Queue()
     processes = [
-        context.Process(target=cut_when_all_are_there, args=(tmp_path, barrier, answers)) for _ in range(3)
+        context.Process(target=load_when_all_are_there, args=(tmp_path, barrier, answers)) for _ in range(3)
     ]
     for process in processes:
         process.start()
@@ -207,25 +217,25 @@ def test_processes_that_cut_at_once_do_no_harm(tmp_path, cache):
     assert sorted(path.suffix for path in cache.iterdir()) == [".npy", ".words"]
 
 
-def test_a_bad_file_keeps_nothing(tmp_path, cache):
+def test_a_bad_file_is_not_cached(tmp_path, cache):
     write(tmp_path, "1\tgood\n2\tbad\n")
     with pytest.raises(ValueError, match=r"imdb_train\.txt, line 2: the label is 0 or 1"):
-        cut_imdb("train", tmp_path)
+        load_tokenized_imdb("train", tmp_path)
     assert not cache.exists()
-    with pytest.raises(ValueError, match=r"there is no data file 'imdb_all\.txt'"):
-        cut_imdb("all", tmp_path)
+    with pytest.raises(ValueError, match="split is 'train' or 'test', not 'all'"):
+        load_tokenized_imdb("all", tmp_path)
 
 
 @needs_data
 @pytest.mark.slow
-def test_the_words_of_the_published_reviews(cache):
+def test_the_tokens_of_the_published_reviews(cache):
     for split in ("train", "test"):
-        first = cut_imdb(split, DATA_DIR)
+        first = tokens(split, DATA_DIR)
         start = time.perf_counter()
-        later = cut_imdb(split, DATA_DIR)
+        load_tokenized_imdb(split, DATA_DIR)
         assert time.perf_counter() - start < 1
-        expected = [words(review) for review in load_imdb(split, DATA_DIR)["review"]]
-        assert tokens(first) == tokens(later) == expected
+        expected = [tokenize(review) for review in load_imdb(split, DATA_DIR)["review"]]
+        assert first == tokens(split, DATA_DIR) == expected
 
 
 @needs_data

@@ -1,4 +1,4 @@
-"""Tests of cleaning text and cutting it to words, sentences, paragraphs and numbers."""
+"""Tests of cleaning text and turning it into tokens, sentences, paragraphs and token ids."""
 
 import re
 import time
@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasets import Vocabulary, clean, cut, load_glove, load_imdb, paragraphs, sentences, words
+from datasets import (
+    Vocabulary,
+    clean,
+    load_glove,
+    load_imdb,
+    paragraphs,
+    sentences,
+    tokenize,
+    tokenize_texts,
+)
 from tests.datasets_real import DATA_DIR, needs_data
 
 # Text made of what is hard: pieces of tags and entities, marks, abbreviations, any letters.
@@ -134,24 +143,24 @@ def test_no_tag_survives_and_no_word_is_lost(pieces):
         ("*** ... --", ""),
     ],
 )
-def test_words(text, expected):
-    assert words(text) == expected.split()
+def test_tokens(text, expected):
+    assert tokenize(text) == expected.split()
 
 
 def test_stop_words_go_and_negations_stay():
     text = "It's not that I don't like the film, nor that it never was good; nobody cannot be without no"
-    assert words(text, drop_stop_words=True) == (
+    assert tokenize(text, drop_stop_words=True) == (
         ["not", "n't", "like", "film", "nor", "never", "good", "nobody", "cannot", "without", "no"]
     )
-    assert words("But although very few, it wasn't!", drop_stop_words=True) == (
+    assert tokenize("But although very few, it wasn't!", drop_stop_words=True) == (
         ["but", "although", "very", "few", "n't", "!"]
     )
 
 
 @given(hard_text)
-def test_words_are_those_of_the_cleaned_text_and_hold_no_blank(text):
-    found = words(text)
-    assert words(clean(text)) == found
+def test_tokens_are_those_of_the_cleaned_text_and_hold_no_blank(text):
+    found = tokenize(text)
+    assert tokenize(clean(text)) == found
     assert all(word.split() == [word] for word in found)
 
 
@@ -178,15 +187,15 @@ def test_sentences(text, expected):
 @given(hard_text, st.integers(1, 12))
 def test_sentences_and_paragraphs_lose_no_word(text, n_words):
     found = sentences(text)
-    assert [word for sentence in found for word in words(sentence)] == words(text)
+    assert [word for sentence in found for word in tokenize(sentence)] == tokenize(text)
     groups = paragraphs(text, n_words)
-    assert [word for group in groups for word in words(group)] == words(text)
-    assert all(words(group) for group in groups)
+    assert [word for group in groups for word in tokenize(group)] == tokenize(text)
+    assert all(tokenize(group) for group in groups)
     if groups:
         assert " ".join(groups) == " ".join(found)
     for group in groups:
-        parts = [part for part in sentences(group) if words(part)]
-        assert len(words(group)) <= n_words or len(parts) == 1
+        parts = [part for part in sentences(group) if tokenize(part)]
+        assert len(tokenize(group)) <= n_words or len(parts) == 1
 
 
 def test_paragraphs():
@@ -216,43 +225,42 @@ def test_paragraphs():
 )
 def test_hostile_texts_take_no_longer_than_others(text):
     start = time.perf_counter()
-    words(text)
+    tokenize(text)
     paragraphs(text, 10)
     assert time.perf_counter() - start < 2
 
 
-def test_cut_texts():
-    found = cut(["Don't!", "", "a film, don't", "&nbsp;"])
-    assert found.words == ["do", "n't", "!", "a", "film"]
-    assert [numbers.tolist() for numbers in found.numbers] == [[0, 1, 2], [], [3, 4, 0, 1], []]
-    assert {numbers.dtype for numbers in found.numbers} == {np.dtype(np.int32)}
-    assert cut([]) == ([], [])
+def test_tokenized_texts():
+    found = tokenize_texts(["Don't!", "", "a film, don't", "&nbsp;"])
+    assert found.tokens == ["do", "n't", "!", "a", "film"]
+    assert [ids.tolist() for ids in found.token_ids] == [[0, 1, 2], [], [3, 4, 0, 1], []]
+    assert {ids.dtype for ids in found.token_ids} == {np.dtype(np.int32)}
+    assert tokenize_texts([]) == ([], [])
+    assert found.take([2, 0]) == (found.tokens, [found.token_ids[2], found.token_ids[0]])
 
 
 @given(st.lists(hard_text, max_size=4))
-def test_cut_texts_hold_the_words_of_each(texts):
-    found = cut(iter(texts))
-    assert [[found.words[number] for number in numbers] for numbers in found.numbers] == list(
-        map(words, texts)
-    )
-    assert len(set(found.words)) == len(found.words)
+def test_tokenized_texts_hold_the_tokens_of_each(texts):
+    found = tokenize_texts(iter(texts))
+    assert [[found.tokens[i] for i in ids] for ids in found.token_ids] == list(map(tokenize, texts))
+    assert len(set(found.tokens)) == len(found.tokens)
 
 
 def test_the_vocabulary_is_ordered_by_frequency_and_then_alphabet():
     counts = {"z": 1, "a": 2, "c": 1, "b": 3, "d": 2, "none": 0}
-    assert Vocabulary.build(counts).words == ["<pad>", "<unk>", "b", "a", "d", "c", "z"]
-    assert Vocabulary.build(counts, min_count=2).words == ["<pad>", "<unk>", "b", "a", "d"]
-    assert Vocabulary.build(counts, max_size=4).words == ["<pad>", "<unk>", "b", "a"]
-    assert Vocabulary.build({}).words == ["<pad>", "<unk>"]
+    assert Vocabulary.build(counts).tokens == ["<pad>", "<unk>", "b", "a", "d", "c", "z"]
+    assert Vocabulary.build(counts, min_count=2).tokens == ["<pad>", "<unk>", "b", "a", "d"]
+    assert Vocabulary.build(counts, max_size=4).tokens == ["<pad>", "<unk>", "b", "a"]
+    assert Vocabulary.build({}).tokens == ["<pad>", "<unk>"]
     with pytest.raises(ValueError, match="at least 2, not 1"):
         Vocabulary.build(counts, max_size=1)
 
 
 def test_encoding():
     vocabulary = Vocabulary.build({"film": 1, "good": 2})
-    numbers = vocabulary.encode(["good", "new", "film", "<pad>"])
-    np.testing.assert_array_equal(numbers, [2, 1, 3, 0])
-    assert numbers.dtype == np.int64
+    ids = vocabulary.encode(["good", "new", "film", "<pad>"])
+    np.testing.assert_array_equal(ids, [2, 1, 3, 0])
+    assert ids.dtype == np.int64
     assert vocabulary.encode([]).shape == (0,)
     assert vocabulary.encode([]).dtype == np.int64
     assert len(vocabulary) == 4
@@ -261,9 +269,9 @@ def test_encoding():
 
 
 @given(st.lists(token))
-def test_numbers_lead_back_to_the_words(tokens):
+def test_ids_lead_back_to_the_tokens(tokens):
     vocabulary = Vocabulary.build(Counter(tokens))
-    assert [vocabulary.words[number] for number in vocabulary.encode(tokens)] == tokens
+    assert [vocabulary.tokens[i] for i in vocabulary.encode(tokens)] == tokens
 
 
 def test_a_saved_vocabulary_comes_back(tmp_path):
@@ -272,7 +280,7 @@ def test_a_saved_vocabulary_comes_back(tmp_path):
     path.write_text("old", encoding="utf-8")
     vocabulary.save(path)
     assert path.read_bytes() == "<pad>\n<unk>\n!\na\u200bb\nn't\nnaïve\n".encode()
-    assert Vocabulary.load(str(path)).words == vocabulary.words
+    assert Vocabulary.load(str(path)).tokens == vocabulary.tokens
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -284,8 +292,8 @@ def test_a_saved_vocabulary_comes_back(tmp_path):
         (b"<unk>\n<pad>\n", ": lines 1 and 2 of a vocabulary are <pad> and <unk>, not ['<unk>', '<pad>']"),
         (b"<pad>\n", ": lines 1 and 2 of a vocabulary are <pad> and <unk>, not ['<pad>']"),
         (b"<pad>\n<unk>\na\nb\na\n", ": line 5: 'a' already stands in line 3"),
-        (b"<pad>\n<unk>\na\n\nb\n", ": line 4: '' is empty or holds white space, so it is no word"),
-        (b"<pad>\n<unk>\na b\n", ": line 3: 'a b' is empty or holds white space, so it is no word"),
+        (b"<pad>\n<unk>\na\n\nb\n", ": line 4: '' is empty or holds white space, so it is no token"),
+        (b"<pad>\n<unk>\na b\n", ": line 3: 'a b' is empty or holds white space, so it is no token"),
         (b"<pad>\n<unk>\nna\xefve\n", ", line 3: the text is not UTF-8"),
     ],
 )
@@ -303,5 +311,7 @@ def test_a_bad_vocabulary_file_is_named(tmp_path, content, fault):
 def test_glove_knows_nearly_every_word_of_the_published_reviews(tmp_path, monkeypatch):
     monkeypatch.setenv("TINYGRAD_NP_CACHE", str(tmp_path))
     known = set(load_glove(DATA_DIR).words)
-    found = [word for review in load_imdb("train", DATA_DIR, size=2000)["review"] for word in words(review)]
+    found = [
+        word for review in load_imdb("train", DATA_DIR, size=2000)["review"] for word in tokenize(review)
+    ]
     assert sum(word in known for word in found) / len(found) > 0.99

@@ -5,8 +5,10 @@ and with pipes of its own. Its pipes are at their end when the last process that
 reading them to their end is also the check that nobody is left.
 """
 
+import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,13 +18,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models import sentiment
+import models.sentiment.train as training
+from models.sentiment.cli import main
+from models.sentiment.data import Examples
+from models.sentiment.evaluate import evaluate
+from models.sentiment.model import DIMENSIONS, SentimentLSTM
 from tinygrad_np import parallel
 from tinygrad_np.nn import LSTM, Embedding, Linear
 from tinygrad_np.optim import Adam
 from tinygrad_np.weights import load_weights
 
-MPIEXEC = [str(Path(sys.executable).with_name("mpiexec")), "-n", "2"]
+# beside this Python, as the extra `mpi` brings it, or on PATH
+FOUND = shutil.which(
+    "mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+)
+MPIEXEC = [FOUND or "mpiexec", "-n", "2"]
+needs_mpi = pytest.mark.skipif(
+    FOUND is None or importlib.util.find_spec("mpi4py") is None,
+    reason="needs mpiexec and mpi4py: pip install 'tinygrad_np[mpi]' brings both",
+)
 SMALL = ["--train-size", "60", "--test-size", "20", "--epochs", "4", "--hidden", "4"]
 
 
@@ -44,6 +58,13 @@ def program(*args: str | Path, launcher: list[str] | None = None) -> tuple[int, 
     return started.returncode, errors
 
 
+class Unsharded(parallel.ShardedGenerator):
+    """A mistake: each worker draws for its own rows alone."""
+
+    def random(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
+        return np.random.Generator.random(self, size, dtype, out)
+
+
 # --- what the programs do -------------------------------------------------------------------------------
 
 
@@ -51,10 +72,10 @@ def record(size: int, out: str, how: str) -> None:
     """An epoch in float64 with lengths, dropout and a last batch of one; the gradients of each of its steps."""
     rng = np.random.default_rng(0)
     lengths = rng.integers(0, 9, 21)
-    examples = sentiment.Examples([rng.integers(2, 12, n) for n in lengths], rng.integers(0, 2, 21))
-    embedding = Embedding(12, sentiment.DIMENSIONS, padding_idx=0, rng=rng, dtype=np.float64)
-    model = sentiment.SentimentLSTM(embedding, 5, rng)
-    model.lstm = LSTM(sentiment.DIMENSIONS, 5, rng=rng, dtype=np.float64)
+    examples = Examples([rng.integers(2, 12, n) for n in lengths], rng.integers(0, 2, 21))
+    embedding = Embedding(12, DIMENSIONS, padding_idx=0, rng=rng, dtype=np.float64)
+    model = SentimentLSTM(embedding, 5, rng)
+    model.lstm = LSTM(DIMENSIONS, 5, rng=rng, dtype=np.float64)
     model.head = Linear(5, 1, rng=rng, dtype=np.float64)
     steps: list[np.ndarray] = []
 
@@ -65,6 +86,8 @@ def record(size: int, out: str, how: str) -> None:
 
     with parallel.workers(size) as team:
         team.start(sum(p.size for p in model.parameters()) + 2, np.float64)
+        if how == "unsharded":
+            training.ShardedGenerator = Unsharded  # type: ignore[misc]
         if how == "averaged":
             right = team.all_reduce
 
@@ -76,20 +99,20 @@ def record(size: int, out: str, how: str) -> None:
             team.all_reduce = wrong  # type: ignore[method-assign]
         batches = np.random.default_rng(1)
         optimizer = Recorder(model.parameters(), lr=0.01)
-        trained = sentiment.train_epoch(model, optimizer, examples, 4, batches, team, lambda n: None)
-        tested = sentiment.score(model, examples, 4, team)
+        trained = training.train_epoch(model, optimizer, examples, 4, batches, team, lambda n: None)
+        tested = evaluate(model, examples, 4, team)
         if how == "summed":
             own = np.concatenate([array.ravel() for array in model.state_dict().values()])
             total = own[: len(steps[0])].copy()
             team.all_reduce([total])
             assert np.array_equal(total, team.size * own[: len(total)]), "the models differ"
     assert steps[0].dtype == np.float64
-    np.savez(out, steps=np.stack(steps), figures=[*trained, *tested])
+    np.savez(out, steps=np.stack(steps), metrics=[*trained, *tested])
 
 
 def fall(rank: int, how: str, *command: str) -> int:
     """Train, and after the first step of the third epoch a worker falls as told."""
-    whole, epochs = sentiment.train_epoch, 0
+    whole, epochs = training.train_epoch, 0
 
     def train_epoch(*args: Any) -> tuple[float, float]:
         nonlocal epochs
@@ -108,8 +131,8 @@ def fall(rank: int, how: str, *command: str) -> int:
 
         return whole(*others, team, falls if epochs == 3 and team.rank == rank else progress)
 
-    sentiment.train_epoch = train_epoch
-    return sentiment.main(["train", "--data", "demo", *SMALL, *command])
+    training.train_epoch = train_epoch
+    return main(["train", "--data", "demo", *SMALL, *command])
 
 
 if __name__ == "__main__":
@@ -140,7 +163,7 @@ def difference(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> floa
     """The largest difference of gradients, relative to the largest gradient, or of loss and accuracy."""
     assert one["steps"].shape == other["steps"].shape == (6, 12 * 50 + 4 * 5 * (50 + 5 + 2) + 5 + 1)
     gradient = np.abs(one["steps"] - other["steps"]).max() / np.abs(one["steps"]).max()
-    return float(max(gradient, np.abs(one["figures"] - other["figures"]).max()))
+    return float(max(gradient, np.abs(one["metrics"] - other["metrics"]).max()))
 
 
 @pytest.mark.parametrize("size", [2, 3])
@@ -148,10 +171,40 @@ def test_workers_give_the_gradients_of_one(alone: dict[str, np.ndarray], tmp_pat
     assert difference(alone, recorded(tmp_path / "n.npz", size)) < 1e-12
 
 
-def test_that_check_sees_a_wrong_sum(alone: dict[str, np.ndarray], tmp_path: Path) -> None:
-    assert difference(alone, recorded(tmp_path / "n.npz", 2, "averaged")) > 0.1
+@pytest.mark.parametrize("how", ["averaged", "unsharded"])
+def test_that_check_sees_a_wrong_sum_and_other_dropout(
+    alone: dict[str, np.ndarray], tmp_path: Path, how: str
+) -> None:
+    assert difference(alone, recorded(tmp_path / "n.npz", 2, how)) > 0.1
 
 
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("batch_size", [5, 2, 0])
+def test_a_sharded_generator_draws_the_rows_of_the_whole_batch(size: int, batch_size: int) -> None:
+    whole = np.random.default_rng(0)
+    first, second = whole.random((batch_size, 3)), whole.random((4, 2), np.float32)
+    for rank in range(size):
+        team = parallel.Workers()
+        team.rank, team.size = rank, size
+        own = parallel.ShardedGenerator(np.random.default_rng(0), team)
+        assert np.random.default_rng(own) is own  # so a layer takes it as it is
+        for batch, dtype in ((first, np.float64), (second, np.float32)):
+            own.batch_size = len(batch)
+            found = own.random((len(batch[team.shard]), batch.shape[1]), dtype)
+            np.testing.assert_array_equal(found, batch[rank::size])
+            assert found.dtype == dtype
+
+
+def test_a_sharded_generator_is_told_the_size_of_each_batch() -> None:
+    team = parallel.Workers()
+    team.rank, team.size = 1, 2
+    own = parallel.ShardedGenerator(np.random.default_rng(0), team)
+    for size, shape in ((2, r"\(2,\)"), ((2, 3), r"\(2, 3\)"), (None, r"\(\)")):
+        with pytest.raises(ValueError, match=rf"of shape {shape} .* of a batch of 0 this worker has 0 rows"):
+            own.random(size)
+
+
+@needs_mpi
 def test_ranks_of_mpi_give_the_gradients_of_one(alone: dict[str, np.ndarray], tmp_path: Path) -> None:
     assert difference(alone, recorded(tmp_path / "n.npz", 1, launcher=MPIEXEC)) < 1e-12
 
@@ -178,7 +231,7 @@ def test_a_lost_worker_ends_the_run_and_a_checkpoint_stays(tmp_path: Path, how: 
     best, now = (load_weights(tmp_path / f"{name}.safetensors") for name in ("weights", "last"))
     assert best.keys() == now.keys()
     assert not np.array_equal(best["head.weight"], now["head.weight"])
-    assert sentiment.main(["evaluate", "--run", str(tmp_path)]) == 0
+    assert main(["evaluate", "--run", str(tmp_path)]) == 0
 
 
 def test_workers_do_not_outlive_the_first(tmp_path: Path) -> None:
@@ -193,7 +246,7 @@ def test_an_error_of_the_first_worker_is_its_own(tmp_path: Path) -> None:
     assert "worker" not in errors.splitlines()[-1]
 
 
-@pytest.mark.parametrize("launcher", [None, MPIEXEC])
+@pytest.mark.parametrize("launcher", [None, pytest.param(MPIEXEC, marks=needs_mpi, id="mpiexec")])
 def test_ctrl_c_keeps_the_whole_epochs(tmp_path: Path, launcher: list[str] | None) -> None:
     command = [] if launcher else ["--workers", "2"]
     status, errors = program("fall", "0", "Ctrl-C", *command, "--out", tmp_path, launcher=launcher)
@@ -202,6 +255,7 @@ def test_ctrl_c_keeps_the_whole_epochs(tmp_path: Path, launcher: list[str] | Non
     assert (metrics["epochs"], metrics["workers"]) == (2, 2)
 
 
+@needs_mpi
 @pytest.mark.parametrize("rank", ["0", "1"])
 def test_a_failing_rank_of_mpi_ends_the_others(tmp_path: Path, rank: str) -> None:
     status, errors = program("fall", rank, "fails", "--out", tmp_path, launcher=MPIEXEC)
@@ -210,10 +264,11 @@ def test_a_failing_rank_of_mpi_ends_the_others(tmp_path: Path, rank: str) -> Non
     assert len((tmp_path / "metrics.csv").read_text(encoding="utf-8").splitlines()) == 1 + 2
 
 
+@needs_mpi
 def test_a_killed_rank_of_mpi_ends_the_others(tmp_path: Path) -> None:
     status, _ = program("fall", "1", "is killed", "--out", tmp_path, launcher=MPIEXEC)
     assert status != 0
-    assert sentiment.main(["evaluate", "--run", str(tmp_path)]) == 0
+    assert main(["evaluate", "--run", str(tmp_path)]) == 0
 
 
 # --- bad input ------------------------------------------------------------------------------------------

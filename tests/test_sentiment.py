@@ -4,20 +4,30 @@ import json
 import subprocess
 import sys
 import zipfile
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import matplotlib.colors
 import numpy as np
 import pandas as pd
 import pytest
 
-from models import sentiment
+import models.sentiment.train as training
+from datasets import glove, imdb, tokenize
+from models import report
+from models.sentiment.cli import main
+from models.sentiment.evaluate import probabilities
+from models.sentiment.run import Run
+from models.sentiment.speeches import speech_table
 from tinygrad_np.weights import load_weights, save_weights
 
 SMALL = ["--train-size", "60", "--test-size", "20", "--epochs", "2", "--hidden", "4"]
 
 
 def run(*args: str | Path) -> int:
-    return sentiment.main([str(arg) for arg in args])
+    return main([str(arg) for arg in args])
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +64,7 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_run_holds_its_settings_figures_weights_and_picture(demo_run: Path) -> None:
+def test_a_run_holds_its_settings_metrics_weights_and_picture(demo_run: Path) -> None:
     config = json.loads((demo_run / "config.json").read_text(encoding="utf-8"))
     assert (config["train_size"], config["hidden"], config["embeddings"]) == (60, 4, "learned")
     curves = pd.read_csv(demo_run / "metrics.csv")
@@ -81,7 +91,9 @@ def test_same_seed_same_result_bit_for_bit(demo_run: Path, tmp_path: Path) -> No
 
 
 def test_two_workers_train_as_one(demo_run: Path, tmp_path: Path) -> None:
-    (tmp_path / "last.safetensors").write_bytes(b"of a run that lost a worker")
+    older = ("last.safetensors", "speeches.csv", "speeches.png")
+    for name in older:
+        (tmp_path / name).write_bytes(b"of an older run")
     # a program of its own: forking is safe where there are no threads, and a test before may have left some
     command = [sys.executable, "-m", "models.sentiment", "train", "--data", "demo", *SMALL, "--workers", "2"]
     subprocess.run([*command, "--out", tmp_path], cwd=Path(__file__).parents[1], check=True)
@@ -93,7 +105,7 @@ def test_two_workers_train_as_one(demo_run: Path, tmp_path: Path) -> None:
     assert (demo_run / "config.json").read_bytes() == (tmp_path / "config.json").read_bytes()
     for run, workers in ((demo_run, 1), (tmp_path, 2)):
         assert json.loads((run / "metrics.json").read_text(encoding="utf-8"))["workers"] == workers
-    assert not (tmp_path / "last.safetensors").exists()
+    assert not any((tmp_path / name).exists() for name in older)
 
 
 def test_evaluate_finds_what_training_found(demo_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,11 +129,11 @@ def test_predict_answers_for_any_text(demo_run: Path, capsys: pytest.CaptureFixt
 
 
 def test_prediction_does_not_depend_on_company(demo_run: Path) -> None:
-    _, vocabulary, model = sentiment.load_run(demo_run)
+    _, vocabulary, model = Run(demo_run).load()
     texts = ["the plot was good but the end was dull", "", "not bad", "good " * 70]
-    numbers = [vocabulary.encode(sentiment.words(text)) for text in texts]
-    together = sentiment.probabilities(model, numbers, batch_size=3)
-    alone = [sentiment.probabilities(model, [n])[0] for n in numbers]
+    token_ids = [vocabulary.encode(tokenize(text)) for text in texts]
+    together = probabilities(model, token_ids, batch_size=3)
+    alone = [probabilities(model, [ids])[0] for ids in token_ids]
     np.testing.assert_allclose(together, alone, rtol=1e-5)
 
 
@@ -160,19 +172,70 @@ def test_imdb_with_glove_and_speeches(data_dir: Path, capsys: pytest.CaptureFixt
     assert "Silent" in capsys.readouterr().out
 
 
+def test_the_weights_kept_are_those_of_the_smallest_validation_loss(demo_run: Path, tmp_path: Path) -> None:
+    _, _, model = Run(demo_run).load()
+    run, history = Run(tmp_path), []
+    kept = []
+    for epoch, loss in enumerate((0.5, 0.7, 0.4, 0.4), 1):
+        model.head.bias.data[:] = epoch
+        history.append({"epoch": epoch, "validation_loss": loss})
+        run.save_epoch(history, model)
+        kept.append(load_weights(run.weights)["head.bias"].item())
+        assert pd.read_csv(run.epochs)["epoch"].tolist() == list(range(1, epoch + 1))
+    assert kept == [1, 1, 3, 3]  # of equals the first
+
+
+def test_curves_are_told_apart_without_colour() -> None:
+    rgb = np.array([matplotlib.colors.to_rgb(color) for color, _ in report.CURVES.values()])
+    lightness = np.sort(rgb @ (0.299, 0.587, 0.114))
+    assert np.diff(lightness).min() > 0.2
+    assert len({marker for _, marker in report.CURVES.values()}) == 3
+
+
+def test_a_training_fetches_parses_and_tokenizes_each_file_once(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: Counter[str] = Counter()
+
+    def count(module: Any, name: str, of: Callable[..., Any]) -> None:
+        function = getattr(module, name)
+
+        def counted(*args: Any) -> Any:
+            calls[f"{name} {of(*args)}"] += 1
+            return function(*args)
+
+        monkeypatch.setattr(module, name, counted)
+
+    count(imdb, "fetch", lambda name, data_dir: name)
+    count(glove, "fetch", lambda name, data_dir: name)
+    count(imdb, "_parse", lambda path, content: path.name)
+    count(imdb, "tokenize_texts", lambda texts: f"{len(texts)} texts")
+    count(glove, "_parse", lambda archive, info, *_: info.filename)
+    sizes = ["--train-size", "40", "--test-size", "20", "--epochs", "1", "--hidden", "2"]
+    command = ["train", "--data", "imdb", "--data-dir", data_dir, *sizes, "--out", data_dir / "run"]
+    fetched = {f"fetch {name}" for name in ("imdb_train.txt", "imdb_test.txt", "glove.6B.zip")}
+    made = {"_parse imdb_train.txt", "_parse imdb_test.txt", "_parse glove.6B.50d.txt"}
+    made |= {"tokenize_texts 80 texts", "tokenize_texts 40 texts"}
+    assert run(*command) == 0
+    assert calls == Counter(fetched | made)
+    calls.clear()
+    assert run(*command) == 0  # from the cache
+    assert calls == Counter(fetched)
+
+
 def test_a_paragraph_at_exactly_one_half_is_counted(demo_run: Path) -> None:
-    _, vocabulary, model = sentiment.load_run(demo_run)
+    _, vocabulary, model = Run(demo_run).load()
     state = model.state_dict()
     state["head.weight"][:] = 0
     state["head.bias"][:] = 0
     model.load_state_dict(state)
     speeches = pd.DataFrame({"speaker": ["One"], "speech": ["Half of this is good."]})
-    row = sentiment.speech_table(model, vocabulary, speeches).iloc[0]
+    row = speech_table(model, vocabulary, speeches).iloc[0]
     assert (row["paragraphs"], row["positive"], row["mean"], row["spread"]) == (1, 1.0, 0.5, 0.0)
 
 
 def test_interrupted_training_keeps_its_whole_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = sentiment.train_epoch
+    whole = training.train_epoch
     calls = 0
 
     def interrupted(*args: object) -> tuple[float, float]:
@@ -182,7 +245,7 @@ def test_interrupted_training_keeps_its_whole_epochs(tmp_path: Path, monkeypatch
             raise KeyboardInterrupt
         return whole(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(sentiment, "train_epoch", interrupted)
+    monkeypatch.setattr(training, "train_epoch", interrupted)
     assert run("train", "--data", "demo", *SMALL, "--epochs", "9", "--out", tmp_path) == 0
     assert len(pd.read_csv(tmp_path / "metrics.csv")) == 2
     assert run("evaluate", "--run", tmp_path) == 0

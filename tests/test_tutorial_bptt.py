@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 from models import tutorial_lstm as tutorial
 from models.tutorial_lstm import (
@@ -24,10 +25,14 @@ from models.tutorial_lstm import (
     forward,
     published_gradient,
 )
+from models.tutorial_lstm import train as training
+from models.tutorial_lstm import trial as trials
+from models.tutorial_lstm.cli import main
 from models.tutorial_slips import SwappedAdam, initial_parameters
 from tinygrad_np import Tensor
 from tinygrad_np import functional as F
 from tinygrad_np.nn import LSTM
+from tinygrad_np.referee import Finding, heat_map
 
 # The difference 1 - f^2 of a saturated gate carries the rounding of 1: that is what the absolute part is for.
 RELATIVE, ABSOLUTE = 1e-10, 1e-14
@@ -185,24 +190,24 @@ def test_size_of_the_error_at_the_tutorials_start(
     seed: int, errors: tuple[float, float], cosines: tuple[float, float]
 ) -> None:
     inputs = tutorial.trial_inputs(64, 50, 60, np.random.default_rng(seed))
-    found = [tutorial.judge(published_gradient, inputs)[name] for name in PARAMETERS[:8]]
+    found = [trials.judge(published_gradient, inputs)[name] for name in PARAMETERS[:8]]
     assert (min(c.relative_error for c in found), max(c.relative_error for c in found)) == pytest.approx(
         errors, rel=0.01
     )
     assert (min(c.cosine for c in found), max(c.cosine for c in found)) == pytest.approx(cosines, abs=0.01)
-    assert max(c.relative_error for c in tutorial.judge(corrected_gradient, inputs).values()) < 1e-13
+    assert max(c.relative_error for c in trials.judge(corrected_gradient, inputs).values()) < 1e-13
 
 
 def test_the_trial_is_printed_and_drawn(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tutorial, "DRAWS", 3)
-    monkeypatch.setattr(tutorial, "LENGTHS", (1, 2, 3))
-    monkeypatch.setattr(tutorial, "HIDDEN", 8)
-    assert tutorial.main(["trial", "--seed", "5", "--out", str(tmp_path / "new" / "trial.png")]) == 0
+    monkeypatch.setattr(trials, "DRAWS", 3)
+    monkeypatch.setattr(trials, "LENGTHS", (1, 2, 3))
+    monkeypatch.setattr(trials, "HIDDEN", 8)
+    assert main(["trial", "--seed", "5", "--out", str(tmp_path / "new" / "trial.png")]) == 0
     printed = capsys.readouterr().out
     blocks = {block.split("  ")[0]: block.splitlines()[1:11] for block in printed.split("\n\n")[1:3]}
-    expected = tutorial.trial(5)
+    expected = trials.trial(5)
     assert list(blocks) == list(expected) == ["as published", "corrected"]
     for version, lines in blocks.items():
         for name, line in zip(PARAMETERS, lines, strict=True):
@@ -214,8 +219,26 @@ def test_the_trial_is_printed_and_drawn(
     assert (tmp_path / "new" / "trial.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_heat_map_tells_right_from_wrong_without_colour() -> None:
+    axes = Figure().subplots()
+    columns = {
+        "first": {"W": Finding(True, 3e-16, 1.0), "b": Finding(True, 0.0)},
+        "second": {"W": Finding(False, 0.25, 0.9), "b": Finding(False, fault="is not finite")},
+    }
+    image = heat_map(axes, columns)
+    assert [(text.get_text(), text.get_weight()) for text in axes.texts] == [
+        *(("3e-16", "normal"), ("0.25", "bold")),
+        *(("0", "normal"), ("?", "bold")),
+    ]
+    np.testing.assert_allclose(image.get_array(), [[np.log10(3e-16), np.log10(0.25)], [-16, 0]])
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["first", "second"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["W", "b"]
+    lightness = image.cmap(np.linspace(0, 1, 50))[:, :3] @ (0.299, 0.587, 0.114)
+    assert (np.diff(lightness) > 0).all()  # red and green would rise and fall
+
+
 def test_the_referees_diagnosis(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert tutorial.main(["diagnose", "--out", str(tmp_path)]) == 0
+    assert main(["diagnose", "--out", str(tmp_path)]) == 0
     published, one_bias, corrected, _ = capsys.readouterr().out.split("\n\n")
     assert published.startswith("as published: disagrees in 4 of 10 parameters: Wi, bi, Wcm, bcm")
     assert "the smallest case that fails: T=2, hidden=1, inputs=1" in published
@@ -237,15 +260,15 @@ def test_one_update_after_each_review(overwritten: bool) -> None:
     vectors = rng.standard_normal((5, 4))
     parameters = initial_parameters(3, 4, rng)
     start = {name: p.copy() for name, p in parameters.items()}
-    reviews = tutorial.Reviews([np.array([0, 3, 1]), np.array([2, 2])], np.array([1.0, 0.0]))
+    reviews = training.Reviews([np.array([0, 3, 1]), np.array([2, 2])], np.array([1.0, 0.0]))
     optimizer = SwappedAdam(parameters, lr=0.01)
-    loss, accuracy = tutorial.train_epoch(optimizer, reviews, vectors, overwritten, rng)
+    loss, accuracy = training.train_epoch(optimizer, reviews, vectors, overwritten, rng)
 
     gradient = published_gradient if overwritten else corrected_gradient
     losses, right = [], []
     expected, means, squares = start, dict.fromkeys(start, 0.0), dict.fromkeys(start, 0.0)
-    for numbers, y in zip(*reviews):
-        inputs = {"x": vectors[numbers], "y": y, **expected}
+    for token_ids, y in zip(*reviews):
+        inputs = {"x": vectors[token_ids], "y": y, **expected}
         losses.append(forward(**inputs))
         right.append((losses[-1] < math.log(2)) == 1)
         g = gradient(**inputs)
@@ -272,7 +295,7 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def train(data_dir: Path, version: str, epochs: int, out: Path) -> dict[str, float]:
     sizes = ["--train-size", "20", "--test-size", "8", "--epochs", str(epochs), "--seed", "3"]
-    assert tutorial.main(["train", version, "--data-dir", str(data_dir), *sizes, "--out", str(out)]) == 0
+    assert main(["train", version, "--data-dir", str(data_dir), *sizes, "--out", str(out)]) == 0
     metrics: dict[str, float] = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     return metrics
 
@@ -299,9 +322,9 @@ def test_train_command_follows_the_gradient_that_it_is_asked_for(
     parameters = initial_parameters(64, 50, np.random.default_rng(3).spawn(1)[0])
     optimizer = SwappedAdam(parameters, lr=0.001)
     vectors = np.array([[0.1], [-0.1], [0.0]], np.float32).repeat(50, axis=1)
-    reviews = tutorial.Reviews([np.array([0, 2]), np.array([1])] * 10, np.array([1.0, 0.0] * 10))
+    reviews = training.Reviews([np.array([0, 2]), np.array([1])] * 10, np.array([1.0, 0.0] * 10))
     for _ in range(2):  # no word is unknown, so the generator has no say
-        expected = tutorial.train_epoch(optimizer, reviews, vectors, overwritten, np.random.default_rng(0))
+        expected = training.train_epoch(optimizer, reviews, vectors, overwritten, np.random.default_rng(0))
     assert (metrics["train_loss"], metrics["train_accuracy"]) == pytest.approx(expected, rel=1e-12)
 
 
@@ -315,12 +338,12 @@ def test_train_command_follows_the_gradient_that_it_is_asked_for(
 )
 def test_bad_arguments(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit:
-        tutorial.main(arguments)
+        main(arguments)
     assert exit.value.code == 2
     assert message in capsys.readouterr().err
 
 
 def test_missing_files_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["train", "--corrected", "--data-dir", str(tmp_path), "--out", str(tmp_path / "run")]
-    assert tutorial.main(arguments) == 1
+    assert main(arguments) == 1
     assert "glove.6B.zip" in capsys.readouterr().err

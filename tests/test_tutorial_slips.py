@@ -5,12 +5,16 @@ import re
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from datasets.imdb import load_imdb
-from datasets.text import Vocabulary, clean, paragraphs, sentences, words
-from models import sentiment, tutorial_lstm
+from datasets.text import Vocabulary, clean, paragraphs, sentences, tokenize
+from models import tutorial_lstm
+from models.sentiment.config import Config
+from models.sentiment.data import Reviews, load_test, load_train
+from models.sentiment.evaluate import probabilities
+from models.sentiment.model import SentimentLSTM
+from models.tutorial_lstm import train as tutorial_train
 from models.tutorial_slips import SwappedAdam, initial_parameters, word_vectors
 from tinygrad_np import Tensor, no_grad
 from tinygrad_np import functional as F
@@ -100,12 +104,12 @@ def test_one_text_with_an_unknown_word_has_many_answers_there_and_one_here() -> 
     table = rng.standard_normal((5, 50))
     parameters = initial_parameters(64, 50, rng)
 
-    def share_called_positive(numbers: list[int]) -> float:
-        readings = tutorial_lstm.Reviews([np.array(numbers)] * 200, np.ones(200))
-        return tutorial_lstm.score(parameters, readings, table, rng)[1]
+    def part_called_positive(token_ids: list[int]) -> float:
+        readings = tutorial_train.Reviews([np.array(token_ids)] * 200, np.ones(200))
+        return tutorial_train.evaluate(parameters, readings, table, rng)[1]
 
-    assert share_called_positive([0, 1, 2, 3, 4]) == 1
-    assert share_called_positive([0, 1, 2, 3, -1]) == pytest.approx(0.5, abs=0.2)
+    assert part_called_positive([0, 1, 2, 3, 4]) == 1
+    assert part_called_positive([0, 1, 2, 3, -1]) == pytest.approx(0.5, abs=0.2)
     first, second = (word_vectors(np.array([2, -1]), table, rng) for _ in range(2))
     np.testing.assert_array_equal(first[0], table[2])
     np.testing.assert_array_equal(second[0], table[2])
@@ -113,9 +117,9 @@ def test_one_text_with_an_unknown_word_has_many_answers_there_and_one_here() -> 
 
     vocabulary = Vocabulary([Vocabulary.PADDING, Vocabulary.UNKNOWN, "a", "film"])
     embedding = Embedding.from_pretrained(table[:4].astype(np.float32), padding_idx=0)
-    model = sentiment.SentimentLSTM(embedding, 8, np.random.default_rng(0))
+    model = SentimentLSTM(embedding, 8, np.random.default_rng(0))
     readings = [
-        sentiment.probabilities(model, [vocabulary.encode(words(text))])[0]
+        probabilities(model, [vocabulary.encode(tokenize(text))])[0]
         for text in ("a xyzzy film", "a xyzzy film", "a plugh film")
     ]
     assert readings[0] == readings[1] == readings[2]
@@ -124,44 +128,55 @@ def test_one_text_with_an_unknown_word_has_many_answers_there_and_one_here() -> 
 # --- its test set -------------------------------------------------------------------------------------
 
 
-def test_a_test_set_from_the_training_file_rewards_learning_by_heart(tmp_path: Path) -> None:
+def test_a_test_set_from_the_training_file_rewards_learning_by_heart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for split in ("train", "test"):
         lines = [f"{i % 2}\tThe {split} film number {i}.\n" for i in range(40)]
         (tmp_path / f"imdb_{split}.txt").write_text("".join(lines), encoding="utf-8")
-    config = sentiment.Config("imdb", str(tmp_path), "glove", 40, 40, 1, 8, 4, 0.01, 0)
-    train, test = pd.concat(sentiment.load_training(config)), sentiment.load_test(config)
-    theirs = load_imdb("train", tmp_path, 40, 0)
-    assert sorted(theirs["review"]) == sorted(train["review"])
+    monkeypatch.setenv("TINYGRAD_NP_CACHE", str(tmp_path / "cache"))
+    config = Config("imdb", str(tmp_path), "glove", 40, 40, 1, 8, 4, 0.01, 0)
 
-    by_heart = dict(zip(train["review"], train["sentiment"]))
+    def labeled(*parts: Reviews) -> dict[str, int]:
+        return {
+            " ".join(texts.tokens[i] for i in ids): label
+            for texts, labels in parts
+            for ids, label in zip(texts.token_ids, labels)
+        }
 
-    def accuracy(reviews: list[str], labels: np.ndarray) -> float:
-        return float(np.mean([by_heart.get(text, 1) == label for text, label in zip(reviews, labels)]))
+    train, test = labeled(*load_train(config)), labeled(load_test(config))
+    table = load_imdb("train", tmp_path, 40, 0)
+    theirs = {" ".join(tokenize(text)): label for text, label in zip(table["review"], table["sentiment"])}
+    assert len(train) == len(test) == len(theirs) == 40
+    assert theirs == train
 
-    assert accuracy(list(theirs["review"]), theirs["sentiment"].to_numpy()) == 1.0
-    assert accuracy(list(test["review"]), test["sentiment"].to_numpy()) == 0.5
-    assert set(train["review"]).isdisjoint(test["review"])
+    def accuracy(reviews: dict[str, int]) -> float:  # of a model that knows the training reviews by heart
+        return float(np.mean([train.get(text, 1) == label for text, label in reviews.items()]))
+
+    assert accuracy(theirs) == 1.0
+    assert accuracy(test) == 0.5
+    assert train.keys().isdisjoint(test)
 
 
-# --- its cutting of text ------------------------------------------------------------------------------
+# --- its way with text ------------------------------------------------------------------------------
 
 
 def test_tags_become_words_there_and_blanks_here() -> None:
     text = 'A good start.<br /><br />A <a href="great">dull</a> end.'
     theirs = re.sub(r"[^a-z ]", "", text.lower()).split()  # punctuation out, tags not
     assert theirs == ["a", "good", "startbr", "br", "a", "a", "hrefgreatdulla", "end"]
-    assert words(text) == ["a", "good", "start", "a", "dull", "end"]
+    assert tokenize(text) == ["a", "good", "start", "a", "dull", "end"]
     assert clean(text) == "a good start. a dull end."
 
 
 def test_the_last_sentence_without_full_stop_is_lost_there_and_kept_here() -> None:
-    def cut(text: str) -> list[str]:
+    def their_sentences(text: str) -> list[str]:
         return text.split(".")[:-1]  # as if something empty always followed the last full stop
 
     whole, open_end = "It starts well. The end is awful.", "It starts well. The end is awful"
-    assert cut(whole) == ["It starts well", " The end is awful"]
-    assert cut(open_end) == ["It starts well"]
-    assert cut("No full stop at all!") == []
+    assert their_sentences(whole) == ["It starts well", " The end is awful"]
+    assert their_sentences(open_end) == ["It starts well"]
+    assert their_sentences("No full stop at all!") == []
     assert sentences(open_end) == ["It starts well.", "The end is awful"]
     assert paragraphs(open_end, 4) == ["It starts well.", "The end is awful"]
     assert sentences("No full stop at all!") == ["No full stop at all!"]

@@ -38,8 +38,14 @@ def pad(sequences: Sequence[ArrayLike], value: int = 0) -> tuple[np.ndarray, np.
     return array, lengths
 
 
-def batches(lengths: ArrayLike, batch_size: int, rng: np.random.Generator | None = None) -> list[np.ndarray]:
-    """The numbers of the sequences of each batch, so that those of one batch are of similar length.
+def batches(
+    lengths: ArrayLike,
+    batch_size: int,
+    *,
+    shuffle: bool = False,
+    rng: np.random.Generator | int | None = None,
+) -> list[np.ndarray]:
+    """The indices of the sequences of each batch, so that those of one batch are of similar length.
 
     Parameters
     ----------
@@ -47,28 +53,36 @@ def batches(lengths: ArrayLike, batch_size: int, rng: np.random.Generator | None
         Of each sequence.
     batch_size : int
         Sequences a batch; the last batch may have fewer.
-    rng : numpy.random.Generator, optional
-        Shuffles: sequences are sorted by length within random buckets of 50 batches, and the batches come in
-        random order. Without it they come from the shortest to the longest.
+    shuffle : bool
+        Sort sequences by length within random buckets of 50 batches, and return the batches in random order.
+        Without it they come from the shortest to the longest.
+    rng : numpy.random.Generator or int, optional
+        Shuffles; an int is a seed, and None draws one from the operating system.
 
     Returns
     -------
     list of ndarray of int64
         Each sequence is in exactly one batch.
+
+    Raises
+    ------
+    ValueError
+        `batch_size` is less than 1, or `rng` is given and there is nothing to shuffle.
     """
     if batch_size < 1:
         raise ValueError(f"a batch has one sequence at least, not {batch_size}")
+    if rng is not None and not shuffle:
+        raise ValueError("batches takes rng only where it shuffles: add shuffle=True, or leave rng out")
     lengths = np.asarray(lengths)
-    if rng is None:
+    if not shuffle:
         order = np.argsort(lengths, kind="stable")
-    else:
-        order = rng.permutation(len(lengths))
-        bucket = BATCHES_A_BUCKET * batch_size
-        parts = [order[i : i + bucket] for i in range(0, len(order), bucket)]
-        order = np.concatenate(
-            [order[:0], *(part[np.argsort(lengths[part], kind="stable")] for part in parts)]
-        )
-    groups = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-    if rng is not None:
-        rng.shuffle(groups)
+        return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    rng = np.random.default_rng(rng)
+    order = rng.permutation(len(lengths))
+    groups = []
+    for start in range(0, len(order), BATCHES_A_BUCKET * batch_size):
+        bucket = order[start : start + BATCHES_A_BUCKET * batch_size]
+        bucket = bucket[np.argsort(lengths[bucket], kind="stable")]
+        groups += [bucket[i : i + batch_size] for i in range(0, len(bucket), batch_size)]
+    rng.shuffle(groups)
     return groups

@@ -1,4 +1,4 @@
-"""Several workers on one training: each takes its share of a batch, and their gradients are summed.
+"""Several workers on one training: each takes its shard of a batch, and their gradients are summed.
 
 Every worker holds the whole model, gets the same sums and takes the same steps, so that the models never
 differ by a bit and only gradients travel. A training is written once, for any number of workers::
@@ -6,7 +6,7 @@ differ by a bit and only gradients travel. A training is written once, for any n
     with workers(4) as team:
         data, model = load()                   # processes of one machine: still worker 0 alone
         team.start(count, np.float32)          # from here all workers run the same lines ...
-        rows = rows[team.rank :: team.size]    # ... each on its own share
+        rows = rows[team.shard]                # ... each on its own shard
         team.all_reduce(gradients)
     report()                                   # worker 0 alone; the others have left
 
@@ -34,7 +34,7 @@ READY = b"\0"
 
 
 class WorkerLost(RuntimeError):
-    """A worker died or failed, and the others cannot go on without its share."""
+    """A worker died or failed, and the others cannot go on without its shard."""
 
 
 class Workers:
@@ -50,6 +50,14 @@ class Workers:
 
     rank = 0
     size = 1
+
+    @property
+    def shard(self) -> slice:
+        """The rows of a batch that are this worker's: every nth.
+
+        A batch that is sorted by length is so divided into shards that take about the same time.
+        """
+        return slice(self.rank, None, self.size)
 
     def __enter__(self) -> Self:
         return self
@@ -91,7 +99,7 @@ class Processes(Workers):
         # without a name: it is shared by being inherited, and the system frees it with the last process
         memory = mmap.mmap(-1, (1 + self.size) * count * dtype.itemsize)
         rows = np.frombuffer(memory, dtype).reshape(1 + self.size, count)
-        self.total, self.shares = rows[0], rows[1:]
+        self.total, self.parts = rows[0], rows[1:]
         pairs = [socket.socketpair() for _ in range(1, self.size)]
         # the others ignore Ctrl-C, which reaches all: worker 0 answers it, and ends them
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -112,7 +120,7 @@ class Processes(Workers):
             theirs.close()
 
     def all_reduce(self, arrays: Sequence[np.ndarray]) -> None:
-        count = _pack(arrays, self.shares[self.rank])
+        count = _pack(arrays, self.parts[self.rank])
         if self.rank:
             try:
                 self.channel.sendall(READY)
@@ -125,14 +133,14 @@ class Processes(Workers):
             for rank in sorted(self.others):
                 self._await(rank)
             # only now has everyone read the sum before this one, which is overwritten
-            np.sum(self.shares[:, :count], axis=0, out=self.total[:count])
+            np.sum(self.parts[:, :count], axis=0, out=self.total[:count])
             for _, channel in self.others.values():
                 with suppress(ConnectionError):  # one that died meanwhile is missed at the next sum
                     channel.sendall(READY)
         _unpack(self.total, arrays)
 
     def _await(self, rank: int) -> None:
-        """Wait until a worker has written its share."""
+        """Wait until a worker has written its part of the sum."""
         pid, channel = self.others[rank]
         word = b""
         with suppress(ConnectionError):
@@ -201,6 +209,49 @@ class Ranks(Workers):
         self.world.Allreduce(self.in_place, self.flat)
         if self.rank:
             sys.exit()
+
+
+class ShardedGenerator(np.random.Generator):
+    """A random generator that draws for the whole batch, and returns the rows of one worker's shard.
+
+    A row meets the same numbers whoever computes it. And the generators of all workers, which start in the
+    same state, stay in the same state. It takes the place of a layer's generator, Dropout's for instance, and
+    `random` is what it shards::
+
+        generator = dropout.rng = ShardedGenerator(dropout.rng, team)
+        for batch in batches:
+            generator.batch_size = len(batch)
+            model(batch[team.shard])
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Whose numbers these are: its state is shared.
+    team : Workers
+        Once started.
+    """
+
+    def __init__(self, rng: np.random.Generator, team: Workers):
+        super().__init__(rng.bit_generator)
+        self.shard = team.shard
+        self.batch_size = 0
+
+    def random(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
+        """Uniform numbers from [0, 1) of shape `size`, whose first axis is that of the shard's rows.
+
+        Raises
+        ------
+        ValueError
+            The shard of a batch of `batch_size` has another number of rows.
+        """
+        shape = () if size is None else np.broadcast_shapes(size)
+        rows = len(range(self.batch_size)[self.shard])
+        if shape[:1] != (rows,):
+            raise ValueError(
+                f"random numbers of shape {shape} are asked for, and of a batch of {self.batch_size} this worker "
+                f"has {rows} rows: set batch_size to the size of the whole batch"
+            )
+        return super().random((self.batch_size, *shape[1:]), dtype, out)[self.shard]
 
 
 def workers(size: int) -> Workers:

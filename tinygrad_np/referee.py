@@ -174,28 +174,48 @@ class Verdict:
 
     def plot(self, path: str | os.PathLike[str]) -> None:
         """Write a heat map as PNG: the relative error by parameter and length of time."""
-        columns = self.by_steps or {0: self.findings}
-        names = list(self.findings)
-        errors = np.array([[columns[c][name].relative_error for c in columns] for name in names])
-        # a fault has no number, and counts as a whole error
-        shown = np.log10(np.clip(np.nan_to_num(errors, nan=1.0), 1e-16, 1e4))
+        columns = {f"{self.steps}={n}": found for n, found in self.by_steps.items()} or {"": self.findings}
         figure = import_optional("matplotlib.figure").Figure(
-            figsize=(2.8 + 0.9 * len(columns), 1.2 + 0.4 * len(names)), layout="constrained"
+            figsize=(2.8 + 0.9 * len(columns), 1.2 + 0.4 * len(self.findings)), layout="constrained"
         )
         axes = figure.subplots()
-        image = axes.imshow(shown, aspect="auto", cmap="RdYlGn_r", vmin=-16, vmax=2)
-        for row, name in enumerate(names):
-            for column, length in enumerate(columns):
-                f = columns[length][name]
-                text = "?" if f.fault else f"{f.relative_error:.0e}"
-                color = "white" if shown[row, column] < -12 else "black"  # on dark green
-                axes.text(column, row, text, ha="center", va="center", size=8, color=color)
-        axes.set_yticks(range(len(names)), names)
-        axes.set_xticks(range(len(columns)), [f"{self.steps}={c}" if c else "" for c in columns])
-        figure.colorbar(image, label="log10 of the relative error")
-        axes.set_title("hand gradient against the exact one", size=10)
+        figure.colorbar(heat_map(axes, columns), label="log10 of the relative error")
+        axes.set_title("hand gradient against the exact one (bold: wrong)", size=10)
         with atomic_write(path) as part:
             figure.savefig(part, format="png", dpi=120)
+
+
+def heat_map(axes: Any, columns: Mapping[str, Mapping[str, Finding]]) -> Any:
+    """Draw relative errors on matplotlib's axes: a row a parameter, a column for the findings of each label.
+
+    The colours run from dark to bright in an order that colour-blind people see too, and what is wrong is bold.
+
+    Returns
+    -------
+    matplotlib.image.AxesImage
+        What a colour bar is made of: log10 of the relative error.
+    """
+    names = list(next(iter(columns.values())))
+    cells = [[findings[name] for findings in columns.values()] for name in names]
+    errors = np.array([[cell.relative_error for cell in row] for row in cells])
+    # a fault has no number, and counts as a whole error
+    shown = np.log10(np.clip(np.nan_to_num(errors, nan=1.0), 1e-16, 1e2))
+    image = axes.imshow(shown, aspect="auto", cmap="cividis", vmin=-16, vmax=2)
+    for (row, column), value in np.ndenumerate(shown):
+        cell = cells[row][column]
+        axes.text(
+            column,
+            row,
+            "?" if cell.fault else f"{cell.relative_error:.2g}",
+            ha="center",
+            va="center",
+            size=8,
+            color="black" if value > -6 else "white",
+            weight="normal" if cell.right else "bold",
+        )
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xticks(range(len(columns)), list(columns))
+    return image
 
 
 def referee(

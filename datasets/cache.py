@@ -1,7 +1,7 @@
-"""Keeps what takes seconds to make: a list of words and an array of numbers, as two files of the cache.
+"""Caches what takes seconds to compute: a list of words and an array of numbers, as two files.
 
 Later they are not read but mapped into memory. Checksums vouch for both files together, so that what is
-damaged, missing or half-written is made again.
+damaged, missing or half-written is computed again.
 """
 
 import zlib
@@ -14,15 +14,15 @@ from datasets.download import cache_dir
 from tinygrad_np.files import atomic_write
 
 
-def kept(name: str, make: Callable[[], tuple[list[str], np.ndarray]]) -> tuple[list[str], np.ndarray]:
-    """The words and numbers kept under a name; made and kept first if they are not there or not sound.
+def cached(name: str, compute: Callable[[], tuple[list[str], np.ndarray]]) -> tuple[list[str], np.ndarray]:
+    """The words and numbers cached under a name; computed first if they are not there or not sound.
 
     Parameters
     ----------
     name : str
-        It says what they were made from, by a checksum, so that other content has another name. Then several
-        processes may keep the same at once: each writes the same bytes.
-    make : function without arguments
+        It says what they were computed from, by a checksum, so that other content has another name. Then
+        several processes may write the same at once: each writes the same bytes.
+    compute : function without arguments
         Returns the words, none with a line feed in it, and the array.
 
     Returns
@@ -39,7 +39,7 @@ def kept(name: str, make: Callable[[], tuple[list[str], np.ndarray]]) -> tuple[l
     path = cache_dir() / f"{name}.npy"
     found = _read(path)
     if found is None:
-        _write(path, *make())
+        _write(path, *compute())
         found = _read(path)
     if found is None:
         raise ValueError(f"{path} cannot be read back right after it was written: check the disk")
@@ -53,16 +53,16 @@ def _write(path: Path, words: list[str], numbers: np.ndarray) -> None:
     with atomic_write(path) as part:
         with open(part, "wb") as file:
             np.save(file, numbers, allow_pickle=False)
-        seal = _seal(part, text)
+        checksums = _checksums(part, text)
     with atomic_write(path.with_suffix(".words")) as part:
-        part.write_bytes(seal + b"\n" + text)
+        part.write_bytes(checksums + b"\n" + text)
 
 
 def _read(path: Path) -> tuple[list[str], np.ndarray] | None:
     """The words and numbers of `_write`, or None if they are missing or not as they were written."""
     try:
-        seal, _, text = path.with_suffix(".words").read_bytes().partition(b"\n")
-        if seal != _seal(path, text):
+        checksums, _, text = path.with_suffix(".words").read_bytes().partition(b"\n")
+        if checksums != _checksums(path, text):
             return None
     except (OSError, ValueError):  # a missing file, an empty file
         return None
@@ -70,6 +70,6 @@ def _read(path: Path) -> tuple[list[str], np.ndarray] | None:
     return words, np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-def _seal(numbers: Path, text: bytes) -> bytes:
-    """The checksums of the file of numbers and of the words."""
+def _checksums(numbers: Path, text: bytes) -> bytes:
+    """Those of the file of numbers and of the words."""
     return b"%08x %08x" % (zlib.crc32(np.memmap(numbers, np.uint8, "r").data), zlib.crc32(text))

@@ -1,0 +1,7 @@
+"""``python -m models.sentiment``: see `models.sentiment.cli`."""
+
+import sys
+
+from models.sentiment.cli import main
+
+sys.exit(main())

@@ -1,0 +1,106 @@
+"""The commands: train, evaluate, predict, speeches."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import fields, replace
+
+import models.sentiment
+from datasets.speeches import load_speeches
+from datasets.text import tokenize
+from models.commands import execute, positive
+from models.sentiment.config import DEFAULTS, Config
+from models.sentiment.data import Examples, load_test
+from models.sentiment.evaluate import evaluate, probabilities
+from models.sentiment.run import Run
+from models.sentiment.speeches import speech_table
+from models.sentiment.train import train
+from tinygrad_np.parallel import Workers
+
+
+def command_train(args: argparse.Namespace) -> None:
+    given = {field.name: getattr(args, field.name) for field in fields(Config)}
+    config = Config(**given | {k: v for k, v in DEFAULTS[args.data].items() if given[k] is None})
+    run = Run(args.out or f"runs/{args.data}")
+    metrics = train(config, run, args.workers)
+    if "bag_of_words_accuracy" in metrics:
+        print(
+            f"test accuracy of a bag of words, which cannot see order: {metrics['bag_of_words_accuracy']:.1%}"
+        )
+    print(
+        f"test accuracy of the LSTM: {metrics['test_accuracy']:.1%}, loss {metrics['test_loss']:.3f} "
+        f"(epoch {metrics['best_epoch']}, chosen by validation loss); "
+        f"{metrics['tokens_per_second']:,.0f} words/s in training"
+    )
+    print(f"learning curves: {run.curves}; all of the run: {run.directory}")
+
+
+def command_evaluate(args: argparse.Namespace) -> None:
+    config, vocabulary, model = Run(args.run).load()
+    if args.data_dir:
+        config = replace(config, data_dir=args.data_dir)
+    examples = Examples.encode(load_test(config), vocabulary)
+    loss, accuracy = evaluate(model, examples, config.batch_size, Workers())
+    print(f"{config.test_size:,} test reviews of {config.data}: accuracy {accuracy:.1%}, loss {loss:.3f}")
+
+
+def command_predict(args: argparse.Namespace) -> None:
+    _, vocabulary, model = Run(args.run).load()
+    tokenized = [tokenize(text) for text in args.text]
+    p_positive = probabilities(model, [vocabulary.encode(tokens) for tokens in tokenized])
+    for text, tokens, p in zip(args.text, tokenized, p_positive, strict=True):
+        unknown = [token for token in tokens if token not in vocabulary]
+        note = "no words" if not tokens else f"unknown: {' '.join(unknown)}" if unknown else ""
+        print(f"{p:.3f} {'positive' if p >= 0.5 else 'negative'}  {text!r}{f'  ({note})' if note else ''}")
+
+
+def command_speeches(args: argparse.Namespace) -> None:
+    run = Run(args.run)
+    config, vocabulary, model = run.load()
+    table = speech_table(model, vocabulary, load_speeches(args.data_dir or config.data_dir))
+    run.save_speeches(table)
+    print(table.to_string(index=False, float_format="{:.2f}".format, na_rep="-"))
+    print(f"picture: {run.speech_bars}; table: {run.speeches}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; the exit status is that of `models.commands.execute`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m models.sentiment", description=(models.sentiment.__doc__ or "").split("\n\n")[0]
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    sub = commands.add_parser("train", help="train on reviews and test")
+    sub.set_defaults(command=command_train)
+    sub.add_argument("--data", choices=("demo", "imdb"), required=True, help="demo is synthetic, and bundled")
+    sub.add_argument("--data-dir", help="where the files are; without it they are downloaded")
+    sub.add_argument("--embeddings", choices=("glove", "learned"), help="glove for imdb, learned for demo")
+    sub.add_argument("--train-size", type=positive, help="a tenth for validation; 2,000 of demo, all of imdb")
+    sub.add_argument("--test-size", type=positive, help="500 of demo, all of imdb")
+    sub.add_argument("--epochs", type=positive, help="14 for demo, 6 for imdb")
+    sub.add_argument("--hidden", type=positive, help="units of the LSTM, 32 for demo, 64 for imdb")
+    sub.add_argument("--batch-size", type=positive, default=32)
+    sub.add_argument("--lr", type=float, help="learning rate of Adam, 0.01 for demo, 0.003 for imdb")
+    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument(
+        "--workers", type=positive, default=1, help="processes that share each batch; see docs/scaling.md"
+    )
+    sub.add_argument("--out", help="directory of the run, runs/demo or runs/imdb unless given")
+
+    sub = commands.add_parser("evaluate", help="test a run again")
+    sub.set_defaults(command=command_evaluate)
+    sub.add_argument("--run", required=True)
+    sub.add_argument("--data-dir")
+
+    sub = commands.add_parser("predict", help="ask a run about texts")
+    sub.set_defaults(command=command_predict)
+    sub.add_argument("--run", required=True)
+    sub.add_argument("text", nargs="+")
+
+    sub = commands.add_parser("speeches", help="let a run read the speeches, by paragraphs")
+    sub.set_defaults(command=command_speeches)
+    sub.add_argument("--run", required=True)
+    sub.add_argument("--data-dir")
+
+    return execute(parser.parse_args(argv))
