@@ -17,8 +17,8 @@ PAGE = Path("docs/reference.md")
 INTRODUCTION = """\
 `python -m tinygrad_np.check.reference` writes this page from the rows in `tinygrad_np/check/cases`. Each row is
 checked to first and second order (`python -m tinygrad_np.gradcheck`), against a reference, in every memory layout,
-in float32, and against PyTorch where it has a counterpart: by its name where it is called alike, "compared" where it
-is called in another way. Edges are documented gradients at ties, kinks and poles."""
+in float32, and against PyTorch where it has a counterpart: by its name where it is called alike, "compared" where
+it is called in another way. Edges are documented gradients at ties, kinks and poles."""
 
 
 def summary(function: object) -> str:
