@@ -13,7 +13,8 @@ import pytest
 from benchmarks import mutants
 from benchmarks.mutants import BPTT, CHECK, ERROR, HELPERS, RULES, SURVIVED, TARGETS, Mutant, Target
 from tinygrad_np import tape
-from tinygrad_np.ops import elementwise, index, linalg, recurrent, reduce, shape
+from tinygrad_np.ops import elementwise, index, linalg, reduce, shape
+from tinygrad_np.ops.recurrent.gradients import Gradients
 from tinygrad_np.samples import SAMPLES, function_of_floats
 
 ALL = [mutant for target in TARGETS for mutant in mutants.mutants_of(target)]
@@ -43,8 +44,8 @@ def test_every_rule_and_every_helper_is_mutated() -> None:
             and function not in tape.NUMPY.values()
         }
         assert helpers == {target.name for target in HELPERS if target.owner is module}
-    methods = {name for name, method in vars(recurrent.Gradients).items() if inspect.isfunction(method)}
-    assert methods == {target.name for target in HELPERS if target.owner is recurrent.Gradients}
+    methods = {name for name, method in vars(Gradients).items() if inspect.isfunction(method)}
+    assert methods == {target.name for target in HELPERS if target.owner is Gradients}
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)
