@@ -16,6 +16,7 @@ and the tests hold one against the other. What makes the fused ones fast:
 - Once all gradients have vanished on their way back (`gradients`), nothing is left to compute.
 """
 
+# From here on `lstm` and `gru` are the functions; their modules have the same names in this package.
 from tinygrad_np.ops.recurrent.gru import gru, gru_composed, gru_step
 from tinygrad_np.ops.recurrent.lstm import lstm, lstm_composed, lstm_step
 

@@ -17,9 +17,9 @@ from tinygrad_np.tape import Array, Rule, primitive
 
 
 def gru_step(from_x: Array, from_h: Array, h: Array) -> Array:
-    """One step of a GRU, from what inputs and state send to its gates, (..., 3 hidden), and its state.
+    """One step of a GRU, from the parts of its gates that x and h make, each (..., 3 hidden), and its state h.
 
-    With r, z, n cut from both in this order (Cho et al., 2014, with the reset gate behind the product)::
+    With r, z, n cut from both parts in this order (Cho et al., 2014, with the reset gate behind the product)::
 
         r = sigmoid(r_x + r_h)        z = sigmoid(z_x + z_h)        n = tanh(n_x + r n_h)
         h' = (1 - z) n + z h
@@ -140,7 +140,7 @@ def gru(
     def vjp(gs: list[np.ndarray | None]) -> list[Any]:
         scratch = Workspace(dtype)
         gradients = Gradients(packed, scratch, gs[0], needs_input_grad[0])
-        d_initial = np.zeros((len(packed.sorted_indices), hidden), dtype)  # the gradient of the initial h
+        d_initial = np.zeros((len(packed.sorted_indices), hidden), dtype)  # of h
         d_last = np.zeros(h.shape, dtype) if gs[1] is None else gs[1]
         dh = d_last[packed.sorted_indices]
         W_h_T = weight_hh.reshape(3, hidden, hidden).astype(dtype)
@@ -154,7 +154,7 @@ def gru(
             steps = stop - start
             r, z, n_h, n = activations[number][start:stop].swapaxes(0, 1)
             h_before = packed.u[row : row + steps * batch_size, :hidden].reshape(steps, batch_size, hidden)
-            factors = factors_buffer[: steps * 5 * batch_size * hidden].reshape(steps, 5, batch_size, hidden)
+            factors = factors_buffer[: 5 * steps * batch_size * hidden].reshape(steps, 5, batch_size, hidden)
             factors[:, 3] = (1 - z) * (1 - n * n)
             factors[:, 2] = factors[:, 3] * r
             factors[:, 1] = (h_before - n) * z * (1 - z)

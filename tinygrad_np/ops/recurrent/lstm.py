@@ -88,8 +88,8 @@ def lstm(
         a = u W          i, f, o = sigmoid(a_i), sigmoid(a_f), sigmoid(a_o)          g = tanh(a_g)
         c = i g + f c'              y = tanh(c)              h = o y
 
-    In the backward pass dh and dc are the gradients of h and c. What has come from later steps is joined by the
-    gradient of the output in dh, and by what h sends to c::
+    In the backward pass dh and dc are the gradients of h and c. To what has come from later steps, dh adds the
+    gradient of the output, and then dc what comes to it through h::
 
         dc  +=  dh  o (1 - y y)
 
@@ -131,7 +131,7 @@ def lstm(
     weights[:3] *= 0.5
 
     half = np.array(0.5, dtype)
-    # the look-ups of names add up
+    # looked up once: over all steps it adds up
     add, matmul, multiply, tanh_into = np.add, np.matmul, np.multiply, np.tanh
     # of each segment (steps + 1, 6, batch_size, hidden): i f o g, c' and y of each step
     activations: list[np.ndarray] = []
@@ -174,9 +174,7 @@ def lstm(
     def vjp(gs: list[np.ndarray | None]) -> list[Any]:
         scratch = Workspace(dtype)
         gradients = Gradients(packed, scratch, gs[0], needs_input_grad[0])
-        d_initial = np.zeros(
-            (2, len(packed.sorted_indices), hidden), dtype
-        )  # the gradients of initial h and c
+        d_initial = np.zeros((2, len(packed.sorted_indices), hidden), dtype)  # of h and c
         d_last = [np.zeros(h.shape, dtype) if g is None else g for g in gs[1:]]
         dh, dc = (g[packed.sorted_indices] for g in d_last)
         W_h_T = weight_hh.reshape(4, hidden, hidden)[IFOG].astype(dtype)
@@ -189,10 +187,9 @@ def lstm(
             steps = stop - start
             acts = activations[number][start:stop]
             s, t = acts[:, :3], acts[:, 3:]
-            # the factors of a_i a_f a_o; of a_g, of c' and of what h sends to c
-            factors = factors_buffer[: steps * 6 * batch_size * hidden].reshape(
-                steps, 2, 3, batch_size, hidden
-            )
+            # p: the factors of da_i, da_f, da_o; q: of da_g, of dc' and of what comes to dc through h
+            factors = factors_buffer[: 6 * steps * batch_size * hidden]
+            factors = factors.reshape(steps, 2, 3, batch_size, hidden)
             p, q = factors[:, 0], factors[:, 1]
             np.multiply(s, t, q)
             np.multiply(s, q, p)
