@@ -12,9 +12,8 @@ from tinygrad_np.ops.recurrent.packing import PackedSequence
 from tinygrad_np.ops.recurrent.workspace import Workspace
 from tinygrad_np.tape import SparseGrad
 
-ROWS_PER_PRODUCT = (
-    128  # of the gradient of the weights: as many as OpenBLAS multiplies without copying them first
-)
+# Of the gradient of the weights: as many as OpenBLAS multiplies without copying them first.
+ROWS_PER_PRODUCT = 128
 
 
 class Gradients:
