@@ -42,14 +42,15 @@ from tinygrad_np.check.draw import wave
 from tinygrad_np.gradcheck import gradcheck, gradgradcheck
 from tinygrad_np.ops import elementwise, linalg, recurrent, reduce
 from tinygrad_np.ops.elementwise import tanh
+from tinygrad_np.ops.recurrent import gradients, packing
 from tinygrad_np.ops.shape import concatenate, split
 from tinygrad_np.transforms import grad
 
 CASES = 60  # of each primitive, drawn as `python -m tinygrad_np.gradcheck` draws its first ones
 ALONE = 10  # and so many of one output of several, and of one argument of several
 STANDSTILLS = 10  # and so many with an incoming gradient of 0
-# So few that short sequences, too, go back in several pieces.
-SMALL: dict[str, Any] = {"ROWS_A_PRODUCT": 3, "ROWS_A_PIECE": 4}
+# So few that short sequences, too, go back in several chunks.
+SMALL = ((gradients, "ROWS_PER_PRODUCT", 3), (packing, "ROWS_PER_CHUNK", 4))
 BPTT_CASES = 24
 BPTT_TOLERANCE = 1e-8
 
@@ -88,7 +89,7 @@ class Target:
 RULES = tuple(
     Target(sys.modules[tape.PRIMITIVES[name].__module__], name, (name,)) for name in tape.PRIMITIVES
 )
-RECURRENT = tuple(rule.name for rule in RULES if rule.owner is recurrent)
+RECURRENT = tuple(rule.name for rule in RULES if rule.owner.__package__ == recurrent.__name__)
 SEVERAL = {name for name in tape.PRIMITIVES if checks.has_several_outputs(name)}
 HELPERS = (  # what vjps call, and what the tape does to every gradient
     Target(elementwise, "mask_poles", ("divide", "power", "sqrt", "log")),
@@ -98,10 +99,10 @@ HELPERS = (  # what vjps call, and what the tape does to every gradient
     Target(reduce, "split_ties", ("max", "min")),
     Target(linalg, "parse_subscripts", ("einsum",)),
     *(
-        Target(recurrent.Gradients, name, ("lstm", "gru"))
-        for name in ("__init__", "outputs", "add", "inputs", "vanished")
+        Target(gradients.Gradients, name, ("lstm", "gru"))
+        for name in ("__init__", "d_out", "accumulate", "d_x", "flush_vanished")
     ),
-    *(Target(recurrent.Packed, name, ("lstm", "gru")) for name in ("unsorted", "pieces")),
+    *(Target(packing.PackedSequence, name, ("lstm", "gru")) for name in ("unsort", "backward_chunks")),
     Target(tape, "unbroadcast", ("add", "multiply", "broadcast_to", "matmul")),
     Target(tape.SparseGrad, "add_into", ("getitem",)),
     Target(tape, "backward_pass", ("multiply", "getitem")),
@@ -598,7 +599,8 @@ def in_place(mutant: Mutant) -> Iterator[None]:
     """The mutant instead of the right function, wherever that one is known by its name."""
     target = mutant.target
     with ExitStack() as stack:
-        stack.enter_context(mock.patch.multiple(recurrent, **SMALL))
+        for module, name, rows in SMALL:
+            stack.enter_context(mock.patch.object(module, name, rows))
         stack.enter_context(mock.patch.object(tape.DeferredMatmul, "ROWS", 4))
         namespace = dict(vars(sys.modules[getattr(target.owner, "__module__", target.owner.__name__)]))
         stack.enter_context(mock.patch.dict(tape.PRIMITIVES))  # where a rule declares itself
@@ -636,9 +638,10 @@ def unchanged(target: Target) -> Mutant:
 
 NEGATIVE = "NumPy takes any negative length for the missing one"
 GRU_GRADIENTS = (  # with the lengths of two vectors
-    "return [gradients.inputs(shape, indices), packed.unsorted(last, begun), "
-    "d_input[:, :, hidden:-1].reshape(weight_ih.shape), d_state[:, :, :hidden].reshape(weight_hh.shape), "
-    "d_input[:, :, -1].reshape({}), d_state[:, :, -1].reshape({})]"
+    "return [gradients.d_x(shape, indices), packed.unsort(d_last, d_initial), "
+    "d_weights_x[:, :, hidden:-1].reshape(weight_ih.shape), "
+    "d_weights_h[:, :, :hidden].reshape(weight_hh.shape), "
+    "d_weights_x[:, :, -1].reshape({}), d_weights_h[:, :, -1].reshape({})]"
 )
 EQUIVALENT: dict[tuple[str, str], str] = {  # (target, the line after the change): why it is no mistake
     ("elementwise.divide", "lambda g: g / safe(-g)"): "safe only asks whether g is 0",
@@ -669,9 +672,9 @@ EQUIVALENT: dict[tuple[str, str], str] = {  # (target, the line after the change
         "if len(xs) / len(part.x) < DeferredMatmul.ROWS:",
     ): "whenever products are multiplied, their sum is the same",
     (
-        "Gradients.vanished",
-        "return row < self.silent and bool(gone.all())",
-    ): "one piece more is gone through, and all in it is 0",
+        "Gradients.flush_vanished",
+        "return row < self.first_nonzero_row and bool(vanished.all())",
+    ): "one chunk more is gone through, and all in it is 0",
     (
         "elementwise.power",
         "pole = (x == 0) & (y <= 1) | (x < 0) & (y != np.floor(y)) | np.isnan(x)",
@@ -723,29 +726,25 @@ EQUIVALENT: dict[tuple[str, str], str] = {  # (target, the line after the change
         "repeated = [i + extra for i, n in enumerate(shape) if n == 1]",
     ): "a sum over an axis of length 1 changes nothing",
     (
-        "recurrent.lstm",
-        "begun[:, count:len(-dh)] = (dh[count:], dc[count:])",
+        "lstm.lstm",
+        "d_initial[:, batch_size:len(-dh)] = (dh[batch_size:], dc[batch_size:])",
     ): "a sign does not change the length",
-    ("recurrent.lstm", "begun[:, :len(-dh)] = (dh, dc)"): "a sign does not change the length",
-    ("recurrent.gru", "begun[count:len(-dh)] = dh[count:]"): "a sign does not change the length",
-    ("recurrent.gru", "begun[:len(-dh)] = dh"): "a sign does not change the length",
-    ("recurrent.lstm", "to_x = weight_ih.reshape(4, hidden, -2)[IFOG].astype(dtype)"): NEGATIVE,
-    ("recurrent.lstm", "d_bias = d_weights[:, :, -1].reshape(-2)"): NEGATIVE,
-    ("recurrent.gru", "to_x[OF_INPUT] = weight_ih.reshape(3, hidden, -2)"): NEGATIVE,
-    ("recurrent.gru", GRU_GRADIENTS.format(-2, -1)): NEGATIVE,
-    ("recurrent.gru", GRU_GRADIENTS.format(-1, -2)): NEGATIVE,
+    ("lstm.lstm", "d_initial[:, :len(-dh)] = (dh, dc)"): "a sign does not change the length",
+    ("gru.gru", "d_initial[batch_size:len(-dh)] = dh[batch_size:]"): "a sign does not change the length",
+    ("gru.gru", "d_initial[:len(-dh)] = dh"): "a sign does not change the length",
+    ("lstm.lstm", "W_x_T = weight_ih.reshape(4, hidden, -2)[IFOG].astype(dtype)"): NEGATIVE,
+    ("lstm.lstm", "d_bias = d_weights[:, :, -1].reshape(-2)"): NEGATIVE,
+    ("gru.gru", "W_x_T[OF_X] = weight_ih.reshape(3, hidden, -2)"): NEGATIVE,
+    ("gru.gru", GRU_GRADIENTS.format(-2, -1)): NEGATIVE,
+    ("gru.gru", GRU_GRADIENTS.format(-1, -2)): NEGATIVE,
     (
-        "Gradients.outputs",
-        "return self.incoming[row:row + steps * count].reshape(steps, count, -2)[::-1]",
+        "Gradients.d_out",
+        "return rows.reshape(steps, batch_size, -2)[::-1]",
     ): NEGATIVE,
     (
-        "Gradients.add",
-        "some = by_gate.reshape(gates, -2, hidden)[:, first:first + ROWS_A_PRODUCT]",
+        "Gradients.accumulate",
+        "some = by_gate.reshape(gates, -2, hidden)[:, first:first + ROWS_PER_PRODUCT]",
     ): NEGATIVE,
-    (
-        "Gradients.__init__",
-        "self.largest = hidden * max([max(ROWS_A_PIECE, count) for _, _, count in packed.runs], default=1)",
-    ): "without a run nothing is laid into that memory",
     ("tutorial_lstm.backpropagate", "H = len(steps[0].h)"): "h has the same length at every step",
     (
         "tutorial_lstm.backpropagate",

@@ -30,7 +30,7 @@ def logistic(x: float) -> float:
 
 
 def lstm_step(from_x: list, from_h: list, h: list, c: list) -> tuple[list, list]:
-    """One step for one sequence, from what its gates i, f, g, o are sent by x and by h."""
+    """One step for one sequence, from what its gates i, f, g, o get from x and from h."""
     hidden = len(h)
     i, f, g, o = (
         [from_x[row] + from_h[row] for row in range(k * hidden, (k + 1) * hidden)] for k in range(4)
@@ -40,7 +40,7 @@ def lstm_step(from_x: list, from_h: list, h: list, c: list) -> tuple[list, list]
 
 
 def gru_step(from_x: list, from_h: list, h: list) -> tuple[list]:
-    """One step for one sequence, from what its gates r, z, n are sent by x and by h."""
+    """One step for one sequence, from what its gates r, z, n get from x and from h."""
     hidden = len(h)
     new = []
     for k in range(hidden):
@@ -51,7 +51,7 @@ def gru_step(from_x: list, from_h: list, h: list) -> tuple[list]:
     return (new,)
 
 
-def sent(weight: np.ndarray, bias: np.ndarray, vector: list) -> list:
+def affine(weight: np.ndarray, bias: np.ndarray, vector: list) -> list:
     return [sum(w * v for w, v in zip(row, vector)) + b for row, b in zip(weight, bias)]
 
 
@@ -73,7 +73,7 @@ def plain(
         times = list(range(time if lengths is None else lengths[b]))
         for t in times[::-1] if reverse else times:
             state = [list(s) for s in last[:, b]]
-            from_x, from_h = sent(weight_ih, bias_ih, x[b, t]), sent(weight_hh, bias_hh, state[0])
+            from_x, from_h = affine(weight_ih, bias_ih, x[b, t]), affine(weight_hh, bias_hh, state[0])
             last[:, b] = step(from_x, from_h, *state)
             out[b, t] = last[0, b]
     return out, *last

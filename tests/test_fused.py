@@ -3,6 +3,7 @@
 import gc
 import inspect
 import re
+import sys
 import threading
 import tracemalloc
 from collections import Counter
@@ -18,23 +19,27 @@ from tinygrad_np import Tensor, no_grad, tape
 from tinygrad_np.check.checks import concatenate_outputs
 from tinygrad_np.gradcheck import gradcheck
 from tinygrad_np.ops import recurrent
-from tinygrad_np.ops.recurrent import Packed, Workspace
+from tinygrad_np.ops.recurrent import gradients as recurrent_gradients
+from tinygrad_np.ops.recurrent import packing, workspace
+from tinygrad_np.ops.recurrent.packing import PackedSequence
+from tinygrad_np.ops.recurrent.workspace import Workspace
 from tinygrad_np.testing import generators
 
 FUSED = {"lstm": recurrent.lstm, "gru": recurrent.gru}
 COMPOSED = {"lstm": recurrent.lstm_composed, "gru": recurrent.gru_composed}
 STATES = {"lstm": 2, "gru": 1}
 GATES = {"lstm": 4, "gru": 3}
+MODULES = [sys.modules[f.__module__] for f in FUSED.values()] + [packing, recurrent_gradients, workspace]
 both_kinds = pytest.mark.parametrize("name", FUSED)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def sizes() -> Iterator[None]:
-    """Pieces and products of the sizes that the cases here are made for, whatever is fastest."""
+    """Chunks and products of the sizes that the cases here are made for, whatever is fastest."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recurrent, "ROWS_A_PRODUCT", 128)
-        patch.setattr(recurrent, "ROWS_A_PIECE", 512)
-        patch.setattr(recurrent, "STEPS_A_PIECE", 128)
+        patch.setattr(recurrent_gradients, "ROWS_PER_PRODUCT", 128)
+        patch.setattr(packing, "ROWS_PER_CHUNK", 512)
+        patch.setattr(packing, "STEPS_PER_CHUNK", 128)
         yield
 
 
@@ -132,17 +137,17 @@ def test_fused_is_composed(
     assert_agree(some(FUSED[name]), some(COMPOSED[name]))
 
 
-# more than a product's rows, more than a piece's, and more in one step than in a piece
+# more than a product's rows, more than a chunk's, and more in one step than in a chunk
 LARGE = [(1, 600), (3, 400), (200, 5), (600, 3)]
 
 
 @both_kinds
 @pytest.mark.parametrize(("batch", "time"), LARGE)
 @pytest.mark.parametrize("reverse", [False, True])
-def test_fused_is_composed_in_several_pieces(
+def test_fused_is_composed_in_several_chunks(
     name: str, batch: int, time: int, reverse: bool, rng: np.random.Generator
 ) -> None:
-    assert batch * time > recurrent.ROWS_A_PIECE
+    assert batch * time > packing.ROWS_PER_CHUNK
     arrays = drawn(name, rng, batch, time)
     g = cotangents(name, rng, arrays)
     lengths = rng.integers(0, time + 1, batch) if batch > 1 else None
@@ -170,8 +175,8 @@ def test_the_comparison_fails_on_a_wrong_rule(
         with pytest.raises(AssertionError, match=f"result {1 + STATES[name] + wrong}"):
             assert_agree(results(tape.primitive()(mutant), arrays, g), right)
 
-    pieces = Packed.pieces
-    monkeypatch.setattr(Packed, "pieces", lambda packed: list(pieces(packed))[:-1])
+    chunks = PackedSequence.backward_chunks
+    monkeypatch.setattr(PackedSequence, "backward_chunks", lambda packed: list(chunks(packed))[:-1])
     with pytest.raises(AssertionError):
         assert_agree(results(FUSED[name], arrays, g, lengths=lengths), right)
 
@@ -300,7 +305,7 @@ def test_no_gradient_of_an_initial_state_is_subnormal(
 
 
 class Counting:
-    """NumPy for `recurrent`, which counts the calls of its functions by name."""
+    """NumPy for the modules of `recurrent`, which counts the calls of its functions by name."""
 
     def __init__(self, calls: Counter[str]):
         self.calls = calls
@@ -330,24 +335,25 @@ def calls_of(
     """How often a rule calls which NumPy functions, forward and backward."""
     with pytest.MonkeyPatch.context() as patch:
         calls: Counter[str] = Counter()
-        patch.setattr(recurrent, "np", Counting(calls))
+        for module in MODULES:
+            patch.setattr(module, "np", Counting(calls))
         _, vjp = rule(*arrays, needs_input_grad=(True,) * len(arrays))
         forward = calls.copy()
         vjp(g)
     return forward, calls - forward
 
 
-def steps_a_piece(count: int) -> int:
-    """Of a run of so many sequences."""
-    return min(recurrent.ROWS_A_PIECE // count, recurrent.STEPS_A_PIECE)
+def steps_per_chunk(batch_size: int) -> int:
+    """Of so many sequences of one length."""
+    return min(packing.ROWS_PER_CHUNK // batch_size, packing.STEPS_PER_CHUNK)
 
 
 def steps_back(name: str, arrays: list[np.ndarray], g: list[Any]) -> int:
-    """How many steps a run of full length goes back: each has a `matmul`, and here each piece has one more."""
+    """How many steps a run of full length goes back: each has a `matmul`, and here each chunk has one more."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recurrent, "ROWS_A_PRODUCT", recurrent.ROWS_A_PIECE)
+        patch.setattr(recurrent_gradients, "ROWS_PER_PRODUCT", packing.ROWS_PER_CHUNK)
         _, back = calls_of(FUSED[name].__wrapped__, arrays, g)  # type: ignore[attr-defined]
-    return back["matmul"] - -(-back["matmul"] // (steps_a_piece(len(arrays[0])) + 1))
+    return back["matmul"] - -(-back["matmul"] // (steps_per_chunk(len(arrays[0])) + 1))
 
 
 @both_kinds
@@ -355,7 +361,7 @@ def steps_back(name: str, arrays: list[np.ndarray], g: list[Any]) -> int:
 def test_backward_stops_where_the_gradient_has_vanished(
     name: str, dtype: Any, rng: np.random.Generator
 ) -> None:
-    per_piece = steps_a_piece(3)
+    per_chunk = steps_per_chunk(3)
     back = {}
     whole, g = sinking(name, rng, dtype, time=900)
     for time in (600, 900):
@@ -363,7 +369,7 @@ def test_backward_stops_where_the_gradient_has_vanished(
         back[time] = steps_back(name, arrays, g)
     size = abs(exact_gradients(name, arrays, g)[0]).max(axis=(0, 2))
     alive = 900 - int(np.flatnonzero(size > np.finfo(dtype).tiny)[0])
-    assert alive <= back[900] < alive + 2 * per_piece
+    assert alive <= back[900] < alive + 2 * per_chunk
     assert back[600] == back[900] < 600
     arrays, g = sinking(name, rng, dtype, keep=0.999)
     assert steps_back(name, arrays, g) == 600
@@ -375,8 +381,8 @@ def test_backward_does_not_stop_before_an_output_that_has_a_gradient(
     name: str, dtype: Any, rng: np.random.Generator
 ) -> None:
     arrays, g = sinking(name, rng, dtype)
-    before_a_piece = 600 % steps_a_piece(3) - 1
-    for first, reached in ((0, True), (before_a_piece, True), (580, False)):
+    before_a_chunk = 600 % steps_per_chunk(3) - 1
+    for first, reached in ((0, True), (before_a_chunk, True), (580, False)):
         g[0] = np.zeros((3, 600, 4), dtype)
         g[0][:, -1] = 1
         g[0][1, first] = 1
@@ -427,7 +433,7 @@ def test_a_gradient_that_has_vanished_does_not_come_back() -> None:
     # through, in numbers that have lost digits below the smallest normal one.
     weight_ih, weight_hh = np.array([[1.0], [1.0], [0.0], [1.0]]), np.array([[0.0], [0.0], [6.0], [0.0]])
     x = np.zeros((1, 600, 1))
-    x[:, -512:] = -0.8444  # a piece that shrinks the gradient to 1e-39; before, where x is 0, it grows
+    x[:, -512:] = -0.8444  # a chunk that shrinks the gradient to 1e-39; before, where x is 0, it grows
     arrays: list[np.ndarray] = [x, *np.zeros((2, 1, 1)), weight_ih, weight_hh, *np.zeros((2, 4))]
     initial = {}
     for dtype in (np.float32, np.float64):
@@ -452,17 +458,17 @@ def test_a_gradient_that_is_not_a_number_does_not_vanish(name: str, rng: np.rand
 
 @pytest.fixture
 def fresh_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Nothing waits for a run, and what waits afterwards is forgotten."""
-    monkeypatch.setattr(Workspace, "waiting", {})
-    monkeypatch.setattr(Workspace, "kept", 0)
+    """No buffer is free at first, and those that are free afterwards are forgotten."""
+    monkeypatch.setattr(Workspace, "free", {})
+    monkeypatch.setattr(Workspace, "free_bytes", 0)
     gc.collect()
     gc.disable()  # all of it is freed without the collector
     yield
     gc.enable()
 
 
-def waiting() -> int:
-    return sum(size * len(arrays) for size, arrays in Workspace.waiting.items())
+def free_bytes() -> int:
+    return sum(size * len(arrays) for size, arrays in Workspace.free.items())
 
 
 @both_kinds
@@ -480,25 +486,25 @@ def test_two_runs_alive_at_once_share_no_memory(name: str, rng: np.random.Genera
 
 @both_kinds
 @pytest.mark.usefixtures("fresh_memory")
-def test_memory_is_taken_again(name: str, rng: np.random.Generator) -> None:
+def test_memory_is_reused(name: str, rng: np.random.Generator) -> None:
     arrays = drawn(name, rng, 3, 200)
     given = [Tensor(a, requires_grad=True) for a in arrays]
     addresses = []
     for _ in range(3):
         out = concatenate_outputs(FUSED[name](*given))
-        while_alive = waiting()
+        while_alive = free_bytes()
         out.backward(np.ones(out.shape))
         del out  # and with it the graph
-        assert waiting() == Workspace.kept > while_alive
-        addresses.append(sorted(m.ctypes.data for arrays in Workspace.waiting.values() for m in arrays))
+        assert free_bytes() == Workspace.free_bytes > while_alive
+        addresses.append(sorted(m.ctypes.data for arrays in Workspace.free.values() for m in arrays))
         assert all(address % 64 == 0 for address in addresses[-1])
     assert addresses[0] == addresses[1] == addresses[2]
 
 
 @both_kinds
 @pytest.mark.usefixtures("fresh_memory")
-def test_what_waits_is_bounded(name: str, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
-    monkeypatch.setattr(recurrent, "MEMORY_KEPT", 100_000)
+def test_free_memory_is_bounded(name: str, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
+    monkeypatch.setattr(workspace, "MAX_FREE_BYTES", 100_000)
     alive = []
     for time in (10, 50, 200, 100):
         arrays = drawn(name, rng, 3, time)
@@ -506,9 +512,9 @@ def test_what_waits_is_bounded(name: str, monkeypatch: pytest.MonkeyPatch, rng: 
         results(FUSED[name], arrays, g)
         given = [Tensor(a, requires_grad=True) for a in arrays]
         alive.append(FUSED[name](*given))
-        assert waiting() == Workspace.kept <= 100_000
+        assert free_bytes() == Workspace.free_bytes <= 100_000
     alive.clear()
-    assert 0 < waiting() == Workspace.kept <= 100_000
+    assert 0 < free_bytes() == Workspace.free_bytes <= 100_000
 
 
 @both_kinds
@@ -521,9 +527,9 @@ def test_what_was_handed_out_does_not_change(name: str, rng: np.random.Generator
     for _ in range(3):
         results(FUSED[name], [-a for a in arrays], g)
     assert_identical(first, copies)
-    taken = [m for memory in Workspace.waiting.values() for m in memory]
-    assert taken
-    assert not any(np.shares_memory(part, m) for part in first for m in taken)
+    free = [m for buffers in Workspace.free.values() for m in buffers]
+    assert free
+    assert not any(np.shares_memory(part, m) for part in first for m in free)
 
 
 @pytest.mark.usefixtures("fresh_memory")
@@ -550,35 +556,35 @@ def test_threads_do_not_disturb_each_other(rng: np.random.Generator) -> None:
     for thread in threads:
         thread.join()
     assert faults == []
-    assert waiting() == Workspace.kept
+    assert free_bytes() == Workspace.free_bytes
 
 
 @both_kinds
-def test_without_a_gradient_no_step_is_kept(
+def test_without_a_gradient_no_step_is_saved(
     name: str, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
 ) -> None:
-    taken: list[int] = []
-    take = Workspace.take
+    sizes: list[int] = []
+    empty = Workspace.empty
 
     def noted(workspace: Workspace, *shape: int) -> np.ndarray:
-        taken.append(int(np.prod(shape)))
-        return take(workspace, *shape)
+        sizes.append(int(np.prod(shape)))
+        return empty(workspace, *shape)
 
-    monkeypatch.setattr(Workspace, "take", noted)
+    monkeypatch.setattr(Workspace, "empty", noted)
     numbers: dict[tuple[int, bool], int] = {}
     for time in (100, 200):
         arrays = drawn(name, rng, 3, time)
         given = [Tensor(a, requires_grad=True) for a in arrays]
         lengths = np.array([time, time - 50, 0])
         recorded = FUSED[name](*given, lengths=lengths)
-        numbers[time, True] = sum(taken)
-        taken.clear()
+        numbers[time, True] = sum(sizes)
+        sizes.clear()
         with no_grad():
             plain = FUSED[name](*given, lengths=lengths)
-        numbers[time, False] = sum(taken)
-        taken.clear()
+        numbers[time, False] = sum(sizes)
+        sizes.clear()
         assert_identical([part.data for part in plain], [part.data for part in recorded])
-    growth = {kept: (numbers[200, kept] - numbers[100, kept]) / 100 for kept in (True, False)}
+    growth = {saved: (numbers[200, saved] - numbers[100, saved]) / 100 for saved in (True, False)}
     u = 2 * (2 + 3 + 1)  # of two sequences
     assert growth[False] == u
     assert growth[True] == u + 2 * 2 * {"lstm": 6, "gru": 4}[name]
@@ -591,7 +597,7 @@ CALLS = {"lstm": (8, 11), "gru": (10, 5)}
 
 
 def calls_a_step(name: str, rule: Callable[..., Any], rng: np.random.Generator) -> tuple[float, float]:
-    """Between runs of 50 and 100 steps, which have one piece and one product each."""
+    """Between runs of 50 and 100 steps, which have one chunk and one product each."""
     counts = []
     for time in (50, 100):
         arrays = drawn(name, rng, 1, time)
@@ -606,13 +612,16 @@ def test_numpy_calls_a_step(name: str, rng: np.random.Generator) -> None:
     assert calls_a_step(name, rule, rng) == CALLS[name]
     # and one call more is seen
     source = inspect.getsource(rule)
-    for call, more in ((r"matmul\(u, weights, gates\)", (1, 0)), (r"matmul\(da\w*, to_h, sent\)", (0, 1))):
+    for call, more in (
+        (r"matmul\(u, weights, gates\)", (1, 0)),
+        (r"matmul\(da\w*, W_h_T, dh_by_gate\)", (0, 1)),
+    ):
         twice, found = re.subn(rf"((np\.)?{call})", r"\1; \1", source)
         assert found == 1, "the rule is written in another way now: take another call of it"
         namespace: dict[str, Any] = {}
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(tape, "PRIMITIVES", dict(tape.PRIMITIVES))
-            exec(twice, vars(recurrent), namespace)
+            exec(twice, rule.__globals__, namespace)
         worse = calls_a_step(name, namespace[name].__wrapped__, rng)
         assert worse == tuple(calls + one for calls, one in zip(CALLS[name], more))
 
@@ -624,7 +633,7 @@ def bytes_a_step(name: str, rng: np.random.Generator) -> float:
     for time in (400, 800):
         arrays = [(0.1 * a).astype(np.float32) for a in drawn(name, rng, 8, time, features=16, hidden=32)]
         g = cotangents(name, rng, arrays)
-        for _ in range(2):  # the first time to warm up: then all its memory waits for the next run
+        for _ in range(2):  # the first time to warm up: then all its memory is free for the next one
             tracemalloc.start()
             try:
                 _, vjp = rule(*arrays, needs_input_grad=(True,) * len(arrays))
@@ -645,6 +654,6 @@ def test_bytes_a_step(name: str, monkeypatch: pytest.MonkeyPatch, rng: np.random
     expected = 2 * output + 2 * gradient_of_x + place
     assert abs(bytes_a_step(name, rng) - expected) < 2
     # and memory that is not used again is seen
-    monkeypatch.setattr(recurrent, "MEMORY_KEPT", 0)
-    Workspace.waiting.clear()
+    monkeypatch.setattr(workspace, "MAX_FREE_BYTES", 0)
+    Workspace.free.clear()
     assert bytes_a_step(name, rng) > 2 * expected

@@ -15,7 +15,8 @@ from benchmarks.mutants import BPTT, CHECK, ERROR, HELPERS, RULES, SURVIVED, TAR
 from tinygrad_np import tape
 from tinygrad_np.check.cases import OPS
 from tinygrad_np.check.checks import function_of_floats
-from tinygrad_np.ops import elementwise, index, linalg, recurrent, reduce, shape
+from tinygrad_np.ops import elementwise, index, linalg, reduce, shape
+from tinygrad_np.ops.recurrent.gradients import Gradients
 
 ALL = [mutant for target in TARGETS for mutant in mutants.mutants_of(target)]
 
@@ -44,8 +45,8 @@ def test_every_rule_and_every_helper_is_mutated() -> None:
             and function not in tape.NUMPY.values()
         }
         assert helpers == {target.name for target in HELPERS if target.owner is module}
-    methods = {name for name, method in vars(recurrent.Gradients).items() if inspect.isfunction(method)}
-    assert methods == {target.name for target in HELPERS if target.owner is recurrent.Gradients}
+    methods = {name for name, method in vars(Gradients).items() if inspect.isfunction(method)}
+    assert methods == {target.name for target in HELPERS if target.owner is Gradients}
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)

@@ -115,7 +115,7 @@ def test_recurrent(
 
 
 @pytest.mark.parametrize("kind", [LSTM, GRU])
-def test_a_long_recurrent_run_in_several_pieces(kind: Any, rng: np.random.Generator) -> None:
+def test_a_long_recurrent_run_in_several_chunks(kind: Any, rng: np.random.Generator) -> None:
     mine = kind(3, 2, bidirectional=True, rng=rng, dtype=np.float64)
     theirs = getattr(torch.nn, kind.__name__)(3, 2, batch_first=True, bidirectional=True, dtype=torch.float64)
     same_state(mine, theirs, to_pytorch=True)
