@@ -38,7 +38,9 @@ def pad(sequences: Sequence[ArrayLike], value: int = 0) -> tuple[np.ndarray, np.
     return array, lengths
 
 
-def batches(lengths: ArrayLike, batch_size: int, rng: np.random.Generator | None = None) -> list[np.ndarray]:
+def batches(
+    lengths: ArrayLike, batch_size: int, rng: np.random.Generator | int | None = None
+) -> list[np.ndarray]:
     """The numbers of the sequences of each batch, so that those of one batch are of similar length.
 
     Parameters
@@ -47,7 +49,7 @@ def batches(lengths: ArrayLike, batch_size: int, rng: np.random.Generator | None
         Of each sequence.
     batch_size : int
         Sequences a batch; the last batch may have fewer.
-    rng : numpy.random.Generator, optional
+    rng : numpy.random.Generator or int, optional
         Shuffles: sequences are sorted by length within random buckets of 50 batches, and the batches come in
         random order. Without it they come from the shortest to the longest.
 
@@ -62,6 +64,7 @@ def batches(lengths: ArrayLike, batch_size: int, rng: np.random.Generator | None
     if rng is None:
         order = np.argsort(lengths, kind="stable")
     else:
+        rng = np.random.default_rng(rng)
         order = rng.permutation(len(lengths))
         bucket = BATCHES_A_BUCKET * batch_size
         parts = [order[i : i + bucket] for i in range(0, len(order), bucket)]

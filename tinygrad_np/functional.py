@@ -31,6 +31,8 @@ __all__ = [
 ]
 
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
+# A generator, a seed, or None for fresh entropy (SPEC 7). A string: evaluated, it would load all of np.random.
+Rng: TypeAlias = "np.random.Generator | int | None"
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -89,11 +91,30 @@ def check_indices(name: str, indices: Any, rows: int) -> np.ndarray:
     return array
 
 
-def dropout(x: Tensor, p: float, rng: np.random.Generator) -> Tensor:
-    """x with elements set to 0 with probability p, the others divided by 1 - p (Srivastava et al., 2014)."""
+def dropout(x: Tensor, p: float = 0.5, training: bool = True, rng: Rng = None) -> Tensor:
+    """x with elements set to 0 with probability p, the others divided by 1 - p (Srivastava et al., 2014).
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    p : float
+        From 0 to below 1. With 0 nothing is changed, and nothing drawn.
+    training : bool
+        With False `x` is returned as it is.
+    rng : numpy.random.Generator, int or None
+        Draws what is set to 0. A seed draws the same elements at each call; a Generator goes on.
+
+    Raises
+    ------
+    ValueError
+        `p` is no such probability.
+    """
     if not 0 <= p < 1:
         raise ValueError(f"dropout takes a probability from 0 to below 1, not {p}")
-    return x * ((rng.random(x.shape) >= p).astype(x.dtype) / (1 - p))
+    if not training or not p:
+        return x
+    return x * ((np.random.default_rng(rng).random(x.shape) >= p).astype(x.dtype) / (1 - p))
 
 
 def binary_cross_entropy_with_logits(input: Tensor, target: Any, reduction: Reduction = "mean") -> Tensor:

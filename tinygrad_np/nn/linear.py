@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from tinygrad_np import functional
+from tinygrad_np.functional import Rng
 from tinygrad_np.nn import init
 from tinygrad_np.nn.layer import Layer
 from tinygrad_np.tensor import Tensor
@@ -22,7 +23,7 @@ class Linear(Layer):
         Lengths of the last axis of input and output.
     bias : bool
         Whether there is a b.
-    rng : numpy.random.Generator or int
+    rng : numpy.random.Generator, int or None
         Draws the initial weights, all uniform within 1 / sqrt(in_features), as PyTorch's are.
     dtype : dtype
         Of the weights.
@@ -41,7 +42,7 @@ class Linear(Layer):
         out_features: int,
         bias: bool = True,
         *,
-        rng: np.random.Generator | int,
+        rng: Rng = None,
         dtype: DTypeLike = np.float32,
     ):
         rng = np.random.default_rng(rng)

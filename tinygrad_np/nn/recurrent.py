@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from tinygrad_np import functional
+from tinygrad_np.functional import Rng
 from tinygrad_np.nn import init
 from tinygrad_np.nn.layer import Layer
 from tinygrad_np.ops.recurrent import gru, gru_composed, lstm, lstm_composed
@@ -68,7 +69,7 @@ class LSTMCell(Layer):
         Whether there are biases.
     forget_bias : float
         Added to the initial bias of the forget gate.
-    rng : numpy.random.Generator or int
+    rng : numpy.random.Generator, int or None
         Draws the initial weights.
     dtype : dtype
         Of the weights.
@@ -93,7 +94,7 @@ class LSTMCell(Layer):
         bias: bool = True,
         *,
         forget_bias: float = 1.0,
-        rng: np.random.Generator | int,
+        rng: Rng = None,
         dtype: DTypeLike = np.float32,
     ):
         self.input_size = input_size
@@ -149,7 +150,7 @@ class Recurrent(Layer):
         dropout: float,
         bidirectional: bool,
         fused: bool,
-        rng: np.random.Generator | int,
+        rng: Rng,
         dtype: DTypeLike,
     ):
         kind = type(self).__name__
@@ -220,8 +221,8 @@ class Recurrent(Layer):
         function = self.functions[0 if self.fused else 1]
         last: list[tuple[Tensor, ...]] = []
         for layer in range(self.num_layers):
-            if layer and self.dropout and self.training:
-                x = functional.dropout(x, self.dropout, self.rng)
+            if layer:
+                x = functional.dropout(x, self.dropout, self.training, self.rng)
             outputs = []
             for suffix in self.suffixes:
                 initial = [state[len(last)] for state in states]
@@ -258,7 +259,7 @@ class LSTM(Recurrent):
         Added to the initial bias of the forget gates (PyTorch's have none).
     fused : bool
         Whether a layer is one primitive, or built from many: slower, and simpler to read.
-    rng : numpy.random.Generator or int
+    rng : numpy.random.Generator, int or None
         Draws the initial weights and the dropout.
     dtype : dtype
         Of the weights.
@@ -284,7 +285,7 @@ class LSTM(Recurrent):
         *,
         forget_bias: float = 1.0,
         fused: bool = True,
-        rng: np.random.Generator | int,
+        rng: Rng = None,
         dtype: DTypeLike = np.float32,
     ):
         super().__init__(input_size, hidden_size, num_layers, bias, dropout, bidirectional, fused, rng, dtype)
@@ -353,7 +354,7 @@ class GRU(Recurrent):
         bidirectional: bool = False,
         *,
         fused: bool = True,
-        rng: np.random.Generator | int,
+        rng: Rng = None,
         dtype: DTypeLike = np.float32,
     ):
         super().__init__(input_size, hidden_size, num_layers, bias, dropout, bidirectional, fused, rng, dtype)
