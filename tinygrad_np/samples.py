@@ -298,7 +298,7 @@ SAMPLES: dict[str, Sample] = {
 
 def with_weights(layer: nn.Layer, call: Callable[..., Tensor], *inputs: np.ndarray) -> FunctionAndPoint:
     """A layer as a function of inputs and of all of its weights, and a point: the weights that it has."""
-    names = list(layer.named_tensors())
+    names = list(layer.named_tensors().keys())
 
     def f(*tensors: Tensor) -> Tensor:
         for name, tensor in zip(names, tensors[len(inputs) :], strict=True):
@@ -353,7 +353,7 @@ def lstm_cell(rng: Rng) -> FunctionAndPoint:
 def recurrent(kind: type[nn.LSTM] | type[nn.GRU], rng: Rng) -> FunctionAndPoint:
     """Of one or two layers, in one or both directions, fused or not, with lengths from 0."""
     layers, both, fused = int(rng.integers(1, 3)), bool(rng.random() < 0.5), bool(rng.random() < 0.5)
-    layer = kind(2, 2, num_layers=layers, bidirectional=both, fused=fused, rng=rng, dtype=np.float64)
+    layer: Any = kind(2, 2, num_layers=layers, bidirectional=both, fused=fused, rng=rng, dtype=np.float64)
     time = int(rng.integers(1, 5))
     lengths = rng.integers(0, time + 1, 3)
     states = [real(rng, (layers * (1 + both), 3, 2)) for _ in range(layer.states)]

@@ -326,9 +326,14 @@ def _as_numpy(
         args, static = tuple(value for _, value in named[:arity]), dict(named[arity:])
     for key, value in static.items():
         if key not in allowed:
-            raise TypeError(f"np.{function.__name__} of a Tensor takes {', '.join(allowed)}, and no {key!r}")
+            raise TypeError(
+                f"{numpy_name(function)} of a Tensor takes {', '.join(allowed)}, and no {key!r}: leave it out"
+            )
         if type(value) is Tensor:
-            raise TypeError(f"np.{function.__name__} takes no Tensor for {key!r}: that has no gradient")
+            raise TypeError(
+                f"{numpy_name(function)} takes no Tensor for {key!r}, through which no gradient flows; "
+                "give it a number, or use .detach() or .data"
+            )
     return call(*args, **static)
 
 
@@ -440,3 +445,12 @@ def backward_pass(root: Node, g: np.ndarray, nodes: list[Node], free: bool = Fal
         if free:
             node.parents, node.vjps, node.replay = (), None, None
     return leaves
+
+
+def numpy_name(function: Any) -> str:
+    """A function as it is written in a program: np.tanh, np.linalg.norm; one that is not NumPy's by its name."""
+    name: str = function.__name__
+    module = getattr(function, "__module__", None) or ""
+    if getattr(np, name, None) is function:  # ufuncs of older versions do not say where they are from
+        module = "numpy"
+    return f"np{module.removeprefix('numpy')}.{name}" if module.partition(".")[0] == "numpy" else name

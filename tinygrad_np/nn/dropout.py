@@ -27,6 +27,10 @@ class Dropout(Layer):
         self.p = p
         self.rng = np.random.default_rng(rng)
 
+    def extra_repr(self) -> str:
+        """The probability."""
+        return f"p={self.p}"
+
     def forward(self, x: Tensor) -> Tensor:
-        """Any shape."""
+        """x of any shape, to that shape."""
         return functional.dropout(x, self.p, self.training, self.rng)

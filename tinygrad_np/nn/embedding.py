@@ -62,6 +62,12 @@ class Embedding(Layer):
         layer.weight.requires_grad = not freeze
         return layer
 
+    def extra_repr(self) -> str:
+        """Rows and length of a row, and the row for padding if there is one."""
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        rows, features = self.weight.shape
+        return f"{rows}, {features}{padding}"
+
     def forward(self, indices: Any) -> Tensor:
         """Whole numbers of any shape to that shape followed by embedding_dim."""
         return functional.embedding(indices, self.weight, self.padding_idx)

@@ -45,15 +45,21 @@ class Linear(Layer):
         rng: Rng = None,
         dtype: DTypeLike = np.float32,
     ):
+        self.in_features = in_features
+        self.out_features = out_features
         rng = np.random.default_rng(rng)
         bound = 1 / math.sqrt(in_features) if in_features else 0.0
         self.weight = Tensor(init.uniform((out_features, in_features), -bound, bound, rng, dtype), True)
         self.bias = Tensor(init.uniform((out_features,), -bound, bound, rng, dtype), True) if bias else None
 
+    def extra_repr(self) -> str:
+        """The lengths, and whether there is a bias."""
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        )
+
     def forward(self, x: Tensor) -> Tensor:
         """(..., in_features) to (..., out_features)."""
         if x.shape[-1:] != self.weight.shape[1:]:
-            raise ValueError(
-                f"Linear takes (..., {self.weight.shape[1]}), and got an input of shape {x.shape}"
-            )
+            raise ValueError(f"Linear takes (..., {self.in_features}), and got an input of shape {x.shape}")
         return functional.linear(x, self.weight, self.bias)

@@ -6,6 +6,7 @@ arguments and update rules are PyTorch's.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 
 import numpy as np
@@ -46,11 +47,23 @@ class Optimizer:
             raise ValueError(f"{type(self).__name__} takes a learning rate of 0 or more, not {lr}")
         self.lr = lr
 
-    def zero_grad(self) -> None:
-        """Forget the gradients of all parameters."""
+    def extra_repr(self) -> str:
+        """The settings that ``repr`` shows: what the constructor takes, as it is now."""
+        names = [name for name in inspect.signature(type(self)).parameters if name != "params"]
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in names if hasattr(self, name))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.extra_repr()})"
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters; with `set_to_none` False, fill them with zeros instead."""
         for p in self.params:
-            if p.requires_grad:
+            if p.grad is None:  # of a frozen one too
+                continue
+            if set_to_none:
                 p.grad = None
+            else:
+                p.grad.fill(0)
 
     def step(self) -> None:
         """Update every parameter once."""
