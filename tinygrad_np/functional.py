@@ -1,7 +1,7 @@
 """Functions composed of primitives: losses, dropout, embedding, the step of an LSTM.
 
-Names and arguments are PyTorch's (``torch.nn.functional``); the primitives that NumPy has no name for
-(`relu`, `sigmoid`, `softmax`, `logsumexp`) are to be had here too.
+Names are PyTorch's (``torch.nn.functional``), axes NumPy's; docs/differences-from-pytorch.md lists what differs.
+The primitives that NumPy has no name for (`relu`, `sigmoid`, `softmax`, `logsumexp`) are to be had here too.
 """
 
 from __future__ import annotations
@@ -36,7 +36,22 @@ Rng: TypeAlias = "np.random.Generator | int | None"
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x W^T + b, for x of shape (..., in), a weight of (out, in) and a bias of (out,)."""
+    """x W^T + b.
+
+    Parameters
+    ----------
+    x : Tensor
+        (..., in).
+    weight : Tensor
+        W, (out, in).
+    bias : Tensor, optional
+        b, (out,).
+
+    Returns
+    -------
+    Tensor
+        (..., out).
+    """
     y = x @ weight.T
     return y if bias is None else y + bias
 
@@ -174,7 +189,22 @@ def cross_entropy(input: Tensor, target: Any, reduction: Reduction = "mean") -> 
 
 
 def mse_loss(input: Tensor, target: Any, reduction: Reduction = "mean") -> Tensor:
-    """The squared difference, for an input and a target of the same shape."""
+    """The squared difference (x - y)^2.
+
+    Parameters
+    ----------
+    input : Tensor
+        x, any shape.
+    target : array_like
+        y, in the shape of `input`.
+    reduction : {"mean", "sum", "none"}
+        Over all elements.
+
+    Raises
+    ------
+    ValueError
+        The shapes differ.
+    """
     return _reduced(square(input - _target("mse_loss", input, target)), reduction)
 
 
