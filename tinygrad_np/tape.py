@@ -326,15 +326,18 @@ def _as_numpy(
         args, static = tuple(value for _, value in named[:arity]), dict(named[arity:])
     for key, value in static.items():
         if key not in allowed:
-            raise TypeError(
-                f"{numpy_name(function)} of a Tensor takes {', '.join(allowed)}, and no {key!r}: leave it out"
-            )
+            raise TypeError(f"{numpy_name(function)} of a Tensor takes {', '.join(allowed)}, and no {key!r}")
         if type(value) is Tensor:
             raise TypeError(
-                f"{numpy_name(function)} takes no Tensor for {key!r}, through which no gradient flows; "
-                "give it a number, or use .detach() or .data"
+                f"{numpy_name(function)} takes no Tensor for {key!r}, which has no gradient; give it .data"
             )
     return call(*args, **static)
+
+
+def numpy_name(function: Callable[..., Any]) -> str:
+    """A function of NumPy as it is called: ``np.linalg.norm``."""
+    module = getattr(function, "__module__", None) or "numpy"  # a ufunc has none
+    return f"{module.replace('numpy', 'np', 1)}.{function.__name__}"
 
 
 def implements(*numpy_functions: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -445,12 +448,3 @@ def backward_pass(root: Node, g: np.ndarray, nodes: list[Node], free: bool = Fal
         if free:
             node.parents, node.vjps, node.replay = (), None, None
     return leaves
-
-
-def numpy_name(function: Any) -> str:
-    """A function as it is written in a program: np.tanh, np.linalg.norm; one that is not NumPy's by its name."""
-    name: str = function.__name__
-    module = getattr(function, "__module__", None) or ""
-    if getattr(np, name, None) is function:  # ufuncs of older versions do not say where they are from
-        module = "numpy"
-    return f"np{module.removeprefix('numpy')}.{name}" if module.partition(".")[0] == "numpy" else name

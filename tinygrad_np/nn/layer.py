@@ -233,5 +233,8 @@ def _children(value: Any, name: str) -> list[tuple[str, Any]]:
 
 
 def _shown(child: Any) -> str:
-    """A layer as its repr, a function by its name: ``np.tanh``."""
-    return repr(child) if isinstance(child, Layer) or not hasattr(child, "__name__") else numpy_name(child)
+    """A layer as its repr, a function by its name: ``np.tanh``, ``relu``."""
+    if isinstance(child, Layer) or not hasattr(child, "__name__"):
+        return repr(child)
+    name = numpy_name(child)
+    return name if name.startswith("np.") else child.__name__
