@@ -1,6 +1,8 @@
 """What somebody who knows PyTorch or NumPy tries in the first hour: it works, or says in a sentence what to do."""
 
+import doctest
 import inspect
+import io
 import pydoc
 import re
 import subprocess
@@ -18,7 +20,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 import tinygrad_np
 import tinygrad_np.functional as F
-from tinygrad_np import Tensor, nn, optim
+from tinygrad_np import Tensor, data, nn, optim, parallel, weights
 from tinygrad_np.data import batches
 
 ROOT = Path(__file__).parent.parent
@@ -260,6 +262,33 @@ def test_recurrent_layers_take_their_arguments_in_pytorchs_order(kind: Any) -> N
     np.testing.assert_array_equal(output.data, kind(2, 3, rng=0)(x)[0].data)
 
 
+@pytest.mark.oracle
+def test_arguments_by_position_are_pytorchs() -> None:
+    """Ours are a beginning of theirs: what somebody writes by habit means the same, or is refused."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e '.[oracle]'")
+
+    def by_position(function: Any, first: int = 0) -> list[str]:
+        names = [
+            {"x": "input", "indices": "input", "axis": "dim", "f": "func"}.get(name, name)
+            for name, parameter in inspect.signature(function).parameters.items()
+            if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+        ]
+        return names[first:]
+
+    pairs = [
+        (getattr(nn, n), getattr(torch.nn, n), 0) for n in ("Linear", "Embedding", "Dropout", "LSTMCell")
+    ]
+    pairs += [(kind, torch.nn.RNNBase, 1) for kind in (nn.LSTM, nn.GRU)]  # its first is the kind of layer
+    pairs += [(getattr(optim, n), getattr(torch.optim, n), 0) for n in ("SGD", "RMSprop", "Adam", "AdamW")]
+    functions = ("relu", "sigmoid", "softmax", "log_softmax", "embedding", "dropout")
+    pairs += [(getattr(F, name), getattr(torch.nn.functional, name), 0) for name in functions]
+    pairs += [(tinygrad_np.grad, torch.func.grad, 0)]
+    for ours, theirs, first in pairs:
+        names = by_position(ours)
+        assert names
+        assert names == by_position(theirs, first)[: len(names)], ours
+
+
 def test_weight_decay_of_sgd_is_no_fourth_argument_as_pytorchs_is_another() -> None:
     with pytest.raises(TypeError, match="positional arguments"):
         optim.SGD([LEAF], 0.1, 0.9, 0.01)  # type: ignore[misc]
@@ -283,3 +312,64 @@ def test_the_version_is_no_reason_to_import_more() -> None:
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "tinygrad_np.tape" in run.stdout
     assert "importlib.metadata" not in run.stdout
+
+
+# --- the page of differences --------------------------------------------------------------------------
+
+PAGE = (ROOT / "docs" / "differences-from-pytorch.md").read_text(encoding="utf-8")
+
+
+def run_page(text: str) -> tuple[int, int, str]:
+    """Run the examples of a page, one after another in one namespace: how many failed, how many there were, why."""
+    examples = "\n".join(re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE))
+    test = doctest.DocTestParser().get_doctest(examples, {}, "differences-from-pytorch", None, 0)
+    said = io.StringIO()
+    failed, tried = doctest.DocTestRunner().run(test, out=said.write)
+    return failed, tried, said.getvalue()
+
+
+def test_the_examples_of_the_page_are_right() -> None:
+    failed, tried, said = run_page(PAGE)
+    assert not failed, said
+    assert tried > 50
+    assert PAGE.count(">>> ") == tried
+
+
+def test_a_wrong_example_is_seen() -> None:
+    failed, _, said = run_page(PAGE.replace("[0.0, 0.5, 0.5, 0.0]", "[0.0, 1.0, 0.0, 0.0]"))
+    assert failed == 1
+    assert "[0.0, 0.5, 0.5, 0.0]" in said
+
+
+def names_for_the_page() -> set[str]:
+    """Every public name that somebody from PyTorch may look for."""
+    public = {name.rpartition(".")[2] for name in THINGS}
+    for module in (data, parallel, weights):
+        public |= {
+            name
+            for name, thing in inspect.getmembers(module)
+            if name[0] != "_" and getattr(thing, "__module__", "") == module.__name__
+        }
+    return public
+
+
+def missing_from(page: str) -> set[str]:
+    spans = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`\n]+)`", page))))
+    return names_for_the_page() - spans
+
+
+def test_the_page_names_everything_public() -> None:
+    assert {
+        "Linear",
+        "kaiming_normal",
+        "expand_dims",
+        "mse_loss",
+        "hvp",
+        "Ranks",
+        "pad",
+    } <= names_for_the_page()
+    assert missing_from(PAGE) == set()
+    assert missing_from(PAGE.replace("expand_dims", "").replace("lstm_step", "")) == {
+        "expand_dims",
+        "lstm_step",
+    }

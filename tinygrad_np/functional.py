@@ -106,7 +106,7 @@ def check_indices(name: str, indices: Any, rows: int) -> np.ndarray:
     return array
 
 
-def dropout(x: Tensor, p: float = 0.5, training: bool = True, rng: Rng = None) -> Tensor:
+def dropout(x: Tensor, p: float = 0.5, training: bool = True, *, rng: Rng = None) -> Tensor:
     """x with elements set to 0 with probability p, the others divided by 1 - p (Srivastava et al., 2014).
 
     Parameters

@@ -33,4 +33,4 @@ class Dropout(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """x of any shape, to that shape."""
-        return functional.dropout(x, self.p, self.training, self.rng)
+        return functional.dropout(x, self.p, self.training, rng=self.rng)

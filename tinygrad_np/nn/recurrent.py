@@ -240,7 +240,7 @@ class Recurrent(Layer):
         last: list[tuple[Tensor, ...]] = []
         for layer in range(self.num_layers):
             if layer:
-                x = functional.dropout(x, self.dropout, self.training, self.rng)
+                x = functional.dropout(x, self.dropout, self.training, rng=self.rng)
             outputs = []
             for suffix in self.suffixes:
                 initial = [state[len(last)] for state in states]
