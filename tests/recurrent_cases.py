@@ -137,7 +137,7 @@ def everything(layer: Any, lengths: Any = None) -> tuple[Any, list[np.ndarray]]:
 
     For gradient checks. A layer that is no LSTM or GRU, as a cell, takes x and a tuple of states.
     """
-    names = list(layer.named_parameters())
+    names = list(layer.named_parameters().keys())
 
     def f(*arrays: Any) -> Tensor:
         given = [a if isinstance(a, Tensor) else Tensor(a) for a in arrays]

@@ -166,7 +166,7 @@ def test_embedding_refuses_a_padding_that_is_no_row(padding_idx: int) -> None:
 def test_dropout_zeroes_the_share_p_and_keeps_the_mean(p: float) -> None:
     n = 200_000
     x = Tensor(np.ones(n), requires_grad=True)
-    y = F.dropout(x, p, np.random.default_rng(1))
+    y = F.dropout(x, p, rng=np.random.default_rng(1))
     np.testing.assert_allclose(np.unique(y.data), [0.0, 1 / (1 - p)], rtol=1e-15)
     deviation = math.sqrt(p * (1 - p) / n)  # of the share of zeros
     assert abs((y.data == 0).mean() - p) < 5 * deviation
@@ -179,7 +179,7 @@ def test_dropout_derivative(rng: np.random.Generator, shape: tuple[int, ...], p:
     x = rng.standard_normal(shape)
 
     def drop(x: Any) -> Tensor:
-        return F.dropout(tensor(x), p, np.random.default_rng(seed))
+        return F.dropout(tensor(x), p, rng=np.random.default_rng(seed))
 
     gradcheck(drop, [x], rng, analytic=False)
     gradgradcheck(drop, [x], rng)
@@ -187,21 +187,21 @@ def test_dropout_derivative(rng: np.random.Generator, shape: tuple[int, ...], p:
 
 def test_dropout_is_drawn_from_the_generator_it_is_given() -> None:
     x = Tensor(np.ones((5, 20), dtype=np.float32))
-    first = F.dropout(x, 0.5, np.random.default_rng(7))
+    first = F.dropout(x, 0.5, rng=np.random.default_rng(7))
     assert first.dtype == np.float32
-    np.testing.assert_array_equal(first.data, F.dropout(x, 0.5, np.random.default_rng(7)).data)
-    assert (first.data != F.dropout(x, 0.5, np.random.default_rng(8)).data).any()
+    np.testing.assert_array_equal(first.data, F.dropout(x, 0.5, rng=np.random.default_rng(7)).data)
+    assert (first.data != F.dropout(x, 0.5, rng=np.random.default_rng(8)).data).any()
 
 
 def test_dropout_with_probability_zero_changes_nothing(rng: np.random.Generator) -> None:
     x = rng.standard_normal((3, 4))
-    np.testing.assert_array_equal(F.dropout(Tensor(x), 0.0, rng).data, x)
+    np.testing.assert_array_equal(F.dropout(Tensor(x), 0.0, rng=rng).data, x)
 
 
 @pytest.mark.parametrize("p", [-0.1, 1.0, 1.5, math.nan])
 def test_dropout_refuses_other_probabilities(p: float, rng: np.random.Generator) -> None:
     with pytest.raises(ValueError, match=f"^dropout takes a probability from 0 to below 1, not {p}$"):
-        F.dropout(Tensor([1.0]), p, rng)
+        F.dropout(Tensor([1.0]), p, rng=rng)
 
 
 @given(rng=generators(), batch=shapes(max_ndim=2), hidden=st.integers(0, 3))
@@ -385,7 +385,7 @@ def test_the_checks_fail_on_wrong_functions(rng: np.random.Generator) -> None:
             False,
         ),
         # another mask each time
-        (lambda x: F.dropout(tensor(x), 0.5, rng), [x], False),
+        (lambda x: F.dropout(tensor(x), 0.5, rng=rng), [x], False),
     ]
     for f, arrays, analytic in wrong:
         with pytest.raises(AssertionError, match=r"the gradient (is wrong|differs)"):

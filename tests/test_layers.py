@@ -1,6 +1,7 @@
 """Layers: how their Tensors are found, saved and loaded; initial weights; Linear, Embedding, Dropout."""
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_np import Tensor
+import tinygrad_np.functional as F
+from tinygrad_np import Tensor, nn
 from tinygrad_np.gradcheck import gradcheck
-from tinygrad_np.nn import Dropout, Embedding, Layer, Linear, Sequential, init
+from tinygrad_np.nn import GRU, LSTM, Dropout, Embedding, Layer, Linear, LSTMCell, Sequential, init
 from tinygrad_np.optim import SGD
 from tinygrad_np.testing import generators, shapes
 
@@ -56,10 +58,10 @@ NAMES = [
 
 def test_tensors_are_found_in_the_order_in_which_attributes_were_set_and_tied_ones_once() -> None:
     tree = Tree()
-    assert list(tree.named_tensors()) == NAMES
+    assert list(tree.named_tensors().keys()) == NAMES
     assert list(tree.state_dict()) == NAMES
     trained = [name for name in NAMES if not name.endswith("running")]
-    assert list(tree.named_parameters()) == trained
+    assert list(tree.named_parameters().keys()) == trained
     assert [id(p) for p in tree.parameters()] == [id(tree.named_tensors()[name]) for name in trained]
 
 
@@ -74,13 +76,53 @@ def test_an_attribute_set_again_keeps_its_place() -> None:
     ]
 
 
+def test_named_parameters_are_pairs_and_a_mapping() -> None:
+    layer = Linear(3, 2, rng=0)
+    assert layer.bias is not None
+    layer.bias.requires_grad = False
+    for named, names, tensors in (
+        (layer.named_parameters(), ["weight"], [layer.weight]),
+        (layer.named_tensors(), ["weight", "bias"], [layer.weight, layer.bias]),
+    ):
+        assert [name for name, _ in named] == names
+        assert all(t is expected for (_, t), expected in zip(named, tensors, strict=True))
+        assert list(named.keys()) == list(dict(named)) == names
+        assert all(t is expected for t, expected in zip(named.values(), tensors, strict=True))
+        assert [name for name, _ in named.items()] == names
+        assert {**named}["weight"] is dict(named)["weight"] is named["weight"] is layer.weight
+        assert len(named) == len(names)
+        assert "weight" in named
+        assert ("bias" in named) == ("bias" in names)
+    assert repr(layer.named_tensors()) == "NamedTensors(weight [2, 3], bias [2])"
+    with pytest.raises(KeyError, match="no Tensor is named 'wieght'; there are weight, bias"):
+        layer.named_tensors()["wieght"]
+    assert not Dropout(rng=0).named_parameters()
+
+
+def test_zero_grad_of_a_layer_forgets_or_fills_with_zeros() -> None:
+    model = Sequential(Linear(3, 2, rng=0), np.tanh, Linear(2, 1, rng=0))
+    model[2].weight.requires_grad = False
+    model(Tensor(np.ones((4, 3), np.float32))).sum().backward()
+    grads = [p.grad for p in model.parameters()]
+    assert len(grads) == 3
+    assert all(abs(g).max() > 0 for g in grads)
+    model.zero_grad(set_to_none=False)
+    for p, g in zip(model.parameters(), grads, strict=True):
+        assert p.grad is g  # in place
+        np.testing.assert_array_equal(g, np.zeros(p.shape))
+    model.zero_grad()
+    assert [p.grad for p in model.parameters()] == [None] * 3
+    model.zero_grad(set_to_none=False)
+    assert [p.grad for p in model.parameters()] == [None] * 3  # what is not there is not made
+
+
 def test_a_frozen_weight_is_saved_and_not_trained() -> None:
     leaf = Leaf()
     leaf.scale.requires_grad = False
     assert leaf.parameters() == []
     assert list(leaf.state_dict()) == ["scale", "running"]
     leaf.scale.requires_grad = True
-    assert list(leaf.named_parameters()) == ["scale"]
+    assert list(leaf.named_parameters().keys()) == ["scale"]
 
 
 def test_a_missing_attribute_raises() -> None:
@@ -106,10 +148,66 @@ def test_train_and_eval_reach_every_layer() -> None:
     assert [layer.training for layer in layers] == [False] * 5
 
 
-def test_repr_names_tensors_and_shapes() -> None:
-    assert repr(Leaf()) == "Leaf(scale [2], running [3])"
-    assert repr(Sequential(Linear(3, 2, rng=0), np.tanh)) == "Sequential(0.weight [2, 3], 0.bias [2])"
-    assert repr(Dropout(0.5, rng=0)) == "Dropout()"
+REPRS: list[tuple[Layer, str]] = [
+    (Linear(2, 16, rng=0), "Linear(in_features=2, out_features=16, bias=True)"),
+    (Linear(2, 16, bias=False, rng=0), "Linear(in_features=2, out_features=16, bias=False)"),
+    (Embedding(5, 3, rng=0), "Embedding(5, 3)"),
+    (Embedding(5, 3, padding_idx=0, rng=0), "Embedding(5, 3, padding_idx=0)"),
+    (Embedding.from_pretrained(np.ones((4, 2))), "Embedding(4, 2)"),
+    (Dropout(0.3, rng=0), "Dropout(p=0.3)"),
+    (LSTMCell(3, 2, rng=0), "LSTMCell(3, 2)"),
+    (LSTMCell(3, 2, bias=False, rng=0), "LSTMCell(3, 2, bias=False)"),
+    (LSTM(50, 64, rng=0), "LSTM(50, 64)"),
+    (
+        LSTM(5, 6, num_layers=2, bias=False, dropout=0.1, bidirectional=True, fused=False, rng=0),
+        "LSTM(5, 6, num_layers=2, bias=False, dropout=0.1, bidirectional=True, fused=False)",
+    ),
+    (GRU(5, 6, num_layers=2, rng=0), "GRU(5, 6, num_layers=2)"),
+    (Leaf(), "Leaf(scale=[2], running=[3])"),
+    (Layer(), "Layer()"),
+    (Sequential(), "Sequential()"),
+]
+
+
+@pytest.mark.parametrize(("layer", "expected"), REPRS)
+def test_repr_shows_settings(layer: Layer, expected: str) -> None:
+    assert repr(layer) == expected
+
+
+def test_every_layer_is_among_the_reprs() -> None:
+    public = {getattr(nn, name) for name in nn.__all__ if name != "init"}
+    assert public <= {type(layer) for layer, _ in REPRS}
+
+
+def test_repr_of_layers_in_layers_is_indented() -> None:
+    class Block(Layer):
+        """Settings of its own, a Tensor, functions, a dtype, and layers in a list and a dict."""
+
+        def __init__(self) -> None:
+            self.scale = weight(3)
+            self.activation = F.relu
+            self.dtype = np.float32
+            self.parts = [Linear(3, 3, rng=0), (Dropout(0.1, rng=0),)]
+            self.heads = {"a": Sequential(Linear(3, 1, rng=0), np.tanh), "b": None}
+
+    model = Sequential(Block(), np.tanh, lambda x: x, partial(np.sum, axis=0))
+    assert repr(model).splitlines() == [
+        "Sequential(",
+        "  (0): Block(",
+        "    scale=[3]",
+        "    (activation): relu",
+        "    (parts.0): Linear(in_features=3, out_features=3, bias=True)",
+        "    (parts.1.0): Dropout(p=0.1)",
+        "    (heads.a): Sequential(",
+        "      (0): Linear(in_features=3, out_features=1, bias=True)",
+        "      (1): np.tanh",
+        "    )",
+        "  )",
+        "  (1): np.tanh",
+        "  (2): <lambda>",
+        f"  (3): {partial(np.sum, axis=0)!r}",
+        ")",
+    ]
 
 
 # --- saving and loading -------------------------------------------------------------------------------
@@ -207,8 +305,28 @@ def test_sequential_with_functions_among_the_layers(rng: np.random.Generator) ->
     hidden = np.tanh(x @ first.weight.data.T + first.bias.data)  # type: ignore[union-attr]
     expected = 2 * (hidden @ last.weight.data.T + last.bias.data)  # type: ignore[union-attr]
     np.testing.assert_allclose(model(Tensor(x)).data, expected, rtol=1e-13)
-    assert list(model.named_parameters()) == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    assert list(model.named_parameters().keys()) == ["0.weight", "0.bias", "2.weight", "2.bias"]
     gradcheck(model, [x], rng)
+
+
+def test_sequential_is_a_sequence_of_its_members() -> None:
+    first, last = Linear(3, 4, rng=0), Linear(4, 2, rng=1)
+    model = Sequential(first, np.tanh, last)
+    assert len(model) == 3
+    assert list(model) == [first, np.tanh, last]
+    assert (model[0], model[1], model[2], model[-1], model[-3]) == (first, np.tanh, last, last, first)
+    assert model[np.int64(1)] is np.tanh
+    part = model[1:]
+    assert type(part) is Sequential
+    assert list(part) == [np.tanh, last]
+    assert list(model[::-1]) == [last, np.tanh, first]
+    assert len(model[:0]) == 0
+    assert part.parameters()[0] is last.weight  # the same weights, not copies
+    x = np.ones((1, 4), np.float32)
+    np.testing.assert_array_equal(part(Tensor(x)).data, last(np.tanh(Tensor(x))).data)  # type: ignore[arg-type]
+    for wrong in (3, -4):
+        with pytest.raises(IndexError, match=f"^Sequential of 3 members has no number {wrong}$"):
+            model[wrong]
 
 
 def test_sequential_of_more_than_ten_is_in_order() -> None:
@@ -328,7 +446,7 @@ def test_linear(rng: np.random.Generator, batch: tuple[int, ...], n: int, m: int
     for k in range(n):
         expected = expected + x[..., k, np.newaxis] * layer.weight.data[:, k]
     np.testing.assert_allclose(layer(Tensor(x)).data, expected, rtol=1e-12, atol=1e-13)
-    assert list(layer.named_parameters()) == ["weight", "bias"][: 1 + bias]
+    assert list(layer.named_parameters().keys()) == ["weight", "bias"][: 1 + bias]
     assert [p.shape for p in layer.parameters()] == [(m, n), (m,)][: 1 + bias]
 
 

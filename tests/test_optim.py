@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tinygrad_np import Tensor
+from tinygrad_np.nn import Linear
 from tinygrad_np.optim import SGD, Adam, AdamW, Optimizer, RMSprop, clip_grad_norm
 
 STEPS = 7
@@ -285,6 +286,40 @@ def test_zero_grad_forgets(optimizer: Any) -> None:
 
 
 @every_optimizer
+def test_zero_grad_fills_with_zeros_when_told(optimizer: Any) -> None:
+    p, unused, frozen = (Tensor(np.ones(3), requires_grad=True) for _ in range(3))
+    opt = optimizer([p, unused, frozen], lr=0.1)
+    (p * p).sum().backward()
+    frozen.requires_grad = False
+    grad = p.grad
+    opt.zero_grad(set_to_none=False)
+    assert p.grad is grad
+    np.testing.assert_array_equal(p.grad, [0, 0, 0])
+    assert unused.grad is None
+    opt.zero_grad(set_to_none=True)
+    assert p.grad is None
+
+
+def test_repr_shows_the_settings_as_they_are_now() -> None:
+    p = [Tensor([1.0], requires_grad=True)]
+    assert repr(SGD(p, lr=0.1, momentum=0.9)) == "SGD(lr=0.1, momentum=0.9, weight_decay=0.0)"
+    assert repr(RMSprop(p)) == "RMSprop(lr=0.01, alpha=0.99, eps=1e-08)"
+    adam = Adam(p, lr=0.01)
+    assert repr(adam) == "Adam(lr=0.01, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0)"
+    adam.lr = 0.5
+    assert repr(adam).startswith("Adam(lr=0.5, ")
+    assert repr(AdamW(p)) == "AdamW(lr=0.001, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.01)"
+    assert repr(Optimizer(p, lr=0.1)) == "Optimizer(lr=0.1)"
+
+    class Mine(SGD):
+        def __init__(self, params: Any, lr: float, decay: float, forgotten: int = 0):
+            super().__init__(params, lr)
+            self.decay = decay
+
+    assert repr(Mine(p, 0.1, decay=0.5)) == "Mine(lr=0.1, decay=0.5)"
+
+
+@every_optimizer
 def test_the_learning_rate_may_be_set_between_steps(optimizer: Any) -> None:
     p = Tensor(np.ones(1), requires_grad=True)
     opt = optimizer([p], lr=0.1)
@@ -420,6 +455,33 @@ def test_clipping_scales_to_the_norm_and_keeps_the_direction() -> None:
     assert clip_grad_norm(params, 100.0) == pytest.approx(8.5, rel=1e-14)
     for name, p in params.items():
         np.testing.assert_array_equal(p.data, data[name])
+
+
+def test_clipping_takes_a_layers_parameters_by_name_or_in_a_list_or_one_tensor() -> None:
+    layer = Linear(2, 1, bias=False, rng=0, dtype=np.float64)
+    for given in (
+        layer.named_parameters(),
+        dict(layer.named_parameters()),
+        layer.parameters(),
+        (p for p in layer.parameters()),
+        layer.weight,
+    ):
+        layer.weight.grad = np.array([[3.0, 4.0]])
+        assert clip_grad_norm(given, 1.0) == 5.0
+        np.testing.assert_allclose(layer.weight.grad, [[0.6, 0.8]], rtol=1e-15)
+    params = with_gradients([1.0], [np.nan], [np.inf]).values()
+    with pytest.raises(ValueError, match=r"^the gradient of parameter 1, parameter 2 is not finite$"):
+        clip_grad_norm(list(params), 1.0)
+    layer.weight.grad = np.array([[np.nan, 0.0]])
+    with pytest.raises(ValueError, match=r"^the gradient of weight is not finite$"):
+        clip_grad_norm(layer.named_parameters(), 1.0)
+    says = (
+        r"^clip_grad_norm takes Tensors, such as layer\.named_parameters\(\) or layer\.parameters\(\), and "
+    )
+    with pytest.raises(TypeError, match=says + r"parameter 1 is 3$"):
+        clip_grad_norm([layer.weight, 3], 1.0)  # type: ignore[list-item]
+    with pytest.raises(TypeError, match=says + r"a is None$"):
+        clip_grad_norm({"a": None}, 1.0)  # type: ignore[dict-item]
 
 
 @pytest.mark.parametrize("limit", [5.0, 5.1, math.inf])

@@ -36,7 +36,7 @@ def assert_close(mine: Any, theirs: Any, name: str) -> None:
 def assert_same_gradients(mine: Layer, theirs: Any) -> None:
     """Of all weights, by name."""
     others = dict(theirs.named_parameters())
-    assert list(mine.named_parameters()) == list(others)  # in the same order too
+    assert list(mine.named_parameters().keys()) == list(others)  # in the same order too
     for name, p in mine.named_parameters().items():
         grad = np.zeros(p.shape) if p.grad is None else p.grad  # of what was not used
         other = torch.zeros(p.shape) if others[name].grad is None else others[name].grad

@@ -289,12 +289,17 @@ def test_names_shapes_and_order_of_the_weights(kind: Any, rows: int) -> None:
             shapes |= {f"weight_ih{suffix}": (rows, inputs), f"weight_hh{suffix}": (rows, 3)}
             shapes |= {f"bias_ih{suffix}": (rows,), f"bias_hh{suffix}": (rows,)}
     assert [(name, p.shape) for name, p in layer.named_parameters().items()] == list(shapes.items())
-    assert list(kind(5, 3, bias=False, rng=0).named_parameters()) == ["weight_ih_l0", "weight_hh_l0"]
+    assert list(kind(5, 3, bias=False, rng=0).named_parameters().keys()) == ["weight_ih_l0", "weight_hh_l0"]
 
 
 def test_names_of_the_weights_of_a_cell() -> None:
-    assert list(LSTMCell(5, 3, bias=False, rng=0).named_parameters()) == ["weight_ih", "weight_hh"]
-    assert list(LSTMCell(5, 3, rng=0).named_parameters()) == ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
+    assert list(LSTMCell(5, 3, bias=False, rng=0).named_parameters().keys()) == ["weight_ih", "weight_hh"]
+    assert list(LSTMCell(5, 3, rng=0).named_parameters().keys()) == [
+        "weight_ih",
+        "weight_hh",
+        "bias_ih",
+        "bias_hh",
+    ]
 
 
 @pytest.mark.parametrize("make", [LSTM, LSTMCell])

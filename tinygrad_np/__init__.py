@@ -5,6 +5,8 @@ from tinygrad_np.tape import no_grad, primitive
 from tinygrad_np.tensor import Tensor
 from tinygrad_np.transforms import grad, hessian, hvp, jacobian, value_and_grad
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Tensor",
     "functional",

@@ -1,7 +1,8 @@
 """Functions composed of primitives: losses, dropout, embedding, the step of an LSTM.
 
-Names and arguments are PyTorch's (``torch.nn.functional``); the primitives that NumPy has no name for
-(`relu`, `sigmoid`, `softmax`, `logsumexp`) are to be had here too.
+Names are PyTorch's (``torch.nn.functional``), axes NumPy's; docs/differences-from-pytorch.md lists what differs.
+The primitives that NumPy has no name for (`relu`, `sigmoid`, `softmax`, `logsumexp`) are to be had here too; an
+axis may come by position, as PyTorch's `dim` does.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from tinygrad_np.ops import reduce
 from tinygrad_np.ops.elementwise import logaddexp, relu, sigmoid, square, where
 from tinygrad_np.ops.recurrent import lstm_step
-from tinygrad_np.ops.reduce import logsumexp, softmax
+from tinygrad_np.ops.reduce import Axis
 from tinygrad_np.tensor import Tensor
 
 __all__ = [
@@ -31,12 +33,39 @@ __all__ = [
 ]
 
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
+# A generator, a seed, or None for fresh entropy (SPEC 7). A string: evaluated, it would load all of np.random.
+Rng: TypeAlias = "np.random.Generator | int | None"
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x W^T + b, for x of shape (..., in), a weight of (out, in) and a bias of (out,)."""
+    """x W^T + b.
+
+    Parameters
+    ----------
+    x : Tensor
+        (..., in).
+    weight : Tensor
+        W, (out, in).
+    bias : Tensor, optional
+        b, (out,).
+
+    Returns
+    -------
+    Tensor
+        (..., out).
+    """
     y = x @ weight.T
     return y if bias is None else y + bias
+
+
+def softmax(x: Tensor, axis: Axis = -1) -> Tensor:
+    """e^x / sum e^x along an axis, or several, without overflow; in the shape of x."""
+    return reduce.softmax(x, axis=axis)
+
+
+def logsumexp(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """log sum e^x over axes, all of them unless told, without overflow. All -inf gives -inf."""
+    return reduce.logsumexp(x, axis=axis, keepdims=keepdims)
 
 
 def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
@@ -89,11 +118,30 @@ def check_indices(name: str, indices: Any, rows: int) -> np.ndarray:
     return array
 
 
-def dropout(x: Tensor, p: float, rng: np.random.Generator) -> Tensor:
-    """x with elements set to 0 with probability p, the others divided by 1 - p (Srivastava et al., 2014)."""
+def dropout(x: Tensor, p: float = 0.5, training: bool = True, *, rng: Rng = None) -> Tensor:
+    """x with elements set to 0 with probability p, the others divided by 1 - p (Srivastava et al., 2014).
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape.
+    p : float
+        From 0 to below 1. With 0 nothing is changed, and nothing drawn.
+    training : bool
+        With False `x` is returned as it is.
+    rng : numpy.random.Generator, int or None
+        Draws what is set to 0. A seed draws the same elements at each call; a Generator goes on.
+
+    Raises
+    ------
+    ValueError
+        `p` is no such probability.
+    """
     if not 0 <= p < 1:
         raise ValueError(f"dropout takes a probability from 0 to below 1, not {p}")
-    return x * ((rng.random(x.shape) >= p).astype(x.dtype) / (1 - p))
+    if not training or not p:
+        return x
+    return x * ((np.random.default_rng(rng).random(x.shape) >= p).astype(x.dtype) / (1 - p))
 
 
 def binary_cross_entropy_with_logits(input: Tensor, target: Any, reduction: Reduction = "mean") -> Tensor:
@@ -153,7 +201,22 @@ def cross_entropy(input: Tensor, target: Any, reduction: Reduction = "mean") -> 
 
 
 def mse_loss(input: Tensor, target: Any, reduction: Reduction = "mean") -> Tensor:
-    """The squared difference, for an input and a target of the same shape."""
+    """The squared difference (x - y)^2.
+
+    Parameters
+    ----------
+    input : Tensor
+        x, any shape.
+    target : array_like
+        y, in the shape of `input`.
+    reduction : {"mean", "sum", "none"}
+        Over all elements.
+
+    Raises
+    ------
+    ValueError
+        The shapes differ.
+    """
     return _reduced(square(input - _target("mse_loss", input, target)), reduction)
 
 

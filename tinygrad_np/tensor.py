@@ -21,7 +21,7 @@ from tinygrad_np import tape
 from tinygrad_np.ops import elementwise, index, linalg, reduce, shape
 from tinygrad_np.ops.constant import CONSTANT
 from tinygrad_np.ops.reduce import Axis
-from tinygrad_np.tape import NUMPY, Node
+from tinygrad_np.tape import NUMPY, Node, numpy_name
 
 _adding = threading.Lock()  # several threads may send gradients to one leaf
 
@@ -48,7 +48,11 @@ class Tensor:
         The data is not numeric, or a gradient is asked for integers, bools or complex numbers.
     """
 
-    __slots__ = ("__weakref__", "data", "node")
+    __slots__ = {  # with the texts that `help` shows
+        "__weakref__": None,
+        "data": "The array. To be written to between two passes only, as optimizers do.",
+        "node": "Its place in the graph, a `tape.Node`; None where no gradient flows.",
+    }
 
     data: np.ndarray
     node: Node | None
@@ -56,7 +60,9 @@ class Tensor:
     def __init__(self, data: ArrayLike | Tensor, requires_grad: bool = False, dtype: DTypeLike | None = None):
         array = np.asarray(data, dtype=dtype)  # refuses a Tensor whose gradient would be lost
         if array.dtype.kind not in "biufc":
-            raise TypeError(f"a Tensor holds numbers, and this has dtype {array.dtype}")
+            raise TypeError(
+                f"a Tensor holds numbers, and this has dtype {array.dtype}; make numbers of it first"
+            )
         self.data = array
         self.node = None
         if requires_grad:
@@ -74,18 +80,22 @@ class Tensor:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The lengths of its axes."""
         return self.data.shape
 
     @property
     def ndim(self) -> int:
+        """How many axes it has."""
         return self.data.ndim
 
     @property
     def size(self) -> int:
+        """How many elements it has: a number, as NumPy's, and no method."""
         return self.data.size
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """NumPy's dtype of its elements."""
         return self.data.dtype
 
     @property
@@ -115,21 +125,26 @@ class Tensor:
 
     @property
     def grad(self) -> np.ndarray | None:
-        """The gradient that `backward` has added up so far: an ndarray of this Tensor's own, or None."""
+        """The gradient that `backward` has added up so far: an ndarray of this Tensor's own, or None.
+
+        A result has none: an AttributeError, so that ``getattr(tensor, "grad", None)`` and ``hasattr`` work.
+        """
         if not self.is_leaf:
-            raise RuntimeError("only leaves keep their gradient; use tinygrad_np.grad for that of a result")
+            raise AttributeError("only leaves keep their gradient; use tinygrad_np.grad for that of a result")
         return None if self.node is None else self.node.grad
 
     @grad.setter
     def grad(self, value: np.ndarray | None) -> None:
         if self.node is None or not self.is_leaf:
-            raise RuntimeError("only a leaf that requires a gradient can be given one")
+            raise RuntimeError(
+                "only a leaf that requires a gradient can be given one; make it with requires_grad=True"
+            )
         if value is not None:
             value = np.array(value)
             if (value.shape, value.dtype) != (self.shape, self.dtype):
                 raise ValueError(
                     f"a gradient of {value.dtype}{list(value.shape)} "
-                    f"for a Tensor of {self.dtype}{list(self.shape)}"
+                    f"for a Tensor of {self.dtype}{list(self.shape)}; give it one of that dtype and shape"
                 )
         self.node.grad = value
 
@@ -171,7 +186,10 @@ class Tensor:
             No gradient is given for several elements, or one of another shape.
         """
         if self.node is None:
-            raise RuntimeError("backward() of a Tensor that does not depend on one with requires_grad=True")
+            raise RuntimeError(
+                "backward() of a Tensor that does not depend on one with requires_grad=True; "
+                "make what is trained with it, and compute outside of no_grad()"
+            )
         if gradient is None:
             if self.size != 1:
                 raise ValueError(
@@ -204,7 +222,8 @@ class Tensor:
         """The only element, as a Python number."""
         if self.size != 1:
             raise ValueError(
-                f"item() takes the only element of a Tensor, and this one has shape {self.shape}"
+                f"item() takes the only element of a Tensor, and this one has shape {self.shape}; "
+                "index or reduce it first"
             )
         return self.data.item()
 
@@ -233,7 +252,7 @@ class Tensor:
 
     def __len__(self) -> int:
         if not self.ndim:
-            raise TypeError("len() of a Tensor without axes")
+            raise TypeError("len() of a Tensor without axes, which is one number; use .item()")
         return len(self.data)
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -243,9 +262,14 @@ class Tensor:
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if method != "__call__":
-            raise TypeError(f"np.{ufunc.__name__}.{method} has no rule for a Tensor; use .detach() or .data")
+            raise TypeError(
+                f"{numpy_name(ufunc)}.{method} has no rule for a Tensor: call a function that has one, such as "
+                "np.sum, or use .detach() or .data where no gradient is needed"
+            )
         if "out" in kwargs:
-            raise TypeError(f"np.{ufunc.__name__} cannot write into out=: Tensors are values; use the result")
+            raise TypeError(
+                f"{numpy_name(ufunc)} cannot write into out=: Tensors are values; leave it out, and use the result"
+            )
         return self.__array_function__(ufunc, (), inputs, kwargs)
 
     def __array_function__(
@@ -256,7 +280,7 @@ class Tensor:
         if function in CONSTANT:
             return function(*map(_data, args), **{key: _data(value) for key, value in kwargs.items()})
         raise TypeError(
-            f"np.{function.__name__} has no rule for a Tensor: use what has one, declare it with "
+            f"{numpy_name(function)} has no rule for a Tensor: use what has one, declare it with "
             "tinygrad_np.primitive, or leave the gradient behind with .detach() or .data"
         )
 
@@ -314,6 +338,7 @@ class Tensor:
 
     @property
     def T(self) -> Tensor:
+        """The axes in reverse order."""
         return shape.transpose(self)
 
     def astype(self, dtype: DTypeLike) -> Tensor:
@@ -323,60 +348,82 @@ class Tensor:
         return elementwise.cast(self, dtype=np.dtype(dtype))
 
     def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """The sum over axes, all unless told; see `numpy.sum`."""
         return reduce.sum(self, axis=axis, keepdims=keepdims)
 
     def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """The mean over axes, all unless told; see `numpy.mean`."""
         return reduce.mean(self, axis=axis, keepdims=keepdims)
 
     def var(self, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Tensor:
+        """The variance over axes, sum (x - mean)^2 / (n - ddof); see `numpy.var`. PyTorch's has ddof 1."""
         return reduce.var(self, axis=axis, ddof=ddof, keepdims=keepdims)
 
     def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """The largest element over axes, and no indices. Equal ones share the gradient evenly."""
         return reduce.max(self, axis=axis, keepdims=keepdims)
 
     def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """The smallest element over axes, and no indices. Equal ones share the gradient evenly."""
         return reduce.min(self, axis=axis, keepdims=keepdims)
 
     def reshape(self, *lengths: Any) -> Tensor:
+        """The same elements in another shape, as numbers or as a tuple; one length may be -1."""
         return shape.reshape(self, shape=_flat(lengths))
 
     def transpose(self, *axes: Any) -> Tensor:
+        """The axes in another order, as numbers or as a tuple; reversed unless told."""
         return shape.transpose(self, axes=_flat(axes) or None)
 
     def squeeze(self, axis: int | tuple[int, ...] | None = None) -> Tensor:
+        """It without its axes of length 1, or without the named ones."""
         return shape.squeeze(self, axis=axis)
 
     def expand_dims(self, axis: int | tuple[int, ...]) -> Tensor:
+        """It with new axes of length 1 at these places of the result."""
         return shape.expand_dims(self, axis=axis)
 
     def clip(self, a_min: float | None = None, a_max: float | None = None) -> Tensor:
+        """It held between two numbers, element-wise; None for no bound. The derivative on a bound is 1."""
         return elementwise.clip(self, a_min=a_min, a_max=a_max)
 
     def exp(self) -> Tensor:
+        """e^x, element-wise."""
         return elementwise.exp(self)
 
     def log(self) -> Tensor:
+        """The natural logarithm, element-wise."""
         return elementwise.log(self)
 
     def sqrt(self) -> Tensor:
+        """The square root, element-wise."""
         return elementwise.sqrt(self)
 
     def tanh(self) -> Tensor:
+        """The hyperbolic tangent, element-wise."""
         return elementwise.tanh(self)
 
     def sigmoid(self) -> Tensor:
+        """The logistic function 1 / (1 + e^-x), element-wise."""
         return elementwise.sigmoid(self)
 
     def relu(self) -> Tensor:
+        """max(x, 0), element-wise. The derivative at 0 is taken as 0."""
         return elementwise.relu(self)
+
+    def abs(self) -> Tensor:
+        """|x|, element-wise. The derivative at 0 is taken as 0."""
+        return elementwise.absolute(self)
+
+    def matmul(self, other: ArrayLike | Tensor) -> Tensor:
+        """The matrix product ``self @ other``, with batches in front; see `numpy.matmul`."""
+        return linalg.matmul(self, other)
 
     # --- the same under PyTorch's names ---
 
     permute = transpose
     view = reshape
     unsqueeze = expand_dims
-    matmul = linalg.matmul
-    abs = elementwise.absolute
 
 
 def _data(x: Any) -> Any:

@@ -227,7 +227,7 @@ OP_CHECKS: dict[str, Callable[[str, list[np.ndarray], Static, Rng], float | None
 def with_weights(case: LayerCase) -> tuple[Function, list[np.ndarray]]:
     """A layer as a function of its floating-point inputs and of all of its weights, and a point to try it at."""
     layer, inputs = case.layer, case.inputs
-    names = list(layer.named_tensors())
+    names = list(layer.named_tensors().keys())
     is_float = [x.dtype.kind == "f" for x in inputs]
 
     def f(*tensors: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinygrad_np import functional
+from tinygrad_np.functional import Rng
 from tinygrad_np.nn.layer import Layer
 from tinygrad_np.tensor import Tensor
 
@@ -16,16 +17,20 @@ class Dropout(Layer):
     ----------
     p : float
         From 0 to below 1.
-    rng : numpy.random.Generator or int
+    rng : numpy.random.Generator, int or None
         Draws what is zeroed.
     """
 
-    def __init__(self, p: float = 0.5, *, rng: np.random.Generator | int):
+    def __init__(self, p: float = 0.5, *, rng: Rng = None):
         if not 0 <= p < 1:
             raise ValueError(f"Dropout takes a probability from 0 to below 1, not {p}")
         self.p = p
         self.rng = np.random.default_rng(rng)
 
+    def extra_repr(self) -> str:
+        """The probability."""
+        return f"p={self.p}"
+
     def forward(self, x: Tensor) -> Tensor:
-        """Any shape."""
-        return functional.dropout(x, self.p, self.rng) if self.training and self.p else x
+        """x of any shape, to that shape."""
+        return functional.dropout(x, self.p, self.training, rng=self.rng)

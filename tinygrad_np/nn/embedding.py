@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from tinygrad_np import functional
+from tinygrad_np.functional import Rng
 from tinygrad_np.nn import init
 from tinygrad_np.nn.layer import Layer
 from tinygrad_np.tensor import Tensor
@@ -22,7 +23,7 @@ class Embedding(Layer):
         Rows of the table, and length of a row.
     padding_idx : int, optional
         A row for what is not there: it starts as zeros, and is not trained.
-    rng : numpy.random.Generator or int
+    rng : numpy.random.Generator, int or None
         Draws the initial rows, from N(0, 1), as PyTorch does.
     dtype : dtype
         Of the table.
@@ -39,7 +40,7 @@ class Embedding(Layer):
         embedding_dim: int,
         padding_idx: int | None = None,
         *,
-        rng: np.random.Generator | int,
+        rng: Rng = None,
         dtype: DTypeLike = np.float32,
     ):
         self.padding_idx = padding_idx
@@ -60,6 +61,12 @@ class Embedding(Layer):
         layer.weight = Tensor(weight, requires_grad=True)  # copies: a frozen one may be loaded, or unfrozen
         layer.weight.requires_grad = not freeze
         return layer
+
+    def extra_repr(self) -> str:
+        """Rows and length of a row, and the row for padding if there is one."""
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        rows, features = self.weight.shape
+        return f"{rows}, {features}{padding}"
 
     def forward(self, indices: Any) -> Tensor:
         """Whole numbers of any shape to that shape followed by embedding_dim."""

@@ -7,12 +7,62 @@ a gradient are its parameters; the others are state that is saved, but not train
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
+from typing import Any, ParamSpec, Protocol, Self, TypeVar, overload
 
 import numpy as np
 
+from tinygrad_np.tape import numpy_name
 from tinygrad_np.tensor import Tensor
+
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
+
+
+class HasForward(Protocol[P, R]):
+    """What a type checker knows of a layer that is called: it takes and returns what its `forward` does."""
+
+    def forward(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """See `Layer.forward`."""
+
+
+class NamedTensors:
+    """Tensors by name, in order: pairs for a loop, as PyTorch has them, and a mapping for everything else.
+
+    ``for name, p in named``, ``named["weight"]``, ``"weight" in named``, ``len(named)``, ``dict(named)``.
+    """
+
+    def __init__(self, tensors: dict[str, Tensor]):
+        self._tensors = tensors
+
+    def __iter__(self) -> Iterator[tuple[str, Tensor]]:
+        return iter(self._tensors.items())
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tensors
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self._tensors:
+            raise KeyError(f"no Tensor is named {name!r}; there are {', '.join(self._tensors) or 'none'}")
+        return self._tensors[name]
+
+    def keys(self) -> KeysView[str]:
+        """The names."""
+        return self._tensors.keys()
+
+    def values(self) -> ValuesView[Tensor]:
+        """The Tensors."""
+        return self._tensors.values()
+
+    def items(self) -> ItemsView[str, Tensor]:
+        """The pairs of both."""
+        return self._tensors.items()
+
+    def __repr__(self) -> str:
+        return f"NamedTensors({', '.join(f'{name} {list(t.shape)}' for name, t in self)})"
 
 
 class Layer:
@@ -21,26 +71,38 @@ class Layer:
     training: bool = True
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the layer computes. Call the layer itself, ``layer(x)``, which calls this."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    # The annotation is for type checkers: ``layer(x)`` takes and returns what the `forward` of its own class does.
+    def __call__(self: HasForward[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         return self.forward(*args, **kwargs)
 
-    def named_tensors(self) -> dict[str, Tensor]:
+    def named_tensors(self) -> NamedTensors:
         """Every Tensor by its dotted name; one that is set in several places appears under the first."""
         names: dict[Tensor, str] = {}
         for name, value in _walk(self, ""):
             if isinstance(value, Tensor):
                 names.setdefault(value, name)
-        return {name: tensor for tensor, name in names.items()}
+        return NamedTensors({name: tensor for tensor, name in names.items()})
 
-    def named_parameters(self) -> dict[str, Tensor]:
+    def named_parameters(self) -> NamedTensors:
         """The Tensors that are trained, by name."""
-        return {name: tensor for name, tensor in self.named_tensors().items() if tensor.requires_grad}
+        return NamedTensors({name: tensor for name, tensor in self.named_tensors() if tensor.requires_grad})
 
     def parameters(self) -> list[Tensor]:
         """The Tensors that are trained."""
         return list(self.named_parameters().values())
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters; with `set_to_none` False, fill them with zeros instead."""
+        for p in self.parameters():
+            if p.grad is None:
+                continue
+            if set_to_none:
+                p.grad = None
+            else:
+                p.grad.fill(0)
 
     def train(self, mode: bool = True) -> Self:
         """Set this layer and those in it to training, where dropout drops; with False, to evaluation."""
@@ -55,7 +117,7 @@ class Layer:
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """A copy of every array by name, frozen ones included."""
-        return {name: tensor.data.copy() for name, tensor in self.named_tensors().items()}
+        return {name: tensor.data.copy() for name, tensor in self.named_tensors()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take every array from the one of its name, copied. Each keeps its dtype.
@@ -65,7 +127,7 @@ class Layer:
         ValueError
             Names are missing or unexpected, or shapes differ: all of them are listed, and nothing is loaded.
         """
-        tensors = self.named_tensors()
+        tensors = dict(self.named_tensors())
         arrays = {name: np.asarray(array) for name, array in state.items()}
         problems = [f"missing {name}" for name in tensors if name not in state]
         places = {name: value for name, value in _walk(self, "") if isinstance(value, Tensor)}
@@ -91,35 +153,88 @@ class Layer:
         for name, tensor in tensors.items():
             tensor.data = new[name]
 
+    def extra_repr(self) -> str:
+        """The settings that ``repr`` shows. Unless a subclass says others: the shapes of the Tensors set on it."""
+        return ", ".join(f"{name}={list(t.shape)}" for name, t in vars(self).items() if isinstance(t, Tensor))
+
     def __repr__(self) -> str:
-        shapes = [f"{name} {list(tensor.shape)}" for name, tensor in self.named_tensors().items()]
-        return f"{type(self).__name__}({', '.join(shapes)})"
+        lines = [self.extra_repr()] if self.extra_repr() else []
+        children = _children(self, "")
+        lines += [f"({name}): {_shown(child)}" for name, child in children]
+        if not children:
+            return f"{type(self).__name__}({''.join(lines)})"
+        body = "\n".join(lines).replace("\n", "\n  ")
+        return f"{type(self).__name__}(\n  {body}\n)"
 
 
 class Sequential(Layer):
-    """Layers one after another. A function of one Tensor, such as ``np.tanh``, may stand among them."""
+    """Layers one after another. A function of one Tensor, such as ``np.tanh``, may stand among them.
 
-    def __init__(self, *layers: Layer | Callable[[Tensor], Tensor]):
+    ``model[0]`` and ``model[-1]`` are its members, ``model[:2]`` is a Sequential of some, with the same weights.
+    """
+
+    def __init__(self, *layers: Layer | Callable[..., Any]):
         for i, layer in enumerate(layers):
             setattr(self, str(i), layer)
         self.length = len(layers)
 
     def forward(self, x: Any) -> Any:
-        for i in range(self.length):
-            x = getattr(self, str(i))(x)
+        """What the first takes, to what the last returns."""
+        for layer in self:
+            x = layer(x)
         return x
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[Any]:
+        return (getattr(self, str(i)) for i in range(self.length))
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequential: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        layers = list(self)
+        try:
+            chosen = layers[index]
+        except IndexError:
+            raise IndexError(f"Sequential of {len(layers)} members has no number {index}") from None
+        return Sequential(*chosen) if isinstance(chosen, list) else chosen
+
+
+def _inside(value: Any) -> Iterator[tuple[Any, Any]]:
+    """What is directly in a layer, list or dict, by attribute, number or key."""
+    if isinstance(value, Layer):
+        yield from vars(value).items()
+    elif isinstance(value, dict):
+        yield from value.items()
+    elif isinstance(value, list | tuple):
+        yield from enumerate(value)
 
 
 def _walk(value: Any, name: str) -> Iterator[tuple[str, Any]]:
     """A value and all that is in it, layers, lists and dicts opened, each with its dotted name."""
     yield name, value
-    if isinstance(value, Layer):
-        inside: Any = vars(value).items()
-    elif isinstance(value, dict):
-        inside = value.items()
-    elif isinstance(value, list | tuple):
-        inside = enumerate(value)
-    else:
-        return
-    for key, item in inside:
+    for key, item in _inside(value):
         yield from _walk(item, f"{name}.{key}" if name else str(key))
+
+
+def _children(value: Any, name: str) -> list[tuple[str, Any]]:
+    """The layers and functions in a layer, lists and dicts opened and layers not, each with its dotted name."""
+    found: list[tuple[str, Any]] = []
+    for key, item in _inside(value):
+        dotted = f"{name}.{key}" if name else str(key)
+        if isinstance(item, list | tuple | dict):
+            found += _children(item, dotted)
+        elif callable(item) and not isinstance(item, type):  # a dtype is a type
+            found.append((dotted, item))
+    return found
+
+
+def _shown(child: Any) -> str:
+    """A layer as its repr, a function by its name: ``np.tanh``, ``relu``."""
+    if isinstance(child, Layer) or not hasattr(child, "__name__"):
+        return repr(child)
+    name = numpy_name(child)
+    return name if name.startswith("np.") else child.__name__

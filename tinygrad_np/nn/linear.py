@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from tinygrad_np import functional
+from tinygrad_np.functional import Rng
 from tinygrad_np.nn import init
 from tinygrad_np.nn.layer import Layer
 from tinygrad_np.tensor import Tensor
@@ -22,7 +23,7 @@ class Linear(Layer):
         Lengths of the last axis of input and output.
     bias : bool
         Whether there is a b.
-    rng : numpy.random.Generator or int
+    rng : numpy.random.Generator, int or None
         Draws the initial weights, all uniform within 1 / sqrt(in_features), as PyTorch's are.
     dtype : dtype
         Of the weights.
@@ -41,18 +42,24 @@ class Linear(Layer):
         out_features: int,
         bias: bool = True,
         *,
-        rng: np.random.Generator | int,
+        rng: Rng = None,
         dtype: DTypeLike = np.float32,
     ):
+        self.in_features = in_features
+        self.out_features = out_features
         rng = np.random.default_rng(rng)
         bound = 1 / math.sqrt(in_features) if in_features else 0.0
         self.weight = Tensor(init.uniform((out_features, in_features), -bound, bound, rng, dtype), True)
         self.bias = Tensor(init.uniform((out_features,), -bound, bound, rng, dtype), True) if bias else None
 
+    def extra_repr(self) -> str:
+        """The lengths, and whether there is a bias."""
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        )
+
     def forward(self, x: Tensor) -> Tensor:
         """(..., in_features) to (..., out_features)."""
         if x.shape[-1:] != self.weight.shape[1:]:
-            raise ValueError(
-                f"Linear takes (..., {self.weight.shape[1]}), and got an input of shape {x.shape}"
-            )
+            raise ValueError(f"Linear takes (..., {self.in_features}), and got an input of shape {x.shape}")
         return functional.linear(x, self.weight, self.bias)

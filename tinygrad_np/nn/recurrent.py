@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from tinygrad_np import functional
+from tinygrad_np.functional import Rng
 from tinygrad_np.nn import init
 from tinygrad_np.nn.layer import Layer
 from tinygrad_np.ops.recurrent import gru, gru_composed, lstm, lstm_composed
@@ -68,7 +69,7 @@ class LSTMCell(Layer):
         Whether there are biases.
     forget_bias : float
         Added to the initial bias of the forget gate.
-    rng : numpy.random.Generator or int
+    rng : numpy.random.Generator, int or None
         Draws the initial weights.
     dtype : dtype
         Of the weights.
@@ -93,16 +94,21 @@ class LSTMCell(Layer):
         bias: bool = True,
         *,
         forget_bias: float = 1.0,
-        rng: np.random.Generator | int,
+        rng: Rng = None,
         dtype: DTypeLike = np.float32,
     ):
         self.input_size = input_size
         self.hidden_size = hidden_size
+        self.bias = bias
         weights = new_weights(input_size, hidden_size, 4, bias, np.random.default_rng(rng), dtype)
         for name, weight in weights.items():
             setattr(self, name, weight)
         if self.bias_ih is not None:
             open_forget_gate(self.bias_ih, forget_bias)
+
+    def extra_repr(self) -> str:
+        """The sizes, and whether there are biases if there are none."""
+        return f"{self.input_size}, {self.hidden_size}{'' if self.bias else ', bias=False'}"
 
     def forward(self, x: Tensor, state: State | None = None) -> State:
         """An input (batch, input_size) and a state (h, c), each (batch, hidden_size), to the next state.
@@ -146,13 +152,19 @@ class Recurrent(Layer):
         hidden_size: int,
         num_layers: int,
         bias: bool,
+        batch_first: bool,
         dropout: float,
         bidirectional: bool,
         fused: bool,
-        rng: np.random.Generator | int,
+        rng: Rng,
         dtype: DTypeLike,
     ):
         kind = type(self).__name__
+        if not batch_first:
+            raise ValueError(
+                f"{kind} reads sequences batch first, (batch, time, features): leave batch_first=False out, and "
+                "give it what is time first as np.swapaxes(x, 0, 1)"
+            )
         if num_layers < 1:
             raise ValueError(f"{kind} has one layer at least, not {num_layers}")
         if not 0 <= dropout < 1:
@@ -162,6 +174,7 @@ class Recurrent(Layer):
         self.num_layers = num_layers
         self.bias = bias
         self.dropout = dropout
+        self.bidirectional = bidirectional
         self.suffixes = ("", "_reverse") if bidirectional else ("",)
         self.fused = fused
         self.rng = np.random.default_rng(rng)
@@ -171,6 +184,12 @@ class Recurrent(Layer):
                 weights = new_weights(size, hidden_size, self.gates, bias, self.rng, dtype)
                 for name, weight in weights.items():
                     setattr(self, f"{name}_l{layer}{suffix}", weight)
+
+    def extra_repr(self) -> str:
+        """The sizes, and what differs from an LSTM or GRU of one layer in one direction."""
+        settings = {"num_layers": 1, "bias": True, "dropout": 0, "bidirectional": False, "fused": True}
+        changed = [f"{k}={getattr(self, k)}" for k, usual in settings.items() if getattr(self, k) != usual]
+        return ", ".join([str(self.input_size), str(self.hidden_size), *changed])
 
     def run_layers(
         self,
@@ -220,8 +239,8 @@ class Recurrent(Layer):
         function = self.functions[0 if self.fused else 1]
         last: list[tuple[Tensor, ...]] = []
         for layer in range(self.num_layers):
-            if layer and self.dropout and self.training:
-                x = functional.dropout(x, self.dropout, self.rng)
+            if layer:
+                x = functional.dropout(x, self.dropout, self.training, rng=self.rng)
             outputs = []
             for suffix in self.suffixes:
                 initial = [state[len(last)] for state in states]
@@ -250,6 +269,8 @@ class LSTM(Recurrent):
         Each further layer reads the output of the one below.
     bias : bool
         Whether there are biases.
+    batch_first : bool
+        True: sequences are (batch, time, features). Here for programs that say so; False is refused.
     dropout : float
         While training, dropout of the output of each layer but the last.
     bidirectional : bool
@@ -258,7 +279,7 @@ class LSTM(Recurrent):
         Added to the initial bias of the forget gates (PyTorch's have none).
     fused : bool
         Whether a layer is one primitive, or built from many: slower, and simpler to read.
-    rng : numpy.random.Generator or int
+    rng : numpy.random.Generator, int or None
         Draws the initial weights and the dropout.
     dtype : dtype
         Of the weights.
@@ -279,16 +300,19 @@ class LSTM(Recurrent):
         hidden_size: int,
         num_layers: int = 1,
         bias: bool = True,
+        batch_first: bool = True,
         dropout: float = 0.0,
         bidirectional: bool = False,
         *,
         forget_bias: float = 1.0,
         fused: bool = True,
-        rng: np.random.Generator | int,
+        rng: Rng = None,
         dtype: DTypeLike = np.float32,
     ):
-        super().__init__(input_size, hidden_size, num_layers, bias, dropout, bidirectional, fused, rng, dtype)
-        for name, tensor in self.named_parameters().items():
+        super().__init__(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, fused, rng, dtype
+        )
+        for name, tensor in self.named_parameters():
             if name.startswith("bias_ih"):
                 open_forget_gate(tensor, forget_bias)
 
@@ -335,7 +359,7 @@ class LSTM(Recurrent):
 class GRU(Recurrent):
     """GRU over sequences (Cho et al., 2014), with any number of layers, in one or both directions.
 
-    Parameters are those of `LSTM`, without a forget gate. The attributes are named as there, with 3 gates, and
+    Parameters are those of `LSTM`, without `forget_bias`. The attributes are named as there, with 3 gates, and
     the two biases are not interchangeable: the reset gate acts on one of them.
     """
 
@@ -349,14 +373,17 @@ class GRU(Recurrent):
         hidden_size: int,
         num_layers: int = 1,
         bias: bool = True,
+        batch_first: bool = True,
         dropout: float = 0.0,
         bidirectional: bool = False,
         *,
         fused: bool = True,
-        rng: np.random.Generator | int,
+        rng: Rng = None,
         dtype: DTypeLike = np.float32,
     ):
-        super().__init__(input_size, hidden_size, num_layers, bias, dropout, bidirectional, fused, rng, dtype)
+        super().__init__(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, fused, rng, dtype
+        )
 
     def forward(
         self,

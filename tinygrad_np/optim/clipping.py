@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from tinygrad_np.nn.layer import NamedTensors
 from tinygrad_np.tensor import Tensor
 
 
-def clip_grad_norm(named_parameters: Mapping[str, Tensor], max_norm: float) -> float:
+def clip_grad_norm(
+    parameters: NamedTensors | Mapping[str, Tensor] | Iterable[Tensor] | Tensor, max_norm: float
+) -> float:
     """Scale all gradients, in place, so that their joint Euclidean norm is `max_norm` at most.
 
     Parameters
     ----------
-    named_parameters : mapping of str to Tensor
-        ``layer.named_parameters()``; those without a gradient are skipped.
+    parameters : NamedTensors, mapping of str to Tensor, iterable of Tensor, or Tensor
+        ``layer.named_parameters()``, so that an error names them, or ``layer.parameters()``, which it numbers.
+        Those without a gradient are skipped.
     max_norm : float
         The largest norm to leave as it is (Pascanu et al., 2013, algorithm 1).
 
@@ -30,12 +34,23 @@ def clip_grad_norm(named_parameters: Mapping[str, Tensor], max_norm: float) -> f
     ValueError
         A gradient is not finite: the parameters that have such elements are named, and nothing is scaled. Or
         `max_norm` is not above 0.
+    TypeError
+        Something among them is no Tensor.
     """
-    if not isinstance(named_parameters, Mapping):
-        raise TypeError("clip_grad_norm takes layer.named_parameters(), so that it can name a parameter")
+    if isinstance(parameters, NamedTensors | Mapping):
+        named = dict(parameters.items())
+    else:
+        given = [parameters] if isinstance(parameters, Tensor) else parameters
+        named = {f"parameter {i}": p for i, p in enumerate(given)}
+    for name, p in named.items():
+        if not isinstance(p, Tensor):
+            raise TypeError(
+                "clip_grad_norm takes Tensors, such as layer.named_parameters() or layer.parameters(), "
+                f"and {name} is {p!r}"
+            )
     if not max_norm > 0:
         raise ValueError(f"clip_grad_norm takes a norm above 0, not {max_norm}")
-    gradients = {name: p.grad for name, p in named_parameters.items() if p.grad is not None}
+    gradients = {name: p.grad for name, p in named.items() if p.grad is not None}
     square = 0.0
     with np.errstate(over="ignore"):
         for g in gradients.values():

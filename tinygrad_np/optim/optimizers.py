@@ -1,11 +1,12 @@
 """Optimizers, in order of increasing complexity: SGD, RMSprop, Adam, AdamW.
 
-Each writes the arrays of its parameters in place. A parameter whose gradient is None is left alone. Names,
-arguments and update rules are PyTorch's.
+Each writes the arrays of its parameters in place. A parameter whose gradient is None is left alone. Names and
+update rules are PyTorch's, and so are the arguments that there are.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 
 import numpy as np
@@ -46,11 +47,23 @@ class Optimizer:
             raise ValueError(f"{type(self).__name__} takes a learning rate of 0 or more, not {lr}")
         self.lr = lr
 
-    def zero_grad(self) -> None:
-        """Forget the gradients of all parameters."""
+    def extra_repr(self) -> str:
+        """The settings that ``repr`` shows: what the constructor takes, as it is now."""
+        names = [name for name in inspect.signature(type(self)).parameters if name != "params"]
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in names if hasattr(self, name))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.extra_repr()})"
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters; with `set_to_none` False, fill them with zeros instead."""
         for p in self.params:
-            if p.requires_grad:
+            if p.grad is None:  # of a frozen one too
+                continue
+            if set_to_none:
                 p.grad = None
+            else:
+                p.grad.fill(0)
 
     def step(self) -> None:
         """Update every parameter once."""
@@ -68,10 +81,22 @@ class Optimizer:
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent: p -= lr v, with v = momentum v + g, and weight_decay p added to g."""
+    """Stochastic gradient descent: p -= lr v, with v = momentum v + g, and weight_decay p added to g.
+
+    Parameters
+    ----------
+    params : iterable of Tensor
+        What to train: ``layer.parameters()``.
+    lr : float
+        The learning rate.
+    momentum : float
+        The share of v that is kept from step to step.
+    weight_decay : float
+        By keyword only: PyTorch has another argument in its place.
+    """
 
     def __init__(
-        self, params: Iterable[Tensor], lr: float = 1e-3, momentum: float = 0.0, weight_decay: float = 0.0
+        self, params: Iterable[Tensor], lr: float = 1e-3, momentum: float = 0.0, *, weight_decay: float = 0.0
     ):
         super().__init__(params, lr)
         self.momentum = momentum
@@ -79,6 +104,7 @@ class SGD(Optimizer):
         self.velocity = self.zeros()
 
     def update(self, i: int, p: np.ndarray, g: np.ndarray) -> None:
+        """See the class."""
         if self.weight_decay:
             g = g + self.weight_decay * p
         if self.momentum:
@@ -93,6 +119,17 @@ class RMSprop(Optimizer):
     """Steps divided by the running size of the gradient (Tieleman and Hinton, 2012).
 
     s = alpha s + (1 - alpha) g^2, and p -= lr g / (sqrt(s) + eps).
+
+    Parameters
+    ----------
+    params : iterable of Tensor
+        What to train: ``layer.parameters()``.
+    lr : float
+        The learning rate.
+    alpha : float
+        The share of s that is kept from step to step.
+    eps : float
+        Keeps the division finite.
     """
 
     def __init__(self, params: Iterable[Tensor], lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8):
@@ -102,6 +139,7 @@ class RMSprop(Optimizer):
         self.squares = self.zeros()
 
     def update(self, i: int, p: np.ndarray, g: np.ndarray) -> None:
+        """See the class."""
         s = self.squares[i]
         s *= self.alpha
         s += (1 - self.alpha) * g * g
@@ -113,6 +151,19 @@ class Adam(Optimizer):
 
     m = beta1 m + (1 - beta1) g, s = beta2 s + (1 - beta2) g^2, and after step t
     p -= lr m / (1 - beta1^t) / (sqrt(s / (1 - beta2^t)) + eps).
+
+    Parameters
+    ----------
+    params : iterable of Tensor
+        What to train: ``layer.parameters()``.
+    lr : float
+        The learning rate.
+    betas : tuple of float
+        The shares of m and s that are kept from step to step, each from 0 to below 1.
+    eps : float
+        Keeps the division finite.
+    weight_decay : float
+        Of the parameter, added to its gradient.
     """
 
     def __init__(
@@ -138,6 +189,7 @@ class Adam(Optimizer):
         return g + self.weight_decay * p if self.weight_decay else g
 
     def update(self, i: int, p: np.ndarray, g: np.ndarray) -> None:
+        """See the class."""
         g = self.decayed(p, g)
         (beta1, beta2), m, s = self.betas, self.means[i], self.squares[i]
         self.steps[i] += 1
@@ -150,7 +202,10 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with its weight decay apart: p -= lr weight_decay p first (Loshchilov and Hutter, 2019)."""
+    """Adam with its weight decay apart: p -= lr weight_decay p first (Loshchilov and Hutter, 2019).
+
+    Parameters are those of `Adam`, with another default.
+    """
 
     def __init__(
         self,
@@ -163,5 +218,6 @@ class AdamW(Adam):
         super().__init__(params, lr, betas, eps, weight_decay)
 
     def decayed(self, p: np.ndarray, g: np.ndarray) -> np.ndarray:
+        """The gradient as it is, after the weight has decayed by itself."""
         p *= 1 - self.lr * self.weight_decay
         return g

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from tinygrad_np import functional
@@ -20,11 +18,6 @@ def dropped(rng: Rng, shape: Shape) -> Arguments:
     return [real(rng, shape)], {"p": 0.4, "rng": int(rng.integers(2**32))}
 
 
-def same_mask(x: Any, p: float, rng: int) -> Any:
-    """A seed, and not a generator: it draws the same mask every time."""
-    return functional.dropout(x, p, rng=np.random.default_rng(rng))
-
-
 COMPOSED = {
     "log_softmax": Op(
         along_one_axis,
@@ -36,6 +29,6 @@ COMPOSED = {
         dropped,
         reference=lambda x, p, rng: x * (np.random.default_rng(rng).random(x.shape) >= p) / (1 - p),
         torch=None,
-        function=same_mask,
+        function=functional.dropout,
     ),
 }
