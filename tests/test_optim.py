@@ -1,4 +1,4 @@
-"""Optimizers against their published update rules written out as loops; convergence; gradient clipping."""
+"""Optimizers against their published update rules, which stand in their rows; convergence; gradient clipping."""
 
 import math
 import tracemalloc
@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_np import Tensor
+from tinygrad_np import Tensor, optim
+from tinygrad_np.check.cases import OPTIMIZERS as ROWS
+from tinygrad_np.check.cases.optimizers import adam, adamw, rmsprop, sgd
 from tinygrad_np.nn import Linear
 from tinygrad_np.optim import SGD, Adam, AdamW, Optimizer, RMSprop, clip_grad_norm
 
@@ -16,68 +18,12 @@ STEPS = 7
 SHAPES = ((2, 3), (4,), ())
 
 
-# --- the rules, one number at a time ------------------------------------------------------------------
-# Each takes a number and its gradients, one a step, and returns the number after all of them.
-
-
-def sgd(p: float, gs: list[float], lr: float, momentum: float = 0, weight_decay: float = 0) -> float:
-    """Polyak (1964): the velocity is a sum of gradients, each older one momentum times smaller."""
-    v = 0.0
-    for g in gs:
-        v = momentum * v + (g + weight_decay * p)
-        p = p - lr * v
-    return p
-
-
-def rmsprop(p: float, gs: list[float], lr: float, alpha: float = 0.99, eps: float = 1e-8) -> float:
-    """Tieleman and Hinton (2012), lecture 6.5."""
-    s = 0.0
-    for g in gs:
-        s = alpha * s + (1 - alpha) * g**2
-        p = p - lr * g / (math.sqrt(s) + eps)
-    return p
-
-
-def adam(
-    p: float,
-    gs: list[float],
-    lr: float,
-    betas: tuple[float, float] = (0.9, 0.999),
-    eps: float = 1e-8,
-    weight_decay: float = 0,
-    decoupled: float = 0,
-) -> float:
-    """Kingma and Ba (2015), algorithm 1; `decoupled` is the decay of Loshchilov and Hutter (2019)."""
-    m = s = 0.0
-    for t, g in enumerate(gs, start=1):
-        p = p - lr * decoupled * p
-        g = g + weight_decay * p
-        m = betas[0] * m + (1 - betas[0]) * g
-        s = betas[1] * s + (1 - betas[1]) * g**2
-        m_hat = m / (1 - betas[0] ** t)
-        s_hat = s / (1 - betas[1] ** t)
-        p = p - lr * m_hat / (math.sqrt(s_hat) + eps)
-    return p
-
-
-def adamw(p: float, gs: list[float], lr: float, weight_decay: float = 1e-2, **kwargs: Any) -> float:
-    return adam(p, gs, lr, decoupled=weight_decay, **kwargs)
-
-
 RULES: list[tuple[type[Optimizer], Callable[..., float], dict[str, Any]]] = [
-    (SGD, sgd, {"lr": 0.1}),
-    (SGD, sgd, {"lr": 0.1, "momentum": 0.9}),
-    (SGD, sgd, {"lr": 0.1, "weight_decay": 0.3}),
-    (SGD, sgd, {"lr": 0.1, "momentum": 0.5, "weight_decay": 0.3}),
-    (RMSprop, rmsprop, {"lr": 0.01}),
-    (RMSprop, rmsprop, {"lr": 0.1, "alpha": 0.5, "eps": 0.1}),
-    (Adam, adam, {"lr": 0.001}),
-    (Adam, adam, {"lr": 0.1, "betas": (0.5, 0.8), "eps": 0.1}),
-    (Adam, adam, {"lr": 0.1, "weight_decay": 0.3}),
-    (AdamW, adamw, {"lr": 0.1}),
-    (AdamW, adamw, {"lr": 0.1, "betas": (0.5, 0.8), "eps": 0.1, "weight_decay": 0.3}),
+    (getattr(optim, name), row.rule, dict(settings))
+    for name, row in ROWS.items()
+    for settings in row.settings
 ]
-OPTIMIZERS: list[type[Optimizer]] = [SGD, RMSprop, Adam, AdamW]
+OPTIMIZERS: list[type[Optimizer]] = [getattr(optim, name) for name in ROWS]
 every_rule = pytest.mark.parametrize(("optimizer", "rule", "settings"), RULES)
 every_optimizer = pytest.mark.parametrize("optimizer", OPTIMIZERS)
 
