@@ -22,7 +22,7 @@ def numpy_blas() -> str:
     try:
         pools = importlib.import_module("threadpoolctl").threadpool_info()
     except ModuleNotFoundError:
-        return f"NumPy {np.__version__}, kernel of its BLAS unknown (threadpoolctl is not installed)"
+        return f"NumPy {np.__version__} (kernel of its BLAS unknown: threadpoolctl is not installed)"
     found = [
         f"{pool['internal_api']} {pool['version']}, kernel {pool.get('architecture', 'unknown')}, "
         f"threads {pool['num_threads']}"
