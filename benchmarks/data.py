@@ -1,75 +1,50 @@
 """How fast word vectors load, and how fast reviews are cut into words.
 
 The peer is the way textbooks load word vectors: line by line into a dictionary of arrays. Ours does the first
-time what takes long, and keeps the result for later times.
+time what takes long, and keeps the result for later times. Counted are the reviews that stand in both files.
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
-import time
-import zipfile
-from collections.abc import Callable
-from pathlib import Path
-from unittest import mock
+from contextlib import ExitStack
 
-import numpy as np
+from benchmarks.harness import Contender, Options, Peer, Row, check, measure, per_second, show
 
-from benchmarks.harness import Options, Row, check, per_second, progress, show
-from datasets import load_glove, load_imdb, load_tokenized_imdb, tokenize_texts
-
-REVIEWS = 5_000  # cut in each repeat
-
-
-def textbook_glove(path: Path) -> dict[str, np.ndarray]:
-    """The peer: the same 50-dimensional vectors, a line at a time, as a dictionary."""
-    vectors = {}
-    with zipfile.ZipFile(path) as archive, archive.open("glove.6B.50d.txt") as file:
-        for line in file:
-            word, *numbers = line.decode("utf-8").split()
-            vectors[word] = np.array(numbers, dtype=np.float32)
-    return vectors
-
-
-def seconds(action: Callable[[], object]) -> float:
-    """How long one call takes."""
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
+GLOVE = {"ours, later load": "glove", "ours, first load": "first_glove", "textbook": "textbook_glove"}
+REVIEWS = 5_000  # tokenized in each repeat
 
 
 def run(options: Options) -> list[Row]:
-    data_dir = options.data_dir
-    if data_dir is None:
+    if options.data_dir is None:
         print("left out, because --data-dir does not say where glove.6B.zip and imdb_*.txt are")
         return []
-    glove = load_glove(data_dir)
-    textbook = textbook_glove(data_dir / "glove.6B.zip")
-    theirs = {word: textbook[word] for word in glove.words}
-    check(
-        [("ours", {"vectors": glove.vectors}), ("textbook", {"vectors": np.stack(list(theirs.values()))})],
-        0.0,
-        "it is the same text",
-    )
-    reviews = load_imdb("train", data_dir, REVIEWS)["review"]
-    size = sum(len(text.encode("utf-8")) for text in reviews) / 1e6
-    load_tokenized_imdb("train", data_dir)  # kept from here on, if it was not
+    data_dir = str(options.data_dir.resolve())
+    turns = max(3, options.repeats // 2)
+    with ExitStack() as stack:
+        contenders, results = [], []
+        for name, job in GLOVE.items():
+            peer = stack.enter_context(Peer("files"))
+            peer.prepare(job, {}, data_dir=data_dir)
+            results.append((name, peer.results()))
+            contenders.append(Contender(name, [peer]))
+        print(contenders[0].peers[0].about)
+        check(results, 0.0, "it is the same text")
+        rows = measure("data", "GloVe, 50 numbers a word", contenders, turns, "s", per_call)
 
-    times: dict[str, list[float]] = {"later": [], "first": [], "textbook": [], "kept": [], "cut": []}
-    for _ in progress(range(max(3, options.repeats // 2)), "data"):
-        times["later"].append(seconds(lambda: load_glove(data_dir)))
-        with tempfile.TemporaryDirectory() as cache, mock.patch.dict(os.environ, TINYGRAD_NP_CACHE=cache):
-            times["first"].append(seconds(lambda: load_glove(data_dir)))
-        times["textbook"].append(seconds(lambda: textbook_glove(data_dir / "glove.6B.zip")))
-        times["kept"].append(seconds(lambda: load_tokenized_imdb("train", data_dir)))
-        times["cut"].append(seconds(lambda: tokenize_texts(reviews)))
-    rows = [
-        Row("data", "GloVe, 50 numbers a word", "ours, later load", "s", times["later"]),
-        Row("data", "GloVe, 50 numbers a word", "ours, first load", "s", times["first"]),
-        Row("data", "GloVe, 50 numbers a word", "textbook", "s", times["textbook"]),
-        Row("data", "25,000 reviews, kept as words", "ours", "s", times["kept"]),
-        Row("data", "cutting reviews", "ours", "MB/s", [per_second(t, size) for t in times["cut"]]),
-    ]
-    show(rows)
+        ours = contenders[0].peers[0]
+        ours.prepare("tokenized_reviews", {}, data_dir=data_dir)
+        what = f"{ours.results()['reviews']:,} reviews, kept as tokens"
+        rows += measure("data", what, [Contender("ours", [ours])], turns, "s", per_call)
+        ours.prepare("tokenizing", {}, data_dir=data_dir, reviews=REVIEWS)
+        tokenizing = Contender("ours", [ours], size=float(ours.results()["megabytes"]))
+        rows += measure("data", "tokenizing reviews", [tokenizing], turns, "MB/s", per_second)
+
+        ours.prepare("in_both", {}, data_dir=data_dir)
+        both = [float(ours.results()["reviews"])]
+        rows.append(Row("data", "test reviews that stand in the training file too", "ours", "reviews", both))
+        show(rows[-1:])
     return rows
+
+
+def per_call(seconds: float, size: float) -> float:
+    return seconds

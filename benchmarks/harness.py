@@ -5,6 +5,9 @@ its settings are its own. The parent speaks to it in lines of JSON, and hands it
 contenders only one works at a time, while the others wait for their next line: in each round all take their
 turn, so that what else the machine does meets all of them. A contender may be several processes, which then
 work at the same time.
+
+All that is measured runs in a process that was started with `environment`, so that no figure depends on what the
+shell of this machine happens to say about threads or about the kernel of NumPy's BLAS.
 """
 
 from __future__ import annotations
@@ -31,16 +34,30 @@ from tinygrad_np.extras import import_optional
 Arrays: TypeAlias = Mapping[str, np.ndarray]
 Item = TypeVar("Item")
 
-NEEDS = {  # the package behind a peer, and what its process is told before it imports anything
-    "ours": ("numpy", {"OPENBLAS_NUM_THREADS": "1"}),
-    "plain": ("numpy", {"OPENBLAS_NUM_THREADS": "1"}),
-    "tutorial": ("numpy", {"OPENBLAS_NUM_THREADS": "1"}),
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
+NEEDS: dict[str, tuple[str, dict[str, str]]] = {  # the package behind a peer, and what its process is told
+    "ours": ("numpy", ONE_THREAD),
+    "refinements": ("numpy", ONE_THREAD),
+    "general": ("numpy", ONE_THREAD),
+    "plain": ("numpy", ONE_THREAD),
+    "tutorial": ("numpy", ONE_THREAD),
+    "files": ("pandas", ONE_THREAD),
+    "scaling": ("numpy", ONE_THREAD),
+    "profile": ("numpy", ONE_THREAD),
     "pytorch": ("torch", {}),
     "jax": ("jax", {"JAX_PLATFORMS": "cpu"}),
-    "mygrad": ("mygrad", {"OPENBLAS_NUM_THREADS": "1"}),
-    "autograd": ("autograd", {"OPENBLAS_NUM_THREADS": "1"}),
+    "mygrad": ("mygrad", ONE_THREAD),
+    "autograd": ("autograd", ONE_THREAD),
 }
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+# What a measured process does not take over: numbers of threads, and two settings that make OpenBLAS, NumPy's
+# BLAS, use the kernel or the block sizes of another processor than the one it runs on.
+DROPPED = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_CORETYPE",
+    "OPENBLAS_L2_SIZE",
+)
 A_TURN = 0.25  # seconds: what takes less is done several times in a turn, so that caches are warm
 PAUSE = 0.02  # seconds before a turn, in which the threads of the last peer fall asleep
 
@@ -96,6 +113,12 @@ class Row:
         return self.median / self.limit if self.more_is_better else self.limit / self.median
 
 
+def environment(module: str) -> dict[str, str]:
+    """The environment of a measured process: ours without what is `DROPPED`, and with what a peer needs."""
+    kept = {key: value for key, value in os.environ.items() if key not in DROPPED}
+    return kept | NEEDS[module][1]
+
+
 class Peer:
     """A process that holds one job of a module of `benchmarks.peers`.
 
@@ -110,11 +133,10 @@ class Peer:
     """
 
     def __init__(self, module: str, threads: int = 1, before: Sequence[str] = ()):
-        environment = {key: value for key, value in os.environ.items() if key not in THREADS}
         self.files = tempfile.TemporaryDirectory()
         self.process = subprocess.Popen(
             [*before, sys.executable, "-m", "benchmarks.peers", module, str(threads)],
-            env=environment | NEEDS[module][1],
+            env=environment(module),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=Path(__file__).parents[1],

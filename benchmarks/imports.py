@@ -7,12 +7,11 @@ own, as installed packages do, whatever this machine does with bytecode. The rat
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
 
-from benchmarks.harness import Options, Row, progress, show
+from benchmarks.harness import Options, Peer, Row, environment, progress, show
 
 MORE = 3  # times as many repeats as elsewhere: each is short, and starting processes is uneven
 TARGET = 1.3
@@ -21,10 +20,10 @@ TIMED = "import time; start = time.perf_counter(); import {}; print(time.perf_co
 
 def seconds(module: str, cache: str) -> float:
     """How long a fresh process takes to import a module; compiled modules are kept in `cache`."""
-    environment = {**os.environ, "PYTHONPYCACHEPREFIX": cache}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    settings = environment("plain") | {"PYTHONPYCACHEPREFIX": cache}
+    settings.pop("PYTHONDONTWRITEBYTECODE", None)
     program = [sys.executable, "-c", TIMED.format(module)]
-    run = subprocess.run(program, env=environment, capture_output=True, text=True, check=True)
+    run = subprocess.run(program, env=settings, capture_output=True, text=True, check=True)
     return float(run.stdout)
 
 
@@ -41,9 +40,12 @@ def measure(repeats: int) -> dict[str, list[float]]:
 
 
 def run(options: Options) -> list[Row]:
+    with Peer("plain") as peer:
+        about = peer.about
+    print(about)
     times = measure(MORE * options.repeats)
     ours, numpys = (
-        Row("import", "a fresh process", name, "ms", [1e3 * taken for taken in times[module]])
+        Row("import", "a fresh process", name, "ms", [1e3 * taken for taken in times[module]], about=about)
         for name, module in (("ours", "tinygrad_np"), ("NumPy alone", "numpy"))
     )
     show([ours, numpys])

@@ -75,7 +75,7 @@ def gflops(peers: list[Peer]) -> float:
 
 
 def run(options: Options) -> list[Row]:
-    rows = []
+    rows: list[Row] = []
     with ExitStack() as stack:
         peers = start(stack, PEERS)
         pair = [stack.enter_context(Peer("ours")) for _ in range(2)]
@@ -83,6 +83,12 @@ def run(options: Options) -> list[Row]:
         peak = {cores: gflops(pair[:cores]) for cores in (1, 2)}
         print(f"products of matrices: {peak[1]:.0f} GFLOP/s on one core, {peak[2]:.0f} on two at once")
         print(f"{flops_a_token(H, D):,} operations a token")
+        rows += [
+            Row(
+                "products of matrices", "square, float32", name, "GFLOP/s", [peak[cores]], about=pair[0].about
+            )
+            for cores, name in ((1, "NumPy on one core"), (2, "NumPy on two at once"))
+        ]
         for batch, head in [*((batch, "last") for batch in BATCHES), (32, "mean")]:
             arrays = inputs(batch, T)
             operations = batch * T * flops_a_token(H, D) / 1e9

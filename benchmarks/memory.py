@@ -39,8 +39,11 @@ def measured(report: Path) -> list[str]:
     return [sys.executable, "-c", PROGRAM, str(report)]
 
 
-def megabytes(module: str, threads: int, steps: int) -> tuple[float, dict[str, np.ndarray]]:
-    """The peak of a process that trains on sequences of so many steps, or with 0 only waits; its results."""
+def megabytes(module: str, threads: int, steps: int) -> tuple[float, str, dict[str, np.ndarray]]:
+    """The peak of a process that trains on sequences of so many steps, or with 0 only waits.
+
+    With it, what the process says of its versions, and its results.
+    """
     results: dict[str, np.ndarray] = {}
     with tempfile.TemporaryDirectory() as directory:
         report = Path(directory) / "report.txt"
@@ -54,7 +57,7 @@ def megabytes(module: str, threads: int, steps: int) -> tuple[float, dict[str, n
         found = re.search(r"Maximum resident set size \(kbytes\): (\d+)", report.read_text(encoding="utf-8"))
     if found is None:
         raise ValueError(f"{measured(report)[0]} reported no maximum resident set size")
-    return int(found[1]) / 1024, results
+    return int(found[1]) / 1024, peer.about, results
 
 
 def run(options: Options) -> list[Row]:
@@ -67,14 +70,16 @@ def run(options: Options) -> list[Row]:
             if importlib.util.find_spec(NEEDS[module][0]) is None:
                 print(f"{name}: left out, because {NEEDS[module][0]} is not installed")
                 continue
-            peak, found = megabytes(module, threads, steps)
+            peak, about, found = megabytes(module, threads, steps)
             if not steps:
+                print(f"{name}: {about}")
                 bases[name] = peak
-                here.append(Row("memory", "imports alone", name, "MB", [peak]))
+                here.append(Row("memory", "imports alone", name, "MB", [peak], about=about))
                 continue
             results.append((name, found))
-            here.append(Row("memory", f"T={steps}", name, "MB", [peak]))
-            rows.append(Row("memory", f"T={steps}, without imports", name, "MB", [peak - bases[name]]))
+            here.append(Row("memory", f"T={steps}", name, "MB", [peak], about=about))
+            what = f"T={steps}, without imports"
+            rows.append(Row("memory", what, name, "MB", [peak - bases[name]], about=about))
         if results:
             check(results, TOLERANCE, WHY)
         rows += here

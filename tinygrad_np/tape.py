@@ -250,7 +250,7 @@ def primitive(*numpy_functions: Callable[..., Any], composite: Callable[..., Any
             """The rule until a call of it was right in form: from then on the rule itself is called."""
             nonlocal rule
             result = declared(*data, **static)
-            check_form(result, names * len(data) if is_variadic else names[:arity])
+            check_form(result, names[:arity] + names[arity : arity + 1] * (len(data) - arity))
             rule = declared
             return result
 

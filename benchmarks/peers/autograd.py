@@ -10,11 +10,21 @@ import autograd.numpy as anp
 import numpy as np
 from autograd.core import make_vjp
 
-from benchmarks.peers.shared import Arrays, Job, again, chained, lstm_last_state, ops, part, slices
+from benchmarks.peers.shared import (
+    Arrays,
+    Job,
+    again,
+    chained,
+    lstm_last_state,
+    numpy_blas,
+    ops,
+    part,
+    slices,
+)
 
 
 def start(threads: int) -> str:
-    return f"autograd {version('autograd')} with NumPy {np.__version__}, {threads} BLAS thread"
+    return f"autograd {version('autograd')} with {numpy_blas()}"
 
 
 def sigmoid(x: Any) -> Any:

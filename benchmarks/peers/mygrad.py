@@ -7,11 +7,21 @@ from typing import Any
 import mygrad
 import numpy as np
 
-from benchmarks.peers.shared import Arrays, Job, again, chained, lstm_last_state, ops, part, slices
+from benchmarks.peers.shared import (
+    Arrays,
+    Job,
+    again,
+    chained,
+    lstm_last_state,
+    numpy_blas,
+    ops,
+    part,
+    slices,
+)
 
 
 def start(threads: int) -> str:
-    return f"MyGrad {mygrad.__version__} with NumPy {np.__version__}, {threads} BLAS thread"
+    return f"MyGrad {mygrad.__version__} with {numpy_blas()}"
 
 
 def eager_lstm(arrays: Arrays) -> Job:

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 import tinygrad_np.functional as F
-from benchmarks.peers.shared import Arrays, Job, again, chained, ops, part, reviews
+from benchmarks.peers.shared import Arrays, Job, again, chained, numpy_blas, ops, part, reviews
 from tinygrad_np import Tensor, no_grad, parallel
 from tinygrad_np.nn import LSTM, Embedding, Layer, Linear
 from tinygrad_np.ops.elementwise import sigmoid
@@ -15,7 +15,7 @@ from tinygrad_np.optim import Adam
 
 
 def start(threads: int) -> str:
-    return f"tinygrad_np with NumPy {np.__version__}, {threads} BLAS thread"
+    return f"tinygrad_np with {numpy_blas()}"
 
 
 def sgemm(arrays: Arrays) -> Job:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.peers.shared import Arrays, Job, again, ops
+from benchmarks.peers.shared import Arrays, Job, again, numpy_blas, ops
 
 
 def start(threads: int) -> str:
-    return f"NumPy {np.__version__}, {threads} BLAS thread"
+    return numpy_blas()
 
 
 def op(arrays: Arrays, name: str, calls: int) -> Job:

@@ -13,7 +13,12 @@ from benchmarks.peers.shared import ROWS, Arrays, Job, again, chained, lstm_last
 
 def start(threads: int) -> str:
     torch.set_num_threads(threads)
-    return f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads"
+    blas = "MKL" if torch.backends.mkl.is_available() else "BLAS"
+    kernel = torch.backends.cpu.get_cpu_capability()
+    return (
+        f"PyTorch {torch.__version__} (its own {blas}, built in; kernel {kernel}, "
+        f"threads {torch.get_num_threads()})"
+    )
 
 
 def tensors(arrays: Arrays) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -14,6 +15,21 @@ Job: TypeAlias = Callable[[], Arrays]
 Function: TypeAlias = Callable[[Any], Any]
 
 ROWS = np.linspace(0.1, 0.4, 16).reshape(4, 4)
+
+
+def numpy_blas() -> str:
+    """NumPy's version, and of its BLAS: the version, the kernel that it chose for this processor, the threads."""
+    try:
+        pools = importlib.import_module("threadpoolctl").threadpool_info()
+    except ModuleNotFoundError:
+        return f"NumPy {np.__version__} (kernel of its BLAS unknown: threadpoolctl is not installed)"
+    found = [
+        f"{pool['internal_api']} {pool['version']}, kernel {pool.get('architecture', 'unknown')}, "
+        f"threads {pool['num_threads']}"
+        for pool in pools
+        if pool["user_api"] == "blas"
+    ]
+    return f"NumPy {np.__version__} ({'; '.join(found) or 'its BLAS does not tell its kernel'})"
 
 
 def ops(np: Any, sigmoid: Function) -> dict[str, Function]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.peers.shared import Arrays, Job
+from benchmarks.peers.shared import Arrays, Job, numpy_blas
 from models.tutorial_lstm import EPS, PARAMETERS, backpropagate, loss_of
 from models.tutorial_slips import SwappedAdam, word_vectors
 
@@ -12,7 +12,7 @@ GATES = ("i", "f", "cm", "o")  # in PyTorch's order
 
 
 def start(threads: int) -> str:
-    return f"the tutorial's LSTM with NumPy {np.__version__}, {threads} BLAS thread"
+    return f"the tutorial's LSTM with {numpy_blas()}"
 
 
 def parameters_of(arrays: Arrays) -> Arrays:
