@@ -15,6 +15,7 @@ from tinygrad_np.ops import reduce
 from tinygrad_np.ops.elementwise import logaddexp, relu, sigmoid, square, where
 from tinygrad_np.ops.recurrent import lstm_step
 from tinygrad_np.ops.reduce import Axis
+from tinygrad_np.tape import as_array
 from tinygrad_np.tensor import Tensor
 
 __all__ = [
@@ -70,7 +71,7 @@ def logsumexp(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
     """The logarithm of softmax along an axis, without overflow."""
-    x = x - np.max(x.detach(), axis=axis, keepdims=True)  # small results are not lost beside large logits
+    x = x - reduce.largest(x.detach().data, axis)  # small results are not lost beside large logits
     return x - logsumexp(x, axis=axis, keepdims=True)
 
 
@@ -108,7 +109,7 @@ def embedding(indices: Any, weight: Tensor, padding_idx: int | None = None) -> T
 
 def check_indices(name: str, indices: Any, rows: int) -> np.ndarray:
     """Indices as an array, when all are whole numbers of rows that there are."""
-    array = np.asarray(indices)
+    array = as_array(indices)
     if array.size == 0 and array.dtype.kind == "f":
         array = array.astype(np.int64)  # np.array([]) is an array of floats
     if array.dtype.kind not in "iu":
@@ -222,7 +223,11 @@ def mse_loss(input: Tensor, target: Any, reduction: Reduction = "mean") -> Tenso
 
 def _target(name: str, input: Tensor, target: Any) -> np.ndarray:
     """The targets in the dtype of the input; a shape that only broadcasts is a mistake."""
-    array = np.asarray(target, dtype=input.dtype)  # int64 targets would make float64 of a float32 loss
+    array = as_array(target)
+    if array.dtype.kind == "c":
+        raise TypeError(f"{name} takes real targets, not {array.dtype}")
+    if input.dtype.kind == "f":  # else int64 targets would make float64 of a float32 loss
+        array = array.astype(input.dtype)
     if array.shape != input.shape:
         raise ValueError(f"{name} of an input of shape {input.shape} and a target of shape {array.shape}")
     return array

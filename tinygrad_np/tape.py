@@ -29,14 +29,16 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+import types
+from collections.abc import Callable, Sequence
 from operator import attrgetter
-from types import FunctionType
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
 import numpy as np
+
+from tinygrad_np.declaration import POSITIONAL, check_form, check_free, checked_signature
+from tinygrad_np.errors import BAD_INPUT, cause_of, describe_error, numpy_name
+from tinygrad_np.grad_mode import CREATE_GRAPH, MODE
 
 if TYPE_CHECKING:
     from tinygrad_np.tensor import Tensor
@@ -46,39 +48,46 @@ Array: TypeAlias = Any
 Rule: TypeAlias = "tuple[np.ndarray | Tensor, Any]"  # the result and its vjps
 MultiRule: TypeAlias = "tuple[tuple[np.ndarray | Tensor, ...], Any]"  # several results and their joint vjp
 P = ParamSpec("P")
+T = TypeVar("T")
 
-# Record nothing; record vjps; and keep the inputs of each node too, for higher derivatives.
-NO_GRAD, GRAD, CREATE_GRAPH = 0, 1, 2
-_grad_mode: ContextVar[int] = ContextVar("grad_mode", default=GRAD)
 _numbers = itertools.count()
 
 PRIMITIVES: dict[str, Callable[..., Any]] = {}  # every declared primitive, by name
 NUMPY: dict[Callable[..., Any], Callable[..., Any]] = {}  # NumPy function -> what a Tensor does instead
+ELEMENTWISE: set[str] = set()  # primitives that work element by element, as NumPy's ufuncs do
+SELECTING: set[str] = (
+    set()
+)  # primitives that choose between elements: what was not chosen gets a gradient of 0
 
 
 class Node:
     """One recorded result: how to send a gradient on to what it was made of.
 
-    `name` is that of its primitive; `parents` are the nodes of the primitive's arguments, None for one that needs
-    no gradient. A leaf, a Tensor made by hand, has no vjps, and is where gradients arrive. `vjps` is None once the
-    graph was freed. `replay` is (rule, inputs, static parameters) while inputs are kept, otherwise None.
+    `parents` are the nodes of the primitive's arguments, None for one that needs no gradient. A leaf, a Tensor made
+    by hand, has no vjps, and is where gradients arrive. `vjps` is None once the graph was freed. `replay` is (rule,
+    inputs, static parameters) while inputs are kept, otherwise None.
 
     An op with several outputs has a node of its own, whose shape is their number and whose gradient is a list,
     and above it one for each output, whose `vjps` is just its place in that list.
+
+    Each primitive has a class of nodes, with its `name`; whether it works element by element, as NumPy's ufuncs do;
+    and whether it chooses between elements, so that what was not chosen gets a gradient of 0.
     """
 
-    __slots__ = ("dtype", "grad", "name", "number", "parents", "replay", "shape", "vjps")
+    __slots__ = ("dtype", "grad", "number", "parents", "replay", "shape", "vjps")
+
+    name: ClassVar[str] = "leaf"
+    elementwise: ClassVar[bool] = False
+    selects: ClassVar[bool] = False
 
     def __init__(
         self,
-        name: str,
         shape: tuple[int, ...],
         dtype: np.dtype | None,
         parents: tuple[Node | None, ...] = (),
         vjps: Any = (),
         replay: Any = None,
     ):
-        self.name = name
         self.number = next(_numbers)
         self.shape = shape
         self.dtype = dtype
@@ -107,11 +116,17 @@ class SparseGrad:
             part = buffer[self.index, ...]  # a view, even of one number
             part += self.values
             return
-        index = self.index if type(self.index) is tuple else (self.index,)
-        if all(isinstance(i, PLAIN_INDEX) for i in index):
-            buffer[index] += self.values
+        if self.is_plain():
+            buffer[self.index] += self.values
         else:
-            np.add.at(buffer, index, self.values)  # an array, list or tuple of indices may name a place twice
+            np.add.at(
+                buffer, self.index, self.values
+            )  # an array, list or tuple of indices may name a place twice
+
+    def is_plain(self) -> bool:
+        """Whether the index has slices and numbers only, and no mask, nor any other array."""
+        index = self.index if type(self.index) is tuple else (self.index,)
+        return all(isinstance(i, PLAIN_INDEX) for i in index)
 
 
 class DeferredMatmul:
@@ -139,60 +154,64 @@ class DeferredMatmul:
         return product
 
 
-def grad_mode() -> int:
-    """What is recorded now: NO_GRAD, GRAD or CREATE_GRAPH."""
-    return _grad_mode.get()
-
-
-@contextmanager
-def set_grad_mode(mode: int) -> Iterator[None]:
-    """Record in this mode inside a ``with`` block, on this thread or task only."""
-    token = _grad_mode.set(mode)
-    try:
-        yield
-    finally:
-        _grad_mode.reset(token)
-
-
-def no_grad() -> Any:
-    """A context manager, or with ``@no_grad()`` a decorator, under which nothing is recorded."""
-    return set_grad_mode(NO_GRAD)
-
-
 # --- calling a primitive ------------------------------------------------------------------------------
 
 
-AS_IT_IS = (np.ndarray, bool, int, float, complex, np.generic)
+def as_array(x: Any) -> np.ndarray:
+    """An array of numbers, of anything that NumPy makes one of.
+
+    Raises
+    ------
+    TypeError
+        It holds something else than numbers; or it is an array of a class of its own, such as ``np.matrix`` or a
+        masked array, whose operators mean something else, or whose mask would be lost.
+    """
+    if type(x) is not np.ndarray and isinstance(x, np.ndarray) and not isinstance(x, np.memmap):
+        raise TypeError(
+            f"{type(x).__module__}.{type(x).__name__} is an array with rules of its own, which would be lost; give "
+            "np.asarray(...) of it, or of a masked array .filled(...)"
+        )
+    array = np.asarray(x)
+    if array.dtype.kind not in "biufc":
+        what = f"{array.dtype}" + f", made of {type(x).__name__}" * (array.dtype == object)
+        raise TypeError(f"a Tensor holds numbers, and this has dtype {what}; make numbers of it first")
+    return array
 
 
-def operand(x: Any) -> Any:
-    """What is not a Tensor, as a rule takes it: Python numbers stay as they are, so that they are weak."""
-    return x if isinstance(x, AS_IT_IS) else np.asarray(x)
+ndarray = np.ndarray
+NUMBERS = frozenset(map(np.dtype, "?bBhHiIlLqQefdgFDG"))  # the dtypes of numbers, in the machine's byte order
 
 
-def describe_error(name: str, error: Exception, args: Sequence[Any], static: dict[str, Any]) -> Exception:
-    """The error of a primitive, with the shapes and dtypes that it was called with."""
-    kind = next((k for k in (IndexError, TypeError) if isinstance(error, k)), ValueError)
-    return kind(f"{describe_call(name, args, static)}: {error}")
+def operand(name: str, x: Any) -> Any:
+    """What a primitive is given beside Tensors, as its rule takes it: Python numbers stay as they are, so weak."""
+    kind = type(x)
+    if kind is ndarray:
+        if x.dtype in NUMBERS:
+            return x
+    elif kind is float or kind is bool or kind is complex:
+        return x
+    elif kind is int:
+        if -(2**63) <= x < 2**64:
+            return x
+        raise ValueError(
+            f"{name}: the whole number {x} is too large for NumPy's integers; write it as a float"
+        )
+    try:
+        return as_array(x)
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}") from error
 
 
-def describe_call(name: str, args: Sequence[Any], static: dict[str, Any]) -> str:
-    """A call as it is written, with shapes and dtypes for arrays."""
-    shown = [f"{a.dtype}{list(a.shape)}" if hasattr(a, "dtype") else repr(a) for a in args]
-    shown += [f"{key}={value!r}" for key, value in static.items()]
-    return f"{name}({', '.join(shown)})"
-
-
-def wrap_output(name: str, out: Any, parents: tuple[Node | None, ...], vjps: Any, replay: Any) -> Any:
+def wrap_output(kind: type[Node], out: Any, parents: tuple[Node | None, ...], vjps: Any, replay: Any) -> Any:
     """The Tensor of an output, or a tuple of those of several; with a node if there are parents."""
     if type(out) is tuple:
         outs = [np.asarray(one) for one in out]
         if not parents:
             return tuple([Tensor._of(one, None) for one in outs])
-        op = (Node(name, (len(outs),), None, parents, vjps, replay),)
-        return tuple([Tensor._of(one, Node(name, one.shape, one.dtype, op, i)) for i, one in enumerate(outs)])
+        op = (kind((len(outs),), None, parents, vjps, replay),)
+        return tuple([Tensor._of(one, kind(one.shape, one.dtype, op, i)) for i, one in enumerate(outs)])
     out = np.asarray(out)
-    return Tensor._of(out, Node(name, out.shape, out.dtype, parents, vjps, replay) if parents else None)
+    return Tensor._of(out, kind(out.shape, out.dtype, parents, vjps, replay) if parents else None)
 
 
 class _Declare(Protocol):
@@ -204,7 +223,9 @@ class _Declare(Protocol):
     def __call__(self, rule: Callable[P, MultiRule]) -> Callable[P, tuple[Tensor, ...]]: ...
 
 
-def primitive(*numpy_functions: Callable[..., Any], composite: Callable[..., Any] | None = None) -> _Declare:
+def primitive(
+    *numpy_functions: Callable[..., Any], composite: Callable[..., Any] | None = None, selects: bool = False
+) -> _Declare:
     """Declare a primitive, and let Tensors answer these NumPy functions with it.
 
     The returned function takes Tensors, arrays and numbers, and gives a Tensor, or a tuple of them. It is
@@ -217,6 +238,9 @@ def primitive(*numpy_functions: Callable[..., Any], composite: Callable[..., Any
     composite : callable, optional
         The same function composed of other primitives. It is called instead where higher derivatives may be
         asked for, and makes up for a rule that cannot be run again on Tensors.
+    selects : bool
+        Whether it chooses between elements, as `where` does. Below it the way back keeps away the poles of elements
+        that were not chosen; see `backward_pass`.
 
     Raises
     ------
@@ -229,7 +253,7 @@ def primitive(*numpy_functions: Callable[..., Any], composite: Callable[..., Any
         was given, and what NumPy says is wrong with them.
     """
     for function in numpy_functions:
-        if isinstance(function, FunctionType):
+        if isinstance(function, types.FunctionType):
             raise TypeError(
                 f"@primitive takes NumPy functions, and no {function.__module__}.{function.__qualname__}; "
                 "above a rule for which NumPy has no function write @primitive()"
@@ -245,6 +269,10 @@ def primitive(*numpy_functions: Callable[..., Any], composite: Callable[..., Any
         is_variadic = inspect.Parameter.VAR_POSITIONAL in kinds
         arity = sum(kind in POSITIONAL for kind in kinds)
         declared = rule
+        ufuncs = [f for f in numpy_functions if isinstance(f, np.ufunc) and f.signature is None]
+        elementwise = bool(ufuncs) and not selects  # a choice has no poles
+        traits = {"__slots__": (), "name": name, "elementwise": elementwise, "selects": selects}
+        kind: type[Node] = type(f"Node of {name}", (Node,), traits)
 
         def first_call(*data: Any, **static: Any) -> Any:
             """The rule until a call of it was right in form: from then on the rule itself is called."""
@@ -262,55 +290,57 @@ def primitive(*numpy_functions: Callable[..., Any], composite: Callable[..., Any
             if type(x) is Tensor:
                 node, data = x.node, x.data
             else:
-                node, data = None, np.asarray(x)  # a number alone meets nothing whose dtype it could take
+                node, data = (
+                    None,
+                    np.asarray(operand(name, x)),
+                )  # a number alone meets nothing whose dtype to take
             try:
                 out, vjps = rule(data, **static) if static else rule(data)  # the latter is the faster call
-            except (ValueError, TypeError, IndexError) as error:
+            except BAD_INPUT as error:
                 raise describe_error(name, error, (data,), static) from error
-            if node is None or not (now := _grad_mode.get()):
-                return wrap_output(name, out, (), None, None)
+            if node is None or not (now := MODE.get()):
+                return wrap_output(kind, out, (), None, None)
             replay: Any = (declared, (x,), static) if now == CREATE_GRAPH else None
             if type(out) is not np.ndarray:
-                return wrap_output(name, out, (node,), vjps, replay)
+                return wrap_output(kind, out, (node,), vjps, replay)
             tensor = object.__new__(Tensor)  # `wrap_output`, written out where most results pass
             tensor.data = out
-            tensor.node = Node(name, out.shape, out.dtype, (node,), vjps, replay)
+            tensor.node = kind(out.shape, out.dtype, (node,), vjps, replay)
             return tensor
 
         def binary(x: Any, y: Any) -> Any:
             if type(x) is Tensor:
                 node_x, data_x = x.node, x.data
             else:
-                node_x, data_x = None, operand(x)
+                node_x, data_x = None, operand(name, x)
             if type(y) is Tensor:
                 node_y, data_y = y.node, y.data
             else:
-                node_y, data_y = None, operand(y)
+                node_y, data_y = None, operand(name, y)
             try:
                 out, vjps = rule(data_x, data_y)
-            except (ValueError, TypeError, IndexError) as error:
+            except BAD_INPUT as error:
                 raise describe_error(name, error, (data_x, data_y), {}) from error
-            if (node_x is None and node_y is None) or not (now := _grad_mode.get()):
-                return wrap_output(name, out, (), None, None)
+            if (node_x is None and node_y is None) or not (now := MODE.get()):
+                return wrap_output(kind, out, (), None, None)
             replay: Any = None
             if now == CREATE_GRAPH:
                 inputs = (x if type(x) is Tensor else data_x, y if type(y) is Tensor else data_y)
                 replay = declared, inputs, {}
-            if type(vjps) is tuple:  # drop a vjp that is not needed, and with it the arrays that it holds
-                if node_y is None:
-                    vjps = vjps[0], None
-                elif node_x is None:
-                    vjps = None, vjps[1]
+            if node_y is None:  # drop the vjp that is not needed, and with it the arrays that it holds
+                vjps = (vjps[0], None) if type(vjps) is tuple else vjps
+            elif node_x is None:
+                vjps = (None, vjps[1]) if type(vjps) is tuple else vjps
             if type(out) is not np.ndarray:
-                return wrap_output(name, out, (node_x, node_y), vjps, replay)
+                return wrap_output(kind, out, (node_x, node_y), vjps, replay)
             tensor = object.__new__(Tensor)
             tensor.data = out
-            tensor.node = Node(name, out.shape, out.dtype, (node_x, node_y), vjps, replay)
+            tensor.node = kind(out.shape, out.dtype, (node_x, node_y), vjps, replay)
             return tensor
 
         def general(*xs: Any, **static: Any) -> Any:
-            now = _grad_mode.get()
-            data = [x.data if type(x) is Tensor else operand(x) for x in xs]
+            now = MODE.get()
+            data = [x.data if type(x) is Tensor else operand(name, x) for x in xs]
             parents = tuple([x.node if now and type(x) is Tensor else None for x in xs])
             recorded = any(parents)
             if composite is not None and recorded and now == CREATE_GRAPH:
@@ -320,17 +350,17 @@ def primitive(*numpy_functions: Callable[..., Any], composite: Callable[..., Any
                 told = {**static, "needs_input_grad": tuple([n is not None for n in parents])}
             try:
                 out, vjps = rule(*data, **told)
-            except (ValueError, TypeError, IndexError) as error:
+            except BAD_INPUT as error:
                 raise describe_error(name, error, data, static) from error
             if not recorded:
-                return wrap_output(name, out, (), None, None)
+                return wrap_output(kind, out, (), None, None)
             replay: Any = None
             if now == CREATE_GRAPH:
                 inputs = tuple([x if type(x) is Tensor else d for x, d in zip(xs, data, strict=True)])
                 replay = declared, inputs, told
             if type(vjps) is tuple:
                 vjps = tuple([None if n is None else v for n, v in zip(parents, vjps, strict=True)])
-            return wrap_output(name, out, parents, vjps, replay)
+            return wrap_output(kind, out, parents, vjps, replay)
 
         call: Callable[..., Any] = general
         if composite is None and not takes_needs_input_grad and not is_variadic:
@@ -351,77 +381,6 @@ def primitive(*numpy_functions: Callable[..., Any], composite: Callable[..., Any
         return call
 
     return declare
-
-
-# --- checking a declaration, once ---------------------------------------------------------------------
-
-
-POSITIONAL = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
-
-
-def checked_signature(rule: Callable[..., Any]) -> inspect.Signature:
-    """The parameters of a rule as a caller sees them, if arrays come by position and all else by keyword."""
-    name = rule.__name__
-    shown = []
-    for parameter in inspect.signature(rule).parameters.values():
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            raise TypeError(
-                f"primitive {name}: **{parameter.name} hides static parameters; name each of them"
-            )
-        if parameter.kind in POSITIONAL and parameter.default is not inspect.Parameter.empty:
-            raise TypeError(
-                f"primitive {name}: {parameter.name} has a default and so is no array; static parameters are "
-                f"keyword-only: write *, {parameter.name}={parameter.default!r}"
-            )
-        if parameter.name != "needs_input_grad":  # which the tape fills in
-            shown.append(parameter.replace(annotation=inspect.Parameter.empty))
-    if not any(parameter.kind is not inspect.Parameter.KEYWORD_ONLY for parameter in shown):
-        raise TypeError(f"primitive {name} takes no array by position")
-    return inspect.Signature(shown)
-
-
-def check_free(answers: dict[Any, Callable[..., Any]], registry: dict[Any, Callable[..., Any]]) -> None:
-    """Refuse names, or NumPy functions, that another rule has; the same rule may be declared anew."""
-    for key, call in answers.items():
-        if key in registry and origin(registry[key]) != origin(call):
-            what = f"a primitive {key}" if isinstance(key, str) else f"a rule for {numpy_name(key)}"
-            raise ValueError(
-                f"primitive {origin(call)}: there is {what} already, {origin(registry[key])}, which would be "
-                "lost; choose another"
-            )
-
-
-def origin(answer: Callable[..., Any]) -> str:
-    """The module and name of the rule behind what a Tensor does."""
-    rule = inspect.unwrap(answer.args[1] if isinstance(answer, functools.partial) else answer)
-    return f"{rule.__module__}.{rule.__qualname__}"
-
-
-def check_form(result: Any, arguments: Sequence[str]) -> None:
-    """Refuse what a rule returned if it is not its result, or several, and the vjps that belong to them."""
-    if type(result) is not tuple or len(result) != 2 or result[0] is None:
-        raise TypeError(
-            f"the rule returned {type(result).__name__} and not a pair of its result and the vjps; "
-            "write: return value, (lambda g: ...,)"
-        )
-    out, vjps = result
-    if callable(vjps):
-        return
-    if type(out) is tuple:
-        raise TypeError(
-            "a rule with several results has one joint vjp, a function of the list of their gradients, "
-            f"and no {type(vjps).__name__}"
-        )
-    if type(vjps) is not tuple or not all(vjp is None or callable(vjp) for vjp in vjps):
-        raise TypeError(
-            "the vjps are a tuple of functions, with None for an array that has no gradient, or one function, "
-            f"and no {type(vjps).__name__}"
-        )
-    if len(vjps) != len(arguments):
-        raise TypeError(
-            f"the rule returned {len(vjps)} vjps for {len(arguments)} arrays by position ({', '.join(arguments)}): "
-            "each has its own, or None; and what is no array is keyword-only"
-        )
 
 
 _signature = functools.cache(inspect.signature)
@@ -446,20 +405,26 @@ def _as_numpy(
     return call(*args, **static)
 
 
-def numpy_name(function: Callable[..., Any]) -> str:
-    """A function of NumPy as it is called: ``np.linalg.norm``."""
-    module = getattr(function, "__module__", None) or "numpy"  # a ufunc has none
-    return f"{module.replace('numpy', 'np', 1)}.{function.__name__}"
-
-
 def implements(*numpy_functions: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Let Tensors answer these NumPy functions with a function composed of primitives."""
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        answers = dict.fromkeys(numpy_functions, function)
+        name = numpy_functions[0].__name__
+
+        @functools.wraps(function)
+        def answer(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return function(*args, **kwargs)
+            except BAD_INPUT as error:
+                if str(error).startswith(f"{name}:"):
+                    raise  # it has said all
+                # what a primitive inside was told is told of this function
+                raise describe_error(name, cause_of(error), args, kwargs) from error
+
+        answers: dict[Any, Callable[..., Any]] = dict.fromkeys(numpy_functions, answer)
         check_free(answers, NUMPY)
         NUMPY.update(answers)
-        return function
+        return answer
 
     return register
 
@@ -500,6 +465,7 @@ class Accumulator:
         self.totals: dict[Node, Any] = {}
         self.owned: set[Node] = set()  # whose total nobody else holds
         self.deferred: dict[Node, tuple[list[Array], list[Array]]] = {}  # of a matrix: all rows of x and of g
+        self.selected: set[Node] = set()  # below a choice between elements
 
     def fit(self, node: Node, part: Any) -> Any:
         """A gradient in the shape and dtype of its array; None if it was added, or put aside, in its own way."""
@@ -518,9 +484,15 @@ class Accumulator:
                 self.totals[node] = buffer
                 self.owned.add(node)
             part.add_into(self.totals[node])
+            if not part.is_plain():
+                self.selected.add(node)
             return None
         if part.shape != node.shape:
             part = unbroadcast(part, node.shape)
+        if np.iscomplexobj(part) and part.dtype != node.dtype:
+            raise TypeError(
+                "a complex number took part, and complex numbers have no gradient here; use .real or .imag"
+            )
         return part.astype(node.dtype, copy=False)
 
     def add(self, node: Node, part: np.ndarray) -> None:
@@ -544,7 +516,8 @@ class Accumulator:
 
     def own(self, node: Node, total: Any) -> Any:
         """A gradient that `take` gave, as an array that nobody else holds."""
-        return np.asarray(total) if node in self.owned else np.array(total)
+        # of a 0-d array a sum is a number, and has lost a byte order that is not the machine's own
+        return np.asarray(total, node.dtype) if node in self.owned else np.array(total, node.dtype)
 
 
 def backward_pass(
@@ -555,6 +528,11 @@ def backward_pass(
     free: bool = False,
 ) -> dict[Node, Any]:
     """Send the gradient `g` of the first of `nodes` back through all of them; return those of the leaves.
+
+    Zero times infinity: ``np.where(x > 0, x * np.log(x), 0)`` has no use for the product at x = 0, and sends it a
+    gradient of 0, which times log(0) would be NaN. So below a choice between elements, and only there, what an
+    element-wise primitive sends back is looked at: where it is not finite and its incoming gradient is exactly 0,
+    nothing depends on that element, and 0 goes on.
 
     Parameters
     ----------
@@ -570,13 +548,14 @@ def backward_pass(
         Whether each node is freed as soon as it is passed.
     """
     leaves: dict[Node, Any] = {}
-    totals, add, take = gradients.totals, gradients.add, gradients.take
+    totals, add, take, selected = gradients.totals, gradients.add, gradients.take, gradients.selected
     totals[nodes[0]] = g
     for node in nodes:
         g = take(node)
         if g is None:
             continue
         vjps = node.vjps if vjps_of is None else vjps_of(node)
+        below = selected and node in selected
         try:
             if type(vjps) is tuple:
                 if not vjps:
@@ -598,7 +577,7 @@ def backward_pass(
                 if parent is None or part is None:
                     continue
                 if parts is vjps:
-                    part = part(g)
+                    part = part(g) if not below else without_poles(node, part, g)
                 if part.shape != parent.shape or part.dtype is not parent.dtype:
                     part = gradients.fit(parent, part)
                     if part is None:
@@ -609,9 +588,22 @@ def backward_pass(
                     totals[parent] = part
         except (AttributeError, TypeError, ValueError, IndexError) as error:
             raise describe_vjp_error(node, vjps, g, error) from error
+        if below or node.selects:
+            selected.update([parent for parent in node.parents if parent is not None])
         if free:
             node.parents, node.vjps, node.replay = (), None, None
     return leaves
+
+
+def without_poles(node: Node, vjp: Callable[[Array], Any], g: Array) -> Any:
+    """What a vjp sends back; of an element-wise one, with 0 where it is not finite though nothing came in."""
+    if not node.elementwise:
+        return vjp(g)
+    with np.errstate(all="ignore"):  # the poles that are looked for
+        part = vjp(g)
+    if part.shape != g.shape or np.isfinite(part).all():
+        return part
+    return np.where(~np.isfinite(part) & (g == 0), 0, part)
 
 
 def describe_vjp_error(node: Node, vjps: Any, g: Any, error: Exception) -> Exception:

@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from tinygrad_np import tape
+from tinygrad_np.errors import numpy_name
 from tinygrad_np.ops import elementwise, index, linalg, reduce, shape
 from tinygrad_np.ops.constant import CONSTANT
 from tinygrad_np.ops.reduce import Axis
-from tinygrad_np.tape import NUMPY, Node, numpy_name
+from tinygrad_np.tape import NUMPY, Node
 
 _adding = threading.Lock()  # several threads may send gradients to one leaf
 
@@ -58,7 +59,7 @@ class Tensor:
     node: Node | None
 
     def __init__(self, data: ArrayLike | Tensor, requires_grad: bool = False, dtype: DTypeLike | None = None):
-        array = np.asarray(data, dtype=dtype)  # refuses a Tensor whose gradient would be lost
+        array = np.asarray(tape.as_array(data), dtype=dtype)  # refuses a Tensor whose gradient would be lost
         if array.dtype.kind not in "biufc":
             raise TypeError(
                 f"a Tensor holds numbers, and this has dtype {array.dtype}; make numbers of it first"
@@ -67,6 +68,11 @@ class Tensor:
         self.node = None
         if requires_grad:
             self.requires_grad = True
+
+    def __init_subclass__(cls) -> None:
+        raise TypeError(
+            f"{cls.__name__}: Tensor has no subclasses, as ops return plain Tensors; let your own object hold one"
+        )
 
     @staticmethod
     def _of(data: np.ndarray, node: Node | None) -> Tensor:
@@ -119,7 +125,7 @@ class Tensor:
             )
         if value and self.node is None:
             self.data = self.data.copy()  # an optimizer will write to it
-            self.node = Node("leaf", self.data.shape, self.data.dtype)
+            self.node = Node(self.data.shape, self.data.dtype)
         elif not value:
             self.node = None
 
@@ -140,7 +146,7 @@ class Tensor:
                 "only a leaf that requires a gradient can be given one; make it with requires_grad=True"
             )
         if value is not None:
-            value = np.array(value)
+            value = np.array(tape.as_array(value))
             if (value.shape, value.dtype) != (self.shape, self.dtype):
                 raise ValueError(
                     f"a gradient of {value.dtype}{list(value.shape)} "
@@ -197,7 +203,10 @@ class Tensor:
                     "without one, reduce it to a single element first, such as its sum"
                 )
             gradient = np.ones(self.shape, self.dtype)
-        g = np.asarray(gradient.data if isinstance(gradient, Tensor) else gradient, dtype=self.dtype)
+        g = tape.as_array(gradient.data if isinstance(gradient, Tensor) else gradient)
+        if g.dtype.kind == "c" and self.dtype.kind != "c":
+            raise TypeError(f"backward() of a Tensor of {self.dtype} got a gradient of complex numbers")
+        g = g.astype(self.dtype, copy=False)
         if g.shape != self.shape:
             raise ValueError(
                 f"backward() of a Tensor of shape {self.shape} got a gradient of shape {g.shape}"
@@ -206,7 +215,7 @@ class Tensor:
         parts = tape.backward_pass(nodes, g, tape.Accumulator(), free=not retain_graph)
         with _adding:
             for leaf, part in parts.items():
-                leaf.grad = part if leaf.grad is None else np.asarray(leaf.grad + part)
+                leaf.grad = part if leaf.grad is None else np.asarray(leaf.grad + part, leaf.dtype)
 
     def detach(self) -> Tensor:
         """The same array without its history: gradients stop here."""
@@ -345,6 +354,8 @@ class Tensor:
         """The same numbers in another floating-point dtype; of a constant, in any dtype."""
         if self.requires_grad and np.dtype(dtype).kind != "f":
             raise TypeError(f"astype({np.dtype(dtype)}) would lose the gradient; use .detach() first")
+        if np.dtype(dtype).kind not in "biufc":
+            raise TypeError(f"a Tensor holds numbers, and no {np.dtype(dtype)}; use .data.astype")
         return elementwise.cast(self, dtype=np.dtype(dtype))
 
     def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:

@@ -12,18 +12,16 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_np.grad_mode import CREATE_GRAPH, grad_mode, set_grad_mode
 from tinygrad_np.ops.elementwise import identity
 from tinygrad_np.ops.index import scatter
 from tinygrad_np.ops.shape import stack
 from tinygrad_np.tape import (
-    CREATE_GRAPH,
     Accumulator,
     DeferredMatmul,
     Node,
     SparseGrad,
     backward_pass,
-    grad_mode,
-    set_grad_mode,
     toposort,
     unbroadcast,
 )
@@ -170,6 +168,7 @@ class TensorAccumulator:
     def __init__(self, nodes: list[Node], targets: set[Node]):
         self.totals: dict[Node, Any] = {}
         self.targets = targets
+        self.selected: set[Node] = set()  # below a choice between elements
         self.on_path: set[Node] = set()
         for node in reversed(nodes):
             if node in targets or any(parent in self.on_path for parent in node.parents):
@@ -199,6 +198,8 @@ class TensorAccumulator:
         if isinstance(part, DeferredMatmul):
             part = part.x.T @ part.g
         if isinstance(part, SparseGrad):
+            if not part.is_plain():
+                self.selected.add(node)
             part = scatter(part.values, index=part.index, shape=node.shape)
         if part.shape != node.shape:
             part = unbroadcast(part, node.shape)

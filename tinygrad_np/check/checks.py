@@ -19,6 +19,7 @@ from tinygrad_np.check.cases import LAYERS, LOSSES, OPS, OPTIMIZERS
 from tinygrad_np.check.draw import Rng
 from tinygrad_np.check.gradient import gradcheck, gradgradcheck
 from tinygrad_np.check.rows import Edge, LayerCase
+from tinygrad_np.grad_mode import CREATE_GRAPH, GRAD, set_grad_mode
 from tinygrad_np.ops.shape import concatenate
 from tinygrad_np.tensor import Tensor
 
@@ -110,9 +111,9 @@ def check_create_graph(name: str, arrays: list[np.ndarray], static: Static, rng:
     f, floats = function_of_floats(name, arrays, static)
     cotangent = rng.standard_normal(f(*map(Tensor, floats)).shape)
     found = []
-    for mode in (tape.CREATE_GRAPH, tape.GRAD):
+    for mode in (CREATE_GRAPH, GRAD):
         tensors = [Tensor(x, requires_grad=True) for x in floats]
-        with tape.set_grad_mode(mode):
+        with set_grad_mode(mode):
             out = f(*tensors)
         out.backward(cotangent)
         found.append([out.data, *map(gradient_of, tensors)])

@@ -11,6 +11,7 @@ import numpy as np
 from tinygrad_np import functional, nn, optim, tape
 from tinygrad_np.check.cases import LAYERS, LOSSES, OPS, OPTIMIZERS
 from tinygrad_np.check.checks import answered, op
+from tinygrad_np.errors import numpy_name
 from tinygrad_np.files import atomic_write
 
 PAGE = Path("docs/reference.md")
@@ -35,7 +36,7 @@ def table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
 def numpy_names(name: str) -> str:
     """NumPy's functions that a row's op answers for."""
     found = answered(name, np.random.default_rng(0)) if name in tape.PRIMITIVES else {OPS[name].function}
-    names = sorted(tape.numpy_name(f) for f in found if f in tape.NUMPY)
+    names = sorted(numpy_name(f) for f in found if f in tape.NUMPY)
     return ", ".join(f"`{name}`" for name in names) or "-"
 
 

@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, Protocol, Self, TypeVar, overload
 
 import numpy as np
 
-from tinygrad_np.tape import numpy_name
+from tinygrad_np.errors import numpy_name
 from tinygrad_np.tensor import Tensor
 
 P = ParamSpec("P")

@@ -21,6 +21,7 @@ from tinygrad_np.nn import init
 from tinygrad_np.nn.layer import Layer
 from tinygrad_np.ops.recurrent import gru, gru_composed, lstm, lstm_composed
 from tinygrad_np.ops.shape import concatenate, stack
+from tinygrad_np.tape import as_array
 from tinygrad_np.tensor import Tensor
 
 State: TypeAlias = tuple[Tensor, Tensor]
@@ -215,7 +216,7 @@ class Recurrent(Layer):
             if indices.ndim != 2:
                 raise ValueError(f"{kind} takes indices (batch, time), and got some of shape {indices.shape}")
             batch, time = indices.shape
-        steps = np.full(batch, time) if lengths is None else np.asarray(lengths)
+        steps = np.full(batch, time) if lengths is None else as_array(lengths)
         if not steps.size:
             steps = steps.astype(np.int64)  # np.array([]) is an array of floats
         if (

@@ -3,8 +3,11 @@
 Several derivatives are infinite somewhere: sqrt and log at 0, division by 0, exp where it overflows. Where
 nothing depends on such an element, its incoming gradient is exactly 0, and 0 times infinity would make a NaN
 of it. Those rules send back 0 there, so that ``np.where(x > 0, np.sqrt(x), x)`` has a finite gradient
-everywhere. Products do not look for it, as they are everywhere: ``np.where(x > 0, x * np.log(x), 0)`` has a
-NaN at 0.
+everywhere. Products do not look for it, as they are everywhere; below a `where` and its like the way back itself
+looks (see `tape.backward_pass`), and ``np.where(x > 0, x * np.log(x), 0)`` has a finite gradient too.
+
+A NaN is handed on by `maximum`, `minimum`, `relu` and `clip`, as NumPy and PyTorch do; and so the gradient passes
+to it as to any number that is handed on.
 """
 
 from __future__ import annotations
@@ -98,15 +101,20 @@ def log(x: Array) -> Rule:
     return np.log(x), (lambda g: g / mask_poles(~(x > 0) & (g == 0), x),)
 
 
+def exp_difference(x: Array, y: Array) -> Array:
+    """e^(x - y) for x <= y: no NaN from inf - inf, but 1 where both are inf, and 0 where both are -inf."""
+    infinite = np.isinf(y)
+    if not np.any(infinite):
+        return np.exp(x - y)
+    finite = np.where(infinite, 0, x) - np.where(infinite, 0, y)
+    return np.where(infinite, np.where(x == np.inf, 1, 0), np.exp(finite))
+
+
 @primitive(np.logaddexp)
 def logaddexp(x: Array, y: Array) -> Rule:
     """log(e^x + e^y), element-wise, without overflow: d/dx = e^x / (e^x + e^y)."""
     z = np.logaddexp(x, y)
-
-    def weighted(g: Array, mine: Array) -> Array:
-        return g * np.exp(mine - np.where(z == -np.inf, 0, z))  # no NaN from -inf - -inf
-
-    return z, (lambda g: weighted(g, x), lambda g: weighted(g, y))
+    return z, (lambda g: g * exp_difference(x, z), lambda g: g * exp_difference(y, z))
 
 
 @primitive(np.absolute)
@@ -115,39 +123,39 @@ def absolute(x: Array) -> Rule:
     return np.absolute(x), (lambda g: g * np.sign(x),)
 
 
-@primitive(np.maximum)
+@primitive(np.maximum, selects=True)
 def maximum(x: Array, y: Array) -> Rule:
     """The larger of x and y, element-wise. Where they are equal, each gets half of the gradient."""
 
     def route(g: Array, mine: Array, other: Array) -> Array:
-        return np.where(mine > other, g, np.where(mine == other, g / 2, 0))
+        return np.where(mine <= other, np.where(mine == other, g / 2, 0), g)
 
     return np.maximum(x, y), (lambda g: route(g, x, y), lambda g: route(g, y, x))
 
 
-@primitive(np.minimum)
+@primitive(np.minimum, selects=True)
 def minimum(x: Array, y: Array) -> Rule:
     """The smaller of x and y, element-wise. Where they are equal, each gets half of the gradient."""
 
     def route(g: Array, mine: Array, other: Array) -> Array:
-        return np.where(mine < other, g, np.where(mine == other, g / 2, 0))
+        return np.where(mine >= other, np.where(mine == other, g / 2, 0), g)
 
     return np.minimum(x, y), (lambda g: route(g, x, y), lambda g: route(g, y, x))
 
 
-@primitive(np.clip)
+@primitive(np.clip, selects=True)
 def clip(x: Array, *, a_min: float | None = None, a_max: float | None = None) -> Rule:
     """x held between two numbers, element-wise. The derivative on a bound is 1, and 0 outside."""
 
     def vjp(g: Array) -> Array:
         low = -np.inf if a_min is None else a_min
         high = np.inf if a_max is None else a_max
-        return np.where((x >= low) & (x <= high), g, 0)
+        return np.where((x < low) | (x > high), 0, g)
 
     return np.clip(x, a_min, a_max), (vjp,)
 
 
-@primitive(np.where)
+@primitive(np.where, selects=True)
 def where(condition: Array, x: Array, y: Array) -> Rule:
     """x where the condition is true, y elsewhere."""
     chosen: Array = np.where(condition, x, y)
@@ -173,10 +181,10 @@ def sigmoid(x: Array) -> Rule:
     return y, (lambda g: g * (y - y * y),)
 
 
-@primitive()
+@primitive(selects=True)
 def relu(x: Array) -> Rule:
     """max(x, 0), element-wise. The derivative at 0 is taken as 0."""
-    return np.maximum(x, 0), (lambda g: np.where(x > 0, g, 0),)
+    return np.maximum(x, 0), (lambda g: np.where(x <= 0, 0, g),)
 
 
 @primitive()

@@ -72,6 +72,9 @@ def einsum(*xs: Array, subscripts: str) -> Rule:
             gradients.append(np.broadcast_to(part, tuple(size[c] for c in term)))
         return gradients
 
+    shapes = [np.shape(x) for x in xs]
+    if any(0 in shape for shape in shapes):  # there NumPy lets pass what does not fit
+        parse_subscripts(subscripts, shapes)
     return np.einsum(subscripts, *xs), vjp
 
 
@@ -94,6 +97,8 @@ def parse_subscripts(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[li
     size: dict[str, int] = {}
     for term, shape in zip(inputs, shapes, strict=True):
         for letter, n in zip(term, shape, strict=True):
+            if n != 1 and size.get(letter, 1) not in (1, n):
+                raise ValueError(f"the letter {letter} of {subscripts!r} has lengths {size[letter]} and {n}")
             size[letter] = n if size.get(letter, 1) == 1 else size[letter]
     return inputs, output, size
 

@@ -7,10 +7,11 @@ missing, so each rule first gives it those axes again, with length 1.
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from tinygrad_np.ops.elementwise import exp_difference
 from tinygrad_np.tape import Array, Rule, primitive
 
 Axis: TypeAlias = int | tuple[int, ...] | None
@@ -34,6 +35,11 @@ def count(shape: tuple[int, ...], axis: Axis) -> int:
     return math.prod(n for i, n in enumerate(shape) if i in reduced)
 
 
+def wide(number: Any, g: Array) -> Any:
+    """A count, or a factor made of one, as an array that holds it: in float16 a count beyond 65,504 is infinite."""
+    return np.asarray(number, np.result_type(g.dtype, np.float32)) if g.dtype == np.float16 else number
+
+
 @primitive(np.sum)
 def sum(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
     """The sum over axes."""
@@ -48,7 +54,7 @@ def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
     """The mean over axes."""
     shape = x.shape
     return np.mean(x, axis=axis, keepdims=keepdims), (
-        lambda g: np.broadcast_to(restore_axes(g, shape, axis) / (count(shape, axis) or 1), shape),
+        lambda g: np.broadcast_to(restore_axes(g, shape, axis) / wide(count(shape, axis) or 1, g), shape),
     )
 
 
@@ -59,19 +65,19 @@ def var(x: Array, *, axis: Axis = None, ddof: float = 0, keepdims: bool = False)
     def vjp(g: Array) -> Array:
         n = count(x.shape, axis) - ddof
         scale = 2 / n if n else np.inf  # where NumPy's own variance is NaN
-        return restore_axes(g, x.shape, axis) * scale * (x - np.mean(x, axis=axis, keepdims=True))
+        return restore_axes(g, x.shape, axis) * wide(scale, g) * (x - np.mean(x, axis=axis, keepdims=True))
 
     return np.var(x, axis=axis, ddof=ddof, keepdims=keepdims), (vjp,)
 
 
-@primitive(np.max, np.amax)
+@primitive(np.max, np.amax, selects=True)
 def max(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
     """The largest element over axes. Equal largest elements share the gradient evenly."""
     y = np.max(x, axis=axis, keepdims=keepdims)
     return y, (lambda g: split_ties(g, x, y, axis),)
 
 
-@primitive(np.min, np.amin)
+@primitive(np.min, np.amin, selects=True)
 def min(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
     """The smallest element over axes. Equal smallest elements share the gradient evenly."""
     y = np.min(x, axis=axis, keepdims=keepdims)
@@ -80,21 +86,28 @@ def min(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
 
 def split_ties(g: Array, x: Array, y: Array, axis: Axis) -> Array:
     """The gradient of the extreme elements y of x."""
-    chosen = x == restore_axes(y, x.shape, axis)
+    chosen = (x == restore_axes(y, x.shape, axis)) | np.isnan(x)  # if one is NaN, so is the result
     many = np.sum(chosen, axis=axis, keepdims=True)
-    return np.where(chosen, restore_axes(g, x.shape, axis) / many.astype(g.dtype), 0)
+    return np.where(chosen, restore_axes(g, x.shape, axis) / wide(many, g), 0)
+
+
+def largest(x: Array, axis: Axis) -> Array:
+    """The largest element over axes, which are kept; of none, -inf."""
+    if 0 not in x.shape:
+        return np.max(x, axis=axis, keepdims=True)
+    return np.full([1 if i in normalize_axes(x.shape, axis) else n for i, n in enumerate(x.shape)], -np.inf)
 
 
 @primitive()
 def logsumexp(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
     """log sum e^x over axes, without overflow: d/dx = e^(x - y) = softmax(x). All -inf gives -inf."""
-    top = np.max(x, axis=axis, keepdims=True)
+    top = largest(x, axis)
     top = np.where(np.isfinite(top), top, 0)  # no NaN from -inf - -inf
     with np.errstate(divide="ignore"):
         y = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
 
     def vjp(g: Array) -> Array:
-        return restore_axes(g, x.shape, axis) * np.exp(x - np.where(y == -np.inf, 0, y))
+        return restore_axes(g, x.shape, axis) * exp_difference(x, y)
 
     return (y if keepdims else np.squeeze(y, axis=axis)), (vjp,)
 
@@ -102,6 +115,6 @@ def logsumexp(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
 @primitive()
 def softmax(x: Array, *, axis: Axis = -1) -> Rule:
     """e^x / sum e^x over axes, without overflow: the vjp is y (g - sum g y)."""
-    y = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    y = np.exp(x - largest(x, axis))
     y = y / np.sum(y, axis=axis, keepdims=True)
     return y, (lambda g: y * (g - np.sum(g * y, axis=axis, keepdims=True)),)

@@ -21,8 +21,9 @@ def reshape(x: Array, *, shape: int | tuple[int, ...]) -> Rule:
 @primitive(np.transpose)
 def transpose(x: Array, *, axes: Sequence[int] | None = None) -> Rule:
     """The axes in another order, reversed unless told."""
+    y = np.transpose(x, axes)  # refuses what is no axis
     back = None if axes is None else tuple(int(i) for i in np.argsort([a % x.ndim for a in axes]))
-    return np.transpose(x, axes), (lambda g: np.transpose(g, back),)
+    return y, (lambda g: np.transpose(g, back),)
 
 
 @primitive(np.expand_dims)
@@ -109,6 +110,8 @@ def split(ary: Array, indices_or_sections: int | Sequence[int], axis: int = 0) -
             raise ValueError(f"split: axis {axis} of {list(ary.shape)} is not {sections} equal parts")
         ends = [i * (length // sections) for i in range(sections + 1)]
     else:
+        if np.asarray(indices_or_sections).dtype.kind not in "iu" and len(indices_or_sections):
+            raise TypeError(f"split: the places {list(indices_or_sections)} are not all whole numbers")
         ends = [0, *(slice(place).indices(length)[1] for place in indices_or_sections), length]
         if ends != sorted(ends):
             raise ValueError(f"split: the places {list(indices_or_sections)} do not rise; sort them")

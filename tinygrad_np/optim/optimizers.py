@@ -66,9 +66,21 @@ class Optimizer:
                 p.grad.fill(0)
 
     def step(self) -> None:
-        """Update every parameter once."""
+        """Update every parameter once.
+
+        Raises
+        ------
+        ValueError
+            A gradient is of another shape or dtype than its parameter, whose ``data`` was replaced.
+        """
         for i, p in enumerate(self.params):
             if p.grad is not None:
+                if p.grad.shape != p.data.shape or p.grad.dtype != p.data.dtype:
+                    raise ValueError(
+                        f"{type(self).__name__}: parameter {i} is {p.dtype}{list(p.shape)}, and its gradient "
+                        f"{p.grad.dtype}{list(p.grad.shape)}: its data was replaced by another kind of array; make "
+                        "a new Tensor of it, and a new optimizer"
+                    )
                 self.update(i, p.data, p.grad)
 
     def update(self, i: int, p: np.ndarray, g: np.ndarray) -> None:

@@ -1,0 +1,43 @@
+"""Errors as one sentence: the function as it is called, with shapes and dtypes for arrays, and what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+BAD_INPUT = ValueError, TypeError, IndexError, OverflowError, ZeroDivisionError  # what NumPy says to it
+
+
+def describe_error(name: str, error: Exception, args: Sequence[Any], static: dict[str, Any]) -> Exception:
+    """The error of a primitive, with the shapes and dtypes that it was called with."""
+    kind = next((k for k in (IndexError, TypeError) if isinstance(error, k)), ValueError)
+    return kind(f"{describe_call(name, args, static)}: {error}")
+
+
+def describe_call(name: str, args: Sequence[Any], static: dict[str, Any]) -> str:
+    """A call as it is written, with shapes and dtypes for arrays."""
+    shown = [describe_argument(a) for a in args]
+    shown += [f"{key}={describe_argument(value)}" for key, value in static.items()]
+    return f"{name}({', '.join(shown)})"
+
+
+def describe_argument(x: Any) -> str:
+    """Shape and dtype of an array, those of the arrays in a list, and else what Python shows, on one line."""
+    if isinstance(getattr(x, "shape", None), tuple):
+        return f"{x.dtype}{list(x.shape)}"
+    if isinstance(x, list | tuple) and any(hasattr(part, "shape") for part in x):
+        return f"[{', '.join(map(describe_argument, x))}]"
+    text = " ".join(repr(x).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def cause_of(error: Exception) -> Exception:
+    """The error that a described one was made of."""
+    cause = error.__cause__
+    return cause if isinstance(cause, BAD_INPUT) else error
+
+
+def numpy_name(function: Callable[..., Any]) -> str:
+    """A function of NumPy as it is called: ``np.linalg.norm``."""
+    module = getattr(function, "__module__", None) or "numpy"  # a ufunc has none
+    return f"{module.replace('numpy', 'np', 1)}.{function.__name__}"
