@@ -489,3 +489,96 @@ def test_what_is_looked_for_below_a_choice_is_known() -> None:
     for y in (np.where(x > 0, x, 0), np.maximum(x, 0), np.clip(x, 0, 1), F.relu(x), x.max(), np.min(x)):
         assert y.node is not None
         assert y.node.selects
+
+
+# --- what a campaign of random calls found ------------------------------------------------------------
+
+UNSIGNED = np.array([[0, 1, 0], [7, 3, 200]], np.uint8)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint64, np.int32, bool])
+@pytest.mark.parametrize(
+    "f",
+    [
+        F.sigmoid,
+        F.softmax,
+        F.logsumexp,
+        F.log_softmax,
+        lambda x: F.cross_entropy(x, [0, 2]),
+        lambda x: F.binary_cross_entropy_with_logits(x, np.ones((2, 3), np.uint8)),
+        lambda x: F.mse_loss(x, UNSIGNED.max() - UNSIGNED),
+    ],
+)
+def test_whole_numbers_do_not_wrap_around(f: Callable[[Any], Tensor], dtype: Any) -> None:
+    x = np.minimum(UNSIGNED, 100).astype(dtype)
+    expected = f(Tensor(x.astype(np.float64))).data
+    found = f(Tensor(x))
+    assert found.dtype.kind == "f"
+    assert found.dtype != np.float16
+    np.testing.assert_allclose(found.data, expected, rtol=1e-5, atol=1e-37)
+    np.testing.assert_allclose(
+        f(x.tolist() if dtype is not bool else x).data, expected, rtol=1e-5, atol=1e-37
+    )
+
+
+@pytest.mark.parametrize("value", [-1.0, NAN, INF, "x", None, 1j, np.array([1.0, 2.0])])
+def test_settings_of_optimizers_are_finite_numbers_from_0(value: Any) -> None:
+    p = leaf([1.0])
+    for name, setting in (
+        *(
+            ("SGD", "lr"),
+            ("SGD", "momentum"),
+            ("SGD", "weight_decay"),
+            ("RMSprop", "alpha"),
+            ("RMSprop", "eps"),
+        ),
+        *(("Adam", "eps"), ("Adam", "weight_decay"), ("AdamW", "lr"), ("AdamW", "weight_decay")),
+    ):
+        message = refused(
+            ValueError,
+            f"{name} takes a finite number from 0",
+            lambda n=name, s=setting: getattr(optim, n)([p], **{s: value}),  # type: ignore[misc]
+        )
+        assert f"for {setting}, not " in message
+    for betas in ((0.9, value), (value, 0.9), value, (0.9,), (0.9, 1.0)):
+        refused(ValueError, "Adam takes a", lambda b=betas: optim.Adam([p], betas=b))  # type: ignore[misc]
+
+
+def test_arrays_with_rules_of_their_own_are_refused_in_comparisons_too() -> None:
+    x = Tensor([1.0, 2.0, 3.0])
+    for call in (lambda: x < MASKED, lambda: x == MASKED, lambda: np.argmax(x + 0.0) + np.isclose(x, MASKED)):
+        assert "numpy.ma.MaskedArray" in refused(TypeError, "", call)
+
+
+@pytest.mark.parametrize(
+    ("start", "call"),
+    [
+        ("np.less(float64[2, 3], float64[4]): ", lambda x: x < np.ones(4)),
+        ("np.argmax(float64[0]): ", lambda x: np.argmax(x[0, :0])),
+        ("np.round(float64[2, 3], 'x'): ", lambda x: np.round(x, "x")),
+        ("reshape(float64[2, 3], shape=(1.5,)): ", lambda x: x.reshape(1.5)),
+        (
+            "add: no array of numbers can be made of [[1.0], [1.0, 2.0]]: ",
+            lambda x: np.add(x, [[1.0], [1.0, 2.0]]),
+        ),
+        ("mse_loss takes numbers for targets: ", lambda x: F.mse_loss(x, {"a": 1})),
+        ("lstm_step takes gates (..., 4 H)", lambda x: F.lstm_step(np.ones((3, 8)), np.ones(2))),
+        ("embedding takes whole numbers for indices", lambda x: F.embedding([0.5], x)),
+    ],
+)
+def test_more_errors_name_the_function_that_was_called(start: str, call: Callable[[Tensor], Any]) -> None:
+    refused((ValueError, TypeError, IndexError), start, lambda: call(leaf(np.ones((2, 3)))))
+
+
+def test_functions_take_arrays_and_give_tensors() -> None:
+    x = np.ones((2, 3))
+    for out in (
+        *(
+            F.log_softmax(x),
+            F.dropout([1.0, 2.0], rng=0),
+            F.mse_loss([1.0], [1.0]),
+            F.cross_entropy([[1.0, 2.0]], [1]),
+        ),
+        *(F.linear(x, x), F.embedding([0], x), F.softmax(x), F.relu(x)),
+    ):
+        assert type(out) is Tensor

@@ -294,18 +294,17 @@ def test_no_parameters_and_bad_rates_are_refused(optimizer: Any) -> None:
     with pytest.raises(ValueError, match=f"^{name} got no parameters to train$"):
         optimizer([])
     for lr in (-0.1, math.nan):
-        with pytest.raises(ValueError, match=f"^{name} takes a learning rate of 0 or more, not {lr}$"):
+        with pytest.raises(ValueError, match=f"^{name} takes a finite number from 0 for lr, not {lr}$"):
             optimizer([Tensor([1.0], requires_grad=True)], lr=lr)
 
 
 @pytest.mark.parametrize("optimizer", [Adam, AdamW])
 @pytest.mark.parametrize("betas", [(1.0, 0.9), (0.9, 1.0), (-0.1, 0.9), (0.9, math.nan)])
 def test_bad_betas_are_refused(optimizer: Any, betas: tuple[float, float]) -> None:
-    with pytest.raises(
-        ValueError, match=f"^{optimizer.__name__} takes betas from 0 to below 1, not "
-    ) as error:
+    wrong = next(beta for beta in betas if not 0 <= beta < 1)
+    says = f"^{optimizer.__name__} takes a finite number from 0 and below 1 for betas, not {wrong}$"
+    with pytest.raises(ValueError, match=says):
         optimizer([Tensor([1.0], requires_grad=True)], betas=betas)
-    assert str(error.value).endswith(f"not {betas}")
 
 
 def test_an_optimizer_without_update_says_so() -> None:

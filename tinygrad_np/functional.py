@@ -55,22 +55,30 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Tensor
         (..., out).
     """
-    y = x @ weight.T
+    y = floats(x) @ weight.T
     return y if bias is None else y + bias
+
+
+def floats(x: Any) -> Tensor:
+    """x as a Tensor of floating-point numbers: differences of unsigned whole ones would wrap around."""
+    tensor: Tensor = x if isinstance(x, Tensor) else Tensor(x)
+    whole = tensor.dtype.kind not in "fc"
+    return tensor.astype(np.result_type(tensor.dtype, np.float32)) if whole else tensor
 
 
 def softmax(x: Tensor, axis: Axis = -1) -> Tensor:
     """e^x / sum e^x along an axis, or several, without overflow; in the shape of x."""
-    return reduce.softmax(x, axis=axis)
+    return reduce.softmax(floats(x), axis=axis)
 
 
 def logsumexp(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """log sum e^x over axes, all of them unless told, without overflow. All -inf gives -inf."""
-    return reduce.logsumexp(x, axis=axis, keepdims=keepdims)
+    return reduce.logsumexp(floats(x), axis=axis, keepdims=keepdims)
 
 
 def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
     """The logarithm of softmax along an axis, without overflow."""
+    x = floats(x)
     x = x - reduce.largest(x.detach().data, axis)  # small results are not lost beside large logits
     return x - logsumexp(x, axis=axis, keepdims=True)
 
@@ -98,6 +106,7 @@ def embedding(indices: Any, weight: Tensor, padding_idx: int | None = None) -> T
         An index, or `padding_idx`, is not a whole number, or not that of a row. Negative ones do not count
         from the end here.
     """
+    weight = floats(weight)
     indices = check_indices("embedding", indices, len(weight))
     if padding_idx is not None and not 0 <= padding_idx < len(weight):
         raise IndexError(f"padding_idx {padding_idx} is not a row of {len(weight)}")
@@ -140,6 +149,7 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True, *, rng: Rng = None
     """
     if not 0 <= p < 1:
         raise ValueError(f"dropout takes a probability from 0 to below 1, not {p}")
+    x = floats(x)
     if not training or not p:
         return x
     return x * ((np.random.default_rng(rng).random(x.shape) >= p).astype(x.dtype) / (1 - p))
@@ -165,6 +175,7 @@ def binary_cross_entropy_with_logits(input: Tensor, target: Any, reduction: Redu
     ValueError
         The shapes differ, or a target is outside of 0 to 1.
     """
+    input = floats(input)
     y = _target("binary_cross_entropy_with_logits", input, target)
     if not ((y >= 0) & (y <= 1)).all():
         raise ValueError("binary_cross_entropy_with_logits takes targets from 0 to 1, and found others")
@@ -188,7 +199,7 @@ def cross_entropy(input: Tensor, target: Any, reduction: Reduction = "mean") -> 
     ValueError
         The shapes do not fit, or a target is no class.
     """
-    target = np.asarray(target)
+    input, target = floats(input), as_array(target)
     if input.ndim != 2 or target.shape != input.shape[:1] or target.dtype.kind not in "iu":
         raise ValueError(
             "cross_entropy takes logits (N, classes) and whole-number targets (N,), "
@@ -218,16 +229,19 @@ def mse_loss(input: Tensor, target: Any, reduction: Reduction = "mean") -> Tenso
     ValueError
         The shapes differ.
     """
+    input = floats(input)
     return _reduced(square(input - _target("mse_loss", input, target)), reduction)
 
 
 def _target(name: str, input: Tensor, target: Any) -> np.ndarray:
     """The targets in the dtype of the input; a shape that only broadcasts is a mistake."""
-    array = as_array(target)
-    if array.dtype.kind == "c":
+    try:
+        array = as_array(target)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} takes numbers for targets: {error}") from error
+    if array.dtype.kind == "c" and input.dtype.kind != "c":
         raise TypeError(f"{name} takes real targets, not {array.dtype}")
-    if input.dtype.kind == "f":  # else int64 targets would make float64 of a float32 loss
-        array = array.astype(input.dtype)
+    array = array.astype(input.dtype)  # int64 targets would make float64 of a float32 loss
     if array.shape != input.shape:
         raise ValueError(f"{name} of an input of shape {input.shape} and a target of shape {array.shape}")
     return array

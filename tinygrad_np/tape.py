@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeAlias,
 import numpy as np
 
 from tinygrad_np.declaration import POSITIONAL, check_form, check_free, checked_signature
-from tinygrad_np.errors import BAD_INPUT, cause_of, describe_error, numpy_name
+from tinygrad_np.errors import BAD_INPUT, cause_of, describe_argument, describe_error, numpy_name
 from tinygrad_np.grad_mode import CREATE_GRAPH, MODE
 
 if TYPE_CHECKING:
@@ -171,7 +171,10 @@ def as_array(x: Any) -> np.ndarray:
             f"{type(x).__module__}.{type(x).__name__} is an array with rules of its own, which would be lost; give "
             "np.asarray(...) of it, or of a masked array .filled(...)"
         )
-    array = np.asarray(x)
+    try:
+        array = np.asarray(x)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"no array of numbers can be made of {describe_argument(x)}: {error}") from error
     if array.dtype.kind not in "biufc":
         what = f"{array.dtype}" + f", made of {type(x).__name__}" * (array.dtype == object)
         raise TypeError(f"a Tensor holds numbers, and this has dtype {what}; make numbers of it first")
@@ -198,8 +201,8 @@ def operand(name: str, x: Any) -> Any:
         )
     try:
         return as_array(x)
-    except TypeError as error:
-        raise TypeError(f"{name}: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from error
 
 
 def wrap_output(kind: type[Node], out: Any, parents: tuple[Node | None, ...], vjps: Any, replay: Any) -> Any:

@@ -11,14 +11,14 @@ other functions whose derivative is 0 give plain ndarrays.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from tinygrad_np import tape
-from tinygrad_np.errors import numpy_name
+from tinygrad_np.errors import BAD_INPUT, describe_error, numpy_name
 from tinygrad_np.ops import elementwise, index, linalg, reduce, shape
 from tinygrad_np.ops.constant import CONSTANT
 from tinygrad_np.ops.reduce import Axis
@@ -287,7 +287,11 @@ class Tensor:
         if function in NUMPY:
             return NUMPY[function](*args, **kwargs)
         if function in CONSTANT:
-            return function(*map(_data, args), **{key: _data(value) for key, value in kwargs.items()})
+            arrays, named = [_data(x) for x in args], {key: _data(value) for key, value in kwargs.items()}
+            try:
+                return function(*arrays, **named)
+            except BAD_INPUT as error:
+                raise describe_error(numpy_name(function), error, arrays, named) from error
         raise TypeError(
             f"{numpy_name(function)} has no rule for a Tensor: use what has one, declare it with "
             "tinygrad_np.primitive, or leave the gradient behind with .detach() or .data"
@@ -322,22 +326,22 @@ class Tensor:
         return linalg.matmul(other, self)
 
     def __eq__(self, other: Any) -> Any:
-        return np.equal(self.data, _data(other))
+        return self.__array_function__(np.equal, (), (self, other), {})
 
     def __ne__(self, other: Any) -> Any:
-        return np.not_equal(self.data, _data(other))
+        return self.__array_function__(np.not_equal, (), (self, other), {})
 
     def __lt__(self, other: Any) -> Any:
-        return np.less(self.data, _data(other))
+        return self.__array_function__(np.less, (), (self, other), {})
 
     def __le__(self, other: Any) -> Any:
-        return np.less_equal(self.data, _data(other))
+        return self.__array_function__(np.less_equal, (), (self, other), {})
 
     def __gt__(self, other: Any) -> Any:
-        return np.greater(self.data, _data(other))
+        return self.__array_function__(np.greater, (), (self, other), {})
 
     def __ge__(self, other: Any) -> Any:
-        return np.greater_equal(self.data, _data(other))
+        return self.__array_function__(np.greater_equal, (), (self, other), {})
 
     def __getitem__(self, key: Any) -> Tensor:
         key = tuple(map(_data, key)) if isinstance(key, tuple) else _data(key)
@@ -438,8 +442,10 @@ class Tensor:
 
 
 def _data(x: Any) -> Any:
-    """The array of a Tensor; anything else as it is."""
-    return x.data if type(x) is Tensor else x
+    """The array of a Tensor; anything else as it is, if it has no rules of its own."""
+    if type(x) is Tensor:
+        return x.data
+    return tape.as_array(x) if isinstance(x, np.ndarray) and type(x) is not np.ndarray else x
 
 
 def _restored(data: np.ndarray, requires_grad: bool, grad: np.ndarray | None) -> Tensor:
@@ -452,7 +458,7 @@ def _restored(data: np.ndarray, requires_grad: bool, grad: np.ndarray | None) ->
 
 def _flat(values: tuple[Any, ...]) -> tuple[int, ...]:
     """``t.reshape(2, 3)`` and ``t.reshape((2, 3))`` are the same."""
-    return tuple(values[0]) if len(values) == 1 and not isinstance(values[0], int | np.integer) else values
+    return tuple(values[0]) if len(values) == 1 and isinstance(values[0], Sequence | np.ndarray) else values
 
 
 # The wrappers of the primitives make Tensors, and a Tensor's methods are primitives: this closes the circle.

@@ -177,7 +177,7 @@ def tanh(x: Array) -> Rule:
 def sigmoid(x: Array) -> Rule:
     """The logistic function 1 / (1 + e^-x), element-wise: d/dx = y - y^2."""
     with np.errstate(over="ignore"):  # far below zero e^-x is inf, and y = 0 is right
-        y = 1 / (1 + np.exp(-x))
+        y = 1 / (1 + np.exp(-1.0 * x))  # and not -x, which wraps around where x is unsigned
     return y, (lambda g: g * (y - y * y),)
 
 

@@ -7,7 +7,10 @@ update rules are PyTorch's, and so are the arguments that there are.
 from __future__ import annotations
 
 import inspect
+import math
+import numbers
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -43,9 +46,16 @@ class Optimizer:
                 )
             if any(p is earlier for earlier in self.params[:i]):
                 raise ValueError(f"{type(self).__name__} got parameter {i}, of shape {p.shape}, twice")
-        if not lr >= 0:
-            raise ValueError(f"{type(self).__name__} takes a learning rate of 0 or more, not {lr}")
-        self.lr = lr
+        self.lr = self._nonnegative("lr", lr)
+
+    def _nonnegative(self, name: str, value: Any, below: float = math.inf) -> Any:
+        """A setting, if it is a finite number from 0, and below a bound."""
+        if not (isinstance(value, numbers.Real) and 0 <= float(value) < below):
+            bound = "" if below == math.inf else f" and below {below:g}"
+            raise ValueError(
+                f"{type(self).__name__} takes a finite number from 0{bound} for {name}, not {value!r}"
+            )
+        return value
 
     def extra_repr(self) -> str:
         """The settings that ``repr`` shows: what the constructor takes, as it is now."""
@@ -111,8 +121,8 @@ class SGD(Optimizer):
         self, params: Iterable[Tensor], lr: float = 1e-3, momentum: float = 0.0, *, weight_decay: float = 0.0
     ):
         super().__init__(params, lr)
-        self.momentum = momentum
-        self.weight_decay = weight_decay
+        self.momentum = self._nonnegative("momentum", momentum)
+        self.weight_decay = self._nonnegative("weight_decay", weight_decay)
         self.velocity = self.zeros()
 
     def update(self, i: int, p: np.ndarray, g: np.ndarray) -> None:
@@ -146,8 +156,8 @@ class RMSprop(Optimizer):
 
     def __init__(self, params: Iterable[Tensor], lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8):
         super().__init__(params, lr)
-        self.alpha = alpha
-        self.eps = eps
+        self.alpha = self._nonnegative("alpha", alpha)
+        self.eps = self._nonnegative("eps", eps)
         self.squares = self.zeros()
 
     def update(self, i: int, p: np.ndarray, g: np.ndarray) -> None:
@@ -187,11 +197,12 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ):
         super().__init__(params, lr)
-        if not (0 <= betas[0] < 1 and 0 <= betas[1] < 1):
-            raise ValueError(f"{type(self).__name__} takes betas from 0 to below 1, not {betas}")
-        self.betas = betas
-        self.eps = eps
-        self.weight_decay = weight_decay
+        if not (isinstance(betas, tuple | list) and len(betas) == 2):
+            raise ValueError(f"{type(self).__name__} takes a pair of numbers for betas, not {betas!r}")
+        beta1, beta2 = (self._nonnegative("betas", beta, below=1) for beta in betas)
+        self.betas = beta1, beta2
+        self.eps = self._nonnegative("eps", eps)
+        self.weight_decay = self._nonnegative("weight_decay", weight_decay)
         self.means = self.zeros()
         self.squares = self.zeros()
         self.steps = [0] * len(self.params)  # each its own, so that one that joins late starts from 1
