@@ -582,3 +582,21 @@ def test_functions_take_arrays_and_give_tensors() -> None:
         *(F.linear(x, x), F.embedding([0], x), F.softmax(x), F.relu(x)),
     ):
         assert type(out) is Tensor
+
+
+@pytest.mark.parametrize("size", [-1, 2.5, "x", None, 10**30, NAN, (), np.array([2])])
+def test_sizes_of_layers_are_whole_numbers(size: Any) -> None:
+    for start, make in (
+        ("Linear takes a whole number from 0 for in_features", lambda: nn.Linear(size, 2)),
+        ("Linear takes a whole number from 0 for out_features", lambda: nn.Linear(2, size)),
+        ("Embedding takes a whole number from 0 for num_embeddings", lambda: nn.Embedding(size, 2)),
+        ("LSTMCell takes a whole number from 1 for hidden_size", lambda: nn.LSTMCell(2, size)),
+        ("LSTM takes a whole number from 0 for input_size", lambda: nn.LSTM(size, 2)),
+        ("GRU takes a whole number from 1 for num_layers", lambda: nn.GRU(2, 2, size)),
+    ):
+        refused(ValueError, f"{start}, not ", make)
+    for start, make in (
+        ("Dropout takes a p", lambda: nn.Dropout(size)),
+        ("LSTM takes a p", lambda: nn.LSTM(2, 2, dropout=size)),
+    ):
+        refused(ValueError, start, make)

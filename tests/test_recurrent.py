@@ -468,13 +468,15 @@ def test_a_cell_refuses_other_shapes() -> None:
 
 @kinds
 def test_what_no_layer_has_is_refused(kind: Any) -> None:
-    with pytest.raises(ValueError, match=rf"^{kind.__name__} has one layer at least, not 0$"):
+    with pytest.raises(
+        ValueError, match=rf"^{kind.__name__} takes a whole number from 1 for num_layers, not 0$"
+    ):
         kind(2, 3, num_layers=0, rng=0)
-    with pytest.raises(ValueError, match=r"^a recurrent layer has one hidden unit at least, not 0$"):
+    with pytest.raises(ValueError, match=r"takes a whole number from 1 for hidden_size, not 0$"):
         kind(2, 0, rng=0)
     for dropout in (-0.1, 1.0, math.nan):
         with pytest.raises(
-            ValueError, match=rf"^{kind.__name__} takes a dropout from 0 to below 1, not {dropout}$"
+            ValueError, match=rf"^{kind.__name__} takes a probability from 0 to below 1, not {dropout}$"
         ):
             kind(2, 3, dropout=dropout, rng=0)
 

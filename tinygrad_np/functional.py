@@ -128,6 +128,12 @@ def check_indices(name: str, indices: Any, rows: int) -> np.ndarray:
     return array
 
 
+def check_probability(name: str, p: Any) -> None:
+    """Refuse what is no probability to drop."""
+    if not (isinstance(p, int | float | np.number) and 0 <= p < 1):
+        raise ValueError(f"{name} takes a probability from 0 to below 1, not {p!r}")
+
+
 def dropout(x: Tensor, p: float = 0.5, training: bool = True, *, rng: Rng = None) -> Tensor:
     """x with elements set to 0 with probability p, the others divided by 1 - p (Srivastava et al., 2014).
 
@@ -147,8 +153,7 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True, *, rng: Rng = None
     ValueError
         `p` is no such probability.
     """
-    if not 0 <= p < 1:
-        raise ValueError(f"dropout takes a probability from 0 to below 1, not {p}")
+    check_probability("dropout", p)
     x = floats(x)
     if not training or not p:
         return x

@@ -22,8 +22,7 @@ class Dropout(Layer):
     """
 
     def __init__(self, p: float = 0.5, *, rng: Rng = None):
-        if not 0 <= p < 1:
-            raise ValueError(f"Dropout takes a probability from 0 to below 1, not {p}")
+        functional.check_probability("Dropout", p)
         self.p = p
         self.rng = np.random.default_rng(rng)
 

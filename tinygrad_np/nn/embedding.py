@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from tinygrad_np import functional
 from tinygrad_np.functional import Rng
 from tinygrad_np.nn import init
-from tinygrad_np.nn.layer import Layer
+from tinygrad_np.nn.layer import Layer, check_sizes
 from tinygrad_np.tensor import Tensor
 
 
@@ -43,9 +43,12 @@ class Embedding(Layer):
         rng: Rng = None,
         dtype: DTypeLike = np.float32,
     ):
+        check_sizes("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         self.padding_idx = padding_idx
-        if padding_idx is not None and not 0 <= padding_idx < num_embeddings:
-            raise ValueError(f"padding_idx {padding_idx} is not a row of {num_embeddings}")
+        if padding_idx is not None:
+            check_sizes("Embedding", padding_idx=padding_idx)
+            if padding_idx >= num_embeddings:
+                raise ValueError(f"padding_idx {padding_idx} is not a row of {num_embeddings}")
         weight = init.normal((num_embeddings, embedding_dim), 1.0, np.random.default_rng(rng), dtype)
         if padding_idx is not None:
             weight[padding_idx] = 0

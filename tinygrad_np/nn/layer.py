@@ -15,8 +15,22 @@ import numpy as np
 from tinygrad_np.errors import numpy_name
 from tinygrad_np.tensor import Tensor
 
+LARGEST = 2**48  # of a size: what is larger is a slip, and no machine holds it
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
+
+
+def check_sizes(layer: str, minimum: int = 0, **sizes: Any) -> None:
+    """Refuse a size, given by its name, that is no whole number from a minimum.
+
+    Raises
+    ------
+    ValueError
+        The layer, the size's name, and what was given.
+    """
+    for name, size in sizes.items():
+        if not isinstance(size, int | np.integer) or not minimum <= size <= LARGEST:
+            raise ValueError(f"{layer} takes a whole number from {minimum} for {name}, not {size!r}")
 
 
 class HasForward(Protocol[P, R]):

@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 from tinygrad_np import functional
 from tinygrad_np.functional import Rng
 from tinygrad_np.nn import init
-from tinygrad_np.nn.layer import Layer
+from tinygrad_np.nn.layer import Layer, check_sizes
 from tinygrad_np.tensor import Tensor
 
 
@@ -45,6 +45,7 @@ class Linear(Layer):
         rng: Rng = None,
         dtype: DTypeLike = np.float32,
     ):
+        check_sizes("Linear", in_features=in_features, out_features=out_features)
         self.in_features = in_features
         self.out_features = out_features
         rng = np.random.default_rng(rng)

@@ -18,10 +18,9 @@ from numpy.typing import ArrayLike, DTypeLike
 from tinygrad_np import functional
 from tinygrad_np.functional import Rng
 from tinygrad_np.nn import init
-from tinygrad_np.nn.layer import Layer
+from tinygrad_np.nn.layer import Layer, check_sizes
 from tinygrad_np.ops.recurrent import gru, gru_composed, lstm, lstm_composed
 from tinygrad_np.ops.shape import concatenate, stack
-from tinygrad_np.tape import as_array
 from tinygrad_np.tensor import Tensor
 
 State: TypeAlias = tuple[Tensor, Tensor]
@@ -36,8 +35,6 @@ def new_weights(
     dtype: DTypeLike,
 ) -> dict[str, Tensor]:
     """The weights of one layer and direction by PyTorch's names, uniform within 1 / sqrt(hidden_size)."""
-    if hidden_size < 1:
-        raise ValueError(f"a recurrent layer has one hidden unit at least, not {hidden_size}")
     bound = 1 / math.sqrt(hidden_size)
     rows = gates * hidden_size
     shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, input_size), "weight_hh": (rows, hidden_size)}
@@ -98,6 +95,8 @@ class LSTMCell(Layer):
         rng: Rng = None,
         dtype: DTypeLike = np.float32,
     ):
+        check_sizes("LSTMCell", input_size=input_size)
+        check_sizes("LSTMCell", 1, hidden_size=hidden_size)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.bias = bias
@@ -166,10 +165,9 @@ class Recurrent(Layer):
                 f"{kind} reads sequences batch first, (batch, time, features): leave batch_first=False out, and "
                 "give it what is time first as np.swapaxes(x, 0, 1)"
             )
-        if num_layers < 1:
-            raise ValueError(f"{kind} has one layer at least, not {num_layers}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"{kind} takes a dropout from 0 to below 1, not {dropout}")
+        check_sizes(kind, input_size=input_size)
+        check_sizes(kind, 1, hidden_size=hidden_size, num_layers=num_layers)
+        functional.check_probability(kind, dropout)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
@@ -216,7 +214,7 @@ class Recurrent(Layer):
             if indices.ndim != 2:
                 raise ValueError(f"{kind} takes indices (batch, time), and got some of shape {indices.shape}")
             batch, time = indices.shape
-        steps = np.full(batch, time) if lengths is None else as_array(lengths)
+        steps = np.full(batch, time) if lengths is None else np.asarray(lengths)
         if not steps.size:
             steps = steps.astype(np.int64)  # np.array([]) is an array of floats
         if (
