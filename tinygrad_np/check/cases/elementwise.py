@@ -98,7 +98,9 @@ ELEMENTWISE = {
         binary(real, real),
         analytic=False,
         edges=[  # no NaN from -inf - -inf
-            Edge([[-INF, -INF, 1], [-INF, 2, -INF]], [1, 1, 1], [[0, 0, 1], [0, 1, 0]], torch="differs")
+            Edge([[-INF, -INF, 1], [-INF, 2, -INF]], [1, 1, 1], [[0, 0, 1], [0, 1, 0]], torch="differs"),
+            Edge([[0, INF], [INF, 0]], [1, 1], [[0, 1], [1, 0]]),
+            Edge([[INF], [INF]], [1], [[1], [1]], torch="differs"),
         ],
     ),
     "absolute": Op(
@@ -110,12 +112,12 @@ ELEMENTWISE = {
     "maximum": Op(
         binary(distinct, between),
         calls=[(lambda x: np.maximum(x, 0), [X])],
-        edges=[Edge([[1, 1], [1, 2]], [3, 3], [[1.5, 0], [1.5, 3]])],
+        edges=[Edge([[1, 1, NAN, 1], [1, 2, 1, NAN]], [3] * 4, [[1.5, 0, 3, 3], [1.5, 3, 3, 3]])],
     ),
     "minimum": Op(
         binary(distinct, between),
         calls=[(lambda x: np.minimum(0, x), [X])],
-        edges=[Edge([[1, 1], [1, 2]], [3, 3], [[1.5, 3], [1.5, 0]])],
+        edges=[Edge([[1, 1, NAN, 1], [1, 2, 1, NAN]], [3] * 4, [[1.5, 3, 3, 3], [1.5, 0, 3, 3]])],
     ),
     "clip": Op(
         clipped,
@@ -128,7 +130,10 @@ ELEMENTWISE = {
             (lambda x: np.clip(x, -0.5, None), [X]),
             (lambda x: np.clip(x, np.array([-1.0, 0.0, 0.1]), 1.0), [X]),
         ],
-        edges=[Edge([[-1, 0, 0.5, 1, 2]], [3] * 5, [[0, 3, 3, 3, 0]], {"a_min": 0, "a_max": 1})],
+        edges=[
+            Edge([[-1, 0, 0.5, 1, 2]], [3] * 5, [[0, 3, 3, 3, 0]], {"a_min": 0, "a_max": 1}),
+            Edge([[NAN, 0.5]], [3, 3], [[3, 3]], {"a_min": 0, "a_max": 1}, torch="differs"),  # 0 there
+        ],
         more=[([wave(8)], {"a_max": 0.1}), ([wave(8)], {"a_min": 0.1})],
     ),
     "where": Op(
@@ -143,7 +148,7 @@ ELEMENTWISE = {
     "relu": Op(
         unary(distinct),
         reference=lambda x: np.where(x > 0, x, 0),
-        edges=[Edge([[-1, 0, -0.0, 1]], [3, 3, 3, 3], [[0, 0, 0, 3]])],
+        edges=[Edge([[-1, 0, -0.0, 1, NAN]], [3] * 5, [[0, 0, 0, 3, 3]])],
     ),
     "cast": Op(
         lambda rng, shape: ([real(rng, shape)], {"dtype": np.dtype(np.float64)}),

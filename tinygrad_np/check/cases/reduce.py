@@ -99,20 +99,27 @@ REDUCE = {
         edges=[
             Edge([[[3, 1, 3], [0, 1, 0]]], [3, 5], [[[1.5, 0, 1.5], [0, 5, 0]]], {"axis": 1}),
             Edge([[[1, 3, 3], [2, 2, 2]]], 1, [[[0, 0.5, 0.5], [0, 0, 0]]]),
+            Edge(
+                [[np.nan, 1, np.nan]], 1, [[0.5, 0, 0.5]], torch="differs"
+            ),  # amax: all NaN; torch.max: as here
         ],
     ),
     "min": Op(
         reduction(distinct, full=True),
         torch=reduced("amin"),
         calls=[(lambda x: np.min(x, -1), [CUBE]), (lambda x: np.amin(x, keepdims=True), [CUBE])],
-        edges=[Edge([[[3, 1], [1, 1]]], 3, [[[0, 1], [1, 1]]])],
+        edges=[
+            Edge([[[3, 1], [1, 1]]], 3, [[[0, 1], [1, 1]]]),
+            Edge([[np.nan, 1, 0]], 1, [[1, 0, 0]], torch="differs"),
+        ],
     ),
     "logsumexp": Op(
         reduction(real, full=True),
         reference=lambda x, **static: np.log(np.sum(np.exp(x), **static)),
         torch=reduced("logsumexp"),
         edges=[
-            Edge([[[-np.inf, 1], [-np.inf, -np.inf]]], [1, 1], [[[0, 1], [0, 0]]], {"axis": 1}, "differs")
+            Edge([[[-np.inf, 1], [-np.inf, -np.inf]]], [1, 1], [[[0, 1], [0, 0]]], {"axis": 1}, "differs"),
+            Edge([[0, np.inf]], 1, [[0, 1]], torch="differs"),
         ],
     ),
     "softmax": Op(
