@@ -7,6 +7,8 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from tinygrad_np.errors import numpy_name
 
 POSITIONAL = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -58,6 +60,11 @@ def check_form(result: Any, arguments: Sequence[str]) -> None:
             "write: return value, (lambda g: ...,)"
         )
     out, vjps = result
+    for one in out if type(out) is tuple else (out,):
+        if type(one) is not np.ndarray and not isinstance(one, np.number | np.bool_ | int | float | complex):
+            raise TypeError(f"the rule's result is a {type(one).__name__}, and no array of numbers")
+        if np.asarray(one).dtype.kind not in "biufc":
+            raise TypeError(f"the rule's result has dtype {np.asarray(one).dtype}, which holds no numbers")
     if callable(vjps):
         return
     if type(out) is tuple:

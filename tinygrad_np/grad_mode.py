@@ -15,7 +15,7 @@ T = TypeVar("T")
 # Record nothing; record vjps; and keep the inputs of each node too, for higher derivatives.
 NO_GRAD, GRAD, CREATE_GRAPH = 0, 1, 2
 MODE: ContextVar[int] = ContextVar("grad_mode", default=GRAD)
-_open_blocks: ContextVar[tuple[tuple[object, int], ...]] = ContextVar("open_blocks", default=())
+_open_blocks: ContextVar[tuple[set_grad_mode, ...]] = ContextVar("open_blocks", default=())
 
 
 def grad_mode() -> int:
@@ -34,19 +34,18 @@ class set_grad_mode:
 
     def __init__(self, mode: int):
         self.mode = mode
-        self.entered: list[tuple[object, int]] = []
 
     def __enter__(self) -> None:
-        block = object(), self.mode
-        self.entered.append(block)
-        _open_blocks.set((*_open_blocks.get(), block))
+        _open_blocks.set((*_open_blocks.get(), self))
         MODE.set(self.mode)
 
     def __exit__(self, *error: object) -> None:
-        block = self.entered.pop()
-        still_open = tuple([other for other in _open_blocks.get() if other is not block])
-        _open_blocks.set(still_open)
-        MODE.set(still_open[-1][1] if still_open else GRAD)
+        blocks = list(_open_blocks.get())
+        last = max((i for i, block in enumerate(blocks) if block is self), default=None)
+        if last is not None:  # else it was entered on another thread, which alone can leave it
+            del blocks[last]
+        _open_blocks.set(tuple(blocks))
+        MODE.set(blocks[-1].mode if blocks else GRAD)
 
     def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
         """Decorate a function, a generator function or an ``async def``."""

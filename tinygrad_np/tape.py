@@ -29,14 +29,13 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
-import types
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeAlias, overload
 
 import numpy as np
 
-from tinygrad_np.declaration import POSITIONAL, check_form, check_free, checked_signature
+from tinygrad_np.declaration import POSITIONAL, check_form, check_free, checked_signature, origin
 from tinygrad_np.errors import BAD_INPUT, cause_of, describe_argument, describe_error, numpy_name
 from tinygrad_np.grad_mode import CREATE_GRAPH, MODE
 
@@ -48,16 +47,11 @@ Array: TypeAlias = Any
 Rule: TypeAlias = "tuple[np.ndarray | Tensor, Any]"  # the result and its vjps
 MultiRule: TypeAlias = "tuple[tuple[np.ndarray | Tensor, ...], Any]"  # several results and their joint vjp
 P = ParamSpec("P")
-T = TypeVar("T")
 
 _numbers = itertools.count()
 
 PRIMITIVES: dict[str, Callable[..., Any]] = {}  # every declared primitive, by name
 NUMPY: dict[Callable[..., Any], Callable[..., Any]] = {}  # NumPy function -> what a Tensor does instead
-ELEMENTWISE: set[str] = set()  # primitives that work element by element, as NumPy's ufuncs do
-SELECTING: set[str] = (
-    set()
-)  # primitives that choose between elements: what was not chosen gets a gradient of 0
 
 
 class Node:
@@ -227,7 +221,10 @@ class _Declare(Protocol):
 
 
 def primitive(
-    *numpy_functions: Callable[..., Any], composite: Callable[..., Any] | None = None, selects: bool = False
+    *numpy_functions: Callable[..., Any],
+    composite: Callable[..., Any] | None = None,
+    elementwise: bool = False,
+    selects: bool = False,
 ) -> _Declare:
     """Declare a primitive, and let Tensors answer these NumPy functions with it.
 
@@ -241,6 +238,8 @@ def primitive(
     composite : callable, optional
         The same function composed of other primitives. It is called instead where higher derivatives may be
         asked for, and makes up for a rule that cannot be run again on Tensors.
+    elementwise : bool
+        Whether each element of the result depends on the elements of its place alone; known of NumPy's ufuncs.
     selects : bool
         Whether it chooses between elements, as `where` does. Below it the way back keeps away the poles of elements
         that were not chosen; see `backward_pass`.
@@ -256,10 +255,10 @@ def primitive(
         was given, and what NumPy says is wrong with them.
     """
     for function in numpy_functions:
-        if isinstance(function, types.FunctionType):
+        if not isinstance(function, np.ufunc | type(np.sum)):
             raise TypeError(
-                f"@primitive takes NumPy functions, and no {function.__module__}.{function.__qualname__}; "
-                "above a rule for which NumPy has no function write @primitive()"
+                f"@primitive takes NumPy functions that ask their arguments what to do, and no {function!r}; above "
+                "a rule for which NumPy has no function write @primitive()"
             )
 
     def declare(rule: Callable[..., Any]) -> Callable[..., Any]:
@@ -273,8 +272,8 @@ def primitive(
         arity = sum(kind in POSITIONAL for kind in kinds)
         declared = rule
         ufuncs = [f for f in numpy_functions if isinstance(f, np.ufunc) and f.signature is None]
-        elementwise = bool(ufuncs) and not selects  # a choice has no poles
-        traits = {"__slots__": (), "name": name, "elementwise": elementwise, "selects": selects}
+        by_element = (elementwise or bool(ufuncs)) and not selects  # a choice has no poles
+        traits = {"__slots__": (), "name": name, "elementwise": by_element, "selects": selects}
         kind: type[Node] = type(f"Node of {name}", (Node,), traits)
 
         def first_call(*data: Any, **static: Any) -> Any:
@@ -378,6 +377,9 @@ def primitive(
             for function in numpy_functions
         }
         check_free({name: call}, PRIMITIVES)
+        if name in PRIMITIVES:  # declared anew: its former answers go
+            for function in [f for f, answer in NUMPY.items() if origin(answer) == origin(call)]:
+                del NUMPY[function]
         check_free(answers, NUMPY)
         PRIMITIVES[name] = call
         NUMPY.update(answers)
@@ -412,7 +414,9 @@ def implements(*numpy_functions: Callable[..., Any]) -> Callable[[Callable[..., 
     """Let Tensors answer these NumPy functions with a function composed of primitives."""
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        name = numpy_functions[0].__name__
+        name = function.__qualname__ = numpy_functions[
+            0
+        ].__name__  # what Python says of wrong keywords names it so
 
         @functools.wraps(function)
         def answer(*args: Any, **kwargs: Any) -> Any:
@@ -456,6 +460,17 @@ def toposort(root: Node) -> list[Node]:
     return sorted(seen, key=attrgetter("number"), reverse=True)
 
 
+def cast(node: Node, part: Array) -> Array:
+    """A gradient in the dtype of its array."""
+    if part.dtype == node.dtype:
+        return part
+    if part.dtype.kind == "c":
+        raise TypeError(
+            "a complex number took part, and nothing real has a gradient through complex numbers here"
+        )
+    return part.astype(node.dtype)
+
+
 class Accumulator:
     """How gradients of arrays add up on the way back: `totals` holds what has arrived at each node so far.
 
@@ -492,11 +507,7 @@ class Accumulator:
             return None
         if part.shape != node.shape:
             part = unbroadcast(part, node.shape)
-        if np.iscomplexobj(part) and part.dtype != node.dtype:
-            raise TypeError(
-                "a complex number took part, and complex numbers have no gradient here; use .real or .imag"
-            )
-        return part.astype(node.dtype, copy=False)
+        return cast(node, part)
 
     def add(self, node: Node, part: np.ndarray) -> None:
         """Add to what has arrived before."""
@@ -512,7 +523,7 @@ class Accumulator:
         """The whole gradient of a node whose turn has come, or None."""
         total = self.totals.pop(node, None)
         if node in self.deferred:
-            product = DeferredMatmul.multiply(*self.deferred.pop(node)).astype(node.dtype, copy=False)
+            product = cast(node, DeferredMatmul.multiply(*self.deferred.pop(node)))
             total = product if total is None else total + product
             self.owned.add(node)
         return total
@@ -553,58 +564,66 @@ def backward_pass(
     leaves: dict[Node, Any] = {}
     totals, add, take, selected = gradients.totals, gradients.add, gradients.take, gradients.selected
     totals[nodes[0]] = g
-    for node in nodes:
-        g = take(node)
-        if g is None:
-            continue
-        vjps = node.vjps if vjps_of is None else vjps_of(node)
-        below = selected and node in selected
-        try:
-            if type(vjps) is tuple:
-                if not vjps:
-                    leaves[node] = gradients.own(node, g)
-                    continue
-                parts = vjps
-            elif type(vjps) is int:  # an output of several
-                op: Any = node.parents[0]
-                totals.setdefault(op, [None] * op.shape[0])[vjps] = g
-                parts = (None,)
-            elif vjps is None:
-                raise RuntimeError(
-                    "this graph was freed by an earlier backward(); "
-                    "call that one with retain_graph=True to go through it again"
-                )
-            else:
-                parts = vjps(g)
-            for parent, part in zip(node.parents, parts, strict=True):
-                if parent is None or part is None:
-                    continue
-                if parts is vjps:
-                    part = part(g) if not below else without_poles(node, part, g)
-                if part.shape != parent.shape or part.dtype is not parent.dtype:
-                    part = gradients.fit(parent, part)
-                    if part is None:
+    hushed: list[np.errstate] = []
+    try:
+        for node in nodes:
+            g = take(node)
+            if g is None:
+                continue
+            vjps = node.vjps if vjps_of is None else vjps_of(node)
+            below = selected and node.elementwise and node in selected
+            try:
+                if type(vjps) is tuple:
+                    if not vjps:
+                        leaves[node] = gradients.own(node, g)
                         continue
-                if parent in totals:
-                    add(parent, part)
+                    parts = vjps
+                elif type(vjps) is int:  # an output of several
+                    op: Any = node.parents[0]
+                    totals.setdefault(op, [None] * op.shape[0])[vjps] = g
+                    parts = (None,)
+                elif vjps is None:
+                    raise RuntimeError(
+                        "this graph was freed by an earlier backward(), or by one that failed; "
+                        "call that one with retain_graph=True to go through it again"
+                    )
                 else:
-                    totals[parent] = part
-        except (AttributeError, TypeError, ValueError, IndexError) as error:
-            raise describe_vjp_error(node, vjps, g, error) from error
-        if below or node.selects:
-            selected.update([parent for parent in node.parents if parent is not None])
-        if free:
-            node.parents, node.vjps, node.replay = (), None, None
+                    parts = vjps(g)
+                for parent, part in zip(node.parents, parts, strict=True):
+                    if parent is None or part is None:
+                        continue
+                    if parts is vjps:
+                        part = part(g)
+                        if below and part is not None:
+                            part = without_poles(part, g)
+                    if part.shape != parent.shape or part.dtype is not parent.dtype:
+                        part = gradients.fit(parent, part)
+                        if part is None:
+                            continue
+                    if parent in totals:
+                        add(parent, part)
+                    else:
+                        totals[parent] = part
+            except (AttributeError, *BAD_INPUT) as error:
+                raise describe_vjp_error(node, vjps, g, error) from error
+            if node.selects or (selected and node in selected):
+                if not hushed:
+                    hushed.append(
+                        np.errstate(divide="ignore", invalid="ignore")
+                    )  # of the poles that are looked for
+                    hushed[0].__enter__()
+                selected.update([parent for parent in node.parents if parent is not None])
+            if free:
+                node.parents, node.vjps, node.replay = (), None, None
+    finally:
+        for errstate in hushed:
+            errstate.__exit__(None, None, None)
     return leaves
 
 
-def without_poles(node: Node, vjp: Callable[[Array], Any], g: Array) -> Any:
-    """What a vjp sends back; of an element-wise one, with 0 where it is not finite though nothing came in."""
-    if not node.elementwise:
-        return vjp(g)
-    with np.errstate(all="ignore"):  # the poles that are looked for
-        part = vjp(g)
-    if part.shape != g.shape or np.isfinite(part).all():
+def without_poles(part: Any, g: Array) -> Any:
+    """What an element-wise vjp sends back, with 0 where it is not finite though nothing came in."""
+    if part is g or part.shape != g.shape or np.isfinite(part).all():
         return part
     return np.where(~np.isfinite(part) & (g == 0), 0, part)
 
@@ -612,9 +631,15 @@ def without_poles(node: Node, vjp: Callable[[Array], Any], g: Array) -> Any:
 def describe_vjp_error(node: Node, vjps: Any, g: Any, error: Exception) -> Exception:
     """The error of going back through a node: which primitive, which argument, what is wrong with its gradient."""
     shown = "gradients" if isinstance(g, list) else f"a gradient {g.dtype}{list(g.shape)}"
-    parameters = list(inspect.signature(PRIMITIVES[node.name]).parameters)
+    parameters = inspect.signature(PRIMITIVES[node.name]).parameters.values()
+    names = [p.name for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY]
     try:
-        parts = vjps if type(vjps) is tuple else list(vjps(g))
+        parts = vjps if type(vjps) is tuple else vjps(g)
+        if not isinstance(parts, list | tuple):
+            return TypeError(
+                f"{node.name}: its joint vjp returned {type(parts).__name__}; it must return a list of gradients, "
+                "one for each array"
+            )
         if len(parts) != len(node.parents):
             return TypeError(
                 f"{node.name}: its joint vjp returned {len(parts)} gradients for {len(node.parents)} arrays"
@@ -622,7 +647,7 @@ def describe_vjp_error(node: Node, vjps: Any, g: Any, error: Exception) -> Excep
         for i, (parent, part) in enumerate(zip(node.parents, parts, strict=True)):
             if parent is None or part is None:
                 continue
-            name = parameters[min(i, len(parameters) - 1)]
+            name = names[min(i, len(names) - 1)]
             where = f"{node.name}: the vjp of {name}, an array of shape {parent.shape}, made of {shown} "
             part = part(g) if parts is vjps else part
             if part is None or not hasattr(part, "shape"):
@@ -634,7 +659,7 @@ def describe_vjp_error(node: Node, vjps: Any, g: Any, error: Exception) -> Excep
                     return ValueError(
                         f"{where}one of shape {part.shape}; it must have the shape of its array"
                     )
-    except (AttributeError, TypeError, ValueError, IndexError):
+    except (AttributeError, *BAD_INPUT):
         pass
     kind = next((k for k in (IndexError, TypeError) if isinstance(error, k)), ValueError)
     return kind(f"{node.name}: its derivative failed with {shown}: {error}")

@@ -22,6 +22,7 @@ from tinygrad_np.tape import (
     Node,
     SparseGrad,
     backward_pass,
+    cast,
     toposort,
     unbroadcast,
 )
@@ -203,7 +204,7 @@ class TensorAccumulator:
             part = scatter(part.values, index=part.index, shape=node.shape)
         if part.shape != node.shape:
             part = unbroadcast(part, node.shape)
-        fitted: Tensor = part if part.dtype == node.dtype else part.astype(node.dtype)
+        fitted: Tensor = cast(node, part)
         return fitted
 
     def add(self, node: Node, part: Tensor) -> None:

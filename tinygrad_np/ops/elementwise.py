@@ -12,6 +12,8 @@ to it as to any number that is handed on.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from tinygrad_np.tape import Array, Rule, primitive
@@ -101,20 +103,25 @@ def log(x: Array) -> Rule:
     return np.log(x), (lambda g: g / mask_poles(~(x > 0) & (g == 0), x),)
 
 
-def exp_difference(x: Array, y: Array) -> Array:
-    """e^(x - y) for x <= y: no NaN from inf - inf, but 1 where both are inf, and 0 where both are -inf."""
+def exp_difference(x: Array, y: Array, ties: Callable[[], Array]) -> Array:
+    """e^(x - y) for x <= y: no NaN from inf - inf; where both are inf, its share of so many ties, and at -inf 0."""
     infinite = np.isinf(y)
     if not np.any(infinite):
         return np.exp(x - y)
     finite = np.where(infinite, 0, x) - np.where(infinite, 0, y)
-    return np.where(infinite, np.where(x == np.inf, 1, 0), np.exp(finite))
+    shares = np.where(x == np.inf, 1 / np.maximum(ties(), 1), 0)
+    return np.where(infinite, shares.astype(x.dtype), np.exp(finite))
 
 
 @primitive(np.logaddexp)
 def logaddexp(x: Array, y: Array) -> Rule:
     """log(e^x + e^y), element-wise, without overflow: d/dx = e^x / (e^x + e^y)."""
     z = np.logaddexp(x, y)
-    return z, (lambda g: g * exp_difference(x, z), lambda g: g * exp_difference(y, z))
+
+    def ties() -> Array:
+        return (x == np.inf) * 1 + (y == np.inf)
+
+    return z, (lambda g: g * exp_difference(x, z, ties), lambda g: g * exp_difference(y, z, ties))
 
 
 @primitive(np.absolute)
@@ -173,7 +180,7 @@ def tanh(x: Array) -> Rule:
     return y, (lambda g: g * (1 - y * y),)
 
 
-@primitive()
+@primitive(elementwise=True)
 def sigmoid(x: Array) -> Rule:
     """The logistic function 1 / (1 + e^-x), element-wise: d/dx = y - y^2."""
     with np.errstate(over="ignore"):  # far below zero e^-x is inf, and y = 0 is right
@@ -187,7 +194,7 @@ def relu(x: Array) -> Rule:
     return np.maximum(x, 0), (lambda g: np.where(x <= 0, 0, g),)
 
 
-@primitive()
+@primitive(elementwise=True)
 def cast(x: Array, *, dtype: np.dtype) -> Rule:
     """x in another floating-point dtype. The tape gives each gradient the dtype of its array."""
     return x.astype(dtype), (lambda g: g,)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from tinygrad_np.tape import Array, Rule, SparseGrad, implements, primitive
+from tinygrad_np.tape import Array, Rule, SparseGrad, as_array, implements, primitive
 
 
 @primitive()
@@ -34,7 +34,7 @@ def scatter(values: Array, *, index: Any, shape: tuple[int, ...]) -> Rule:
 @implements(np.take)
 def take(a: Array, indices: Any, axis: int | None = None) -> Array:
     """The elements at these indices along an axis, or of the flattened array."""
-    indices = np.asarray(indices)
+    indices = as_array(indices)
     if indices.dtype.kind == "b":
         indices = indices.astype(np.intp)  # here False and True are the numbers 0 and 1, and no mask
     if axis is None:
@@ -45,7 +45,7 @@ def take(a: Array, indices: Any, axis: int | None = None) -> Array:
 @implements(np.take_along_axis)
 def take_along_axis(arr: Array, indices: Array, axis: int | None = -1) -> Array:
     """For each place, the element along an axis that `indices` names there; PyTorch's ``gather``."""
-    indices = np.asarray(indices)
+    indices = as_array(indices)
     if axis is None:
         arr, axis = np.reshape(arr, -1), 0
     axis = normalize_axis_index(axis, arr.ndim, "take_along_axis")

@@ -7,6 +7,7 @@ missing, so each rule first gives it those axes again, with length 1.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -95,7 +96,8 @@ def largest(x: Array, axis: Axis) -> Array:
     """The largest element over axes, which are kept; of none, -inf."""
     if 0 not in x.shape:
         return np.max(x, axis=axis, keepdims=True)
-    return np.full([1 if i in normalize_axes(x.shape, axis) else n for i, n in enumerate(x.shape)], -np.inf)
+    lengths = [1 if i in normalize_axes(x.shape, axis) else n for i, n in enumerate(x.shape)]
+    return np.full(lengths, -np.inf, x.dtype)
 
 
 @primitive()
@@ -107,7 +109,8 @@ def logsumexp(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
         y = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
 
     def vjp(g: Array) -> Array:
-        return restore_axes(g, x.shape, axis) * exp_difference(x, y)
+        ties = partial(np.sum, x == np.inf, axis=axis, keepdims=True)
+        return restore_axes(g, x.shape, axis) * exp_difference(x, y, ties)
 
     return (y if keepdims else np.squeeze(y, axis=axis)), (vjp,)
 

@@ -46,6 +46,7 @@ class Optimizer:
                 )
             if any(p is earlier for earlier in self.params[:i]):
                 raise ValueError(f"{type(self).__name__} got parameter {i}, of shape {p.shape}, twice")
+        self.kinds = [(p.data.shape, p.data.dtype) for p in self.params]
         self.lr = self._nonnegative("lr", lr)
 
     def _nonnegative(self, name: str, value: Any, below: float = math.inf) -> Any:
@@ -85,11 +86,13 @@ class Optimizer:
         """
         for i, p in enumerate(self.params):
             if p.grad is not None:
-                if p.grad.shape != p.data.shape or p.grad.dtype != p.data.dtype:
+                kinds = (p.data.shape, p.data.dtype), (p.grad.shape, p.grad.dtype)
+                if kinds != (self.kinds[i], self.kinds[i]):
+                    shape, dtype = self.kinds[i]
                     raise ValueError(
-                        f"{type(self).__name__}: parameter {i} is {p.dtype}{list(p.shape)}, and its gradient "
-                        f"{p.grad.dtype}{list(p.grad.shape)}: its data was replaced by another kind of array; make "
-                        "a new Tensor of it, and a new optimizer"
+                        f"{type(self).__name__}: parameter {i} was {dtype}{list(shape)}, and is now "
+                        f"{p.dtype}{list(p.shape)} with a gradient {p.grad.dtype}{list(p.grad.shape)}: its data "
+                        "was replaced by another kind of array; make a new Tensor of it, and a new optimizer"
                     )
                 self.update(i, p.data, p.grad)
 

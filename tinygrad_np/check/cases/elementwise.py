@@ -100,7 +100,7 @@ ELEMENTWISE = {
         edges=[  # no NaN from -inf - -inf
             Edge([[-INF, -INF, 1], [-INF, 2, -INF]], [1, 1, 1], [[0, 0, 1], [0, 1, 0]], torch="differs"),
             Edge([[0, INF], [INF, 0]], [1, 1], [[0, 1], [1, 0]]),
-            Edge([[INF], [INF]], [1], [[1], [1]], torch="differs"),
+            Edge([[INF], [INF]], [1], [[0.5], [0.5]], torch="differs"),
         ],
     ),
     "absolute": Op(
