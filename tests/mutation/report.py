@@ -71,9 +71,9 @@ def markdown(results: Results) -> str:
         "derivatives where the incoming gradient is 0, gradients too small to go on, and what the tape adds",
         "up and keeps. The BPTT is compared with the exact gradient.",
         "",
-        "The first trial that fails kills a mutant: by a check, which found a wrong number, or by another",
-        "error, such as shapes that do not fit. A mutant that survives has to be explained as equivalent, or",
-        "the command fails.",
+        "A mutant is killed by a check if a trial finds a wrong number, and by an error if trials raise",
+        "something else, such as shapes that do not fit, and none finds a wrong number. A mutant that",
+        "survives has to be explained as equivalent, or the command fails.",
     ]
     for rows in (by_operator(results), by_target(results)):
         head, *body = rows

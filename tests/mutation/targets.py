@@ -54,6 +54,12 @@ class Target:
             del function.body[0]
         return function
 
+    @property
+    def has_composite(self) -> bool:
+        """Whether second derivatives go through a composite, and not through this rule."""
+        (declaration,) = self.tree().decorator_list
+        return isinstance(declaration, ast.Call) and any(k.arg == "composite" for k in declaration.keywords)
+
 
 HELPERS = (  # what vjps call, and what the tape does to every gradient
     Target(elementwise, "mask_poles", ("divide", "power", "sqrt", "log")),

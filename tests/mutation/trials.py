@@ -14,9 +14,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from models import tutorial_lstm
-from tests.mutation.targets import BPTT, Target
+from tests.mutation.targets import BPTT, Target, rules
 from tinygrad_np import Tensor, tape, transforms
-from tinygrad_np.check import checks, installed
+from tinygrad_np.check import checks
 from tinygrad_np.check.cases import OPS
 from tinygrad_np.check.cases.recurrent import one_unit
 from tinygrad_np.check.draw import wave
@@ -31,60 +31,73 @@ DRAWN = 60  # cases of each primitive, those that `python -m tinygrad_np.gradche
 FURTHER = 10  # cases of each primitive in each further trial of drawn cases
 BPTT_CASES = 24
 BPTT_TOLERANCE = 1e-8
+# Their second derivatives go through a composite, of which a mutant has no part.
+FUSED = {rule.name for rule in rules() if rule.has_composite}
 
 
 def trials_of(target: Target) -> Iterator[Trial]:
-    """All that a mutant of this target is tried with."""
+    """All that a mutant of this target is tried with: what takes longest, second derivatives, comes last."""
     if target is BPTT:
         yield from (partial(bptt_trial, number) for number in range(BPTT_CASES))
         return
-    by_name = {name: trial for kind, name, trial in installed.trials() if kind == "primitive"}
-    for number in range(DRAWN):
-        for name in target.primitives:
-            yield partial(by_name[name], np.random.default_rng([0, number]))
+    on_tape = target.owner in TAPE
     for name in target.primitives:
-        yield from trials_of_row(name)
+        yield from first_order_trials(name)
         yield from OTHER_TRIALS.get(name, ())
-    if target.owner in TAPE:
-        yield from tape_trials()
+    if on_tape:
+        yield from (owned_gradients, younger_leaf, float32_among_float64)
+        yield from (partial(gradcheck, f, point) for f, point in USES)
+    for name in target.primitives:
+        if name not in FUSED:
+            yield from second_order_trials(name)
+    if on_tape:
+        yield from (partial(gradgradcheck, f, point) for f, point in USES)
 
 
 # --- the rows -----------------------------------------------------------------------------------------
 
 
-def trials_of_row(name: str) -> Iterator[Trial]:
-    """The edges and fixed cases of a row, and drawn cases in which little is asked of the derivative."""
+def first_order_trials(name: str) -> Iterator[Trial]:
+    """The edges, fixed cases and drawn cases of a row; also with one output or one argument alone."""
     row = OPS[name]
     yield from (partial(checks.check_edge, name, edge) for edge in row.edges)
-    several = checks.has_several_outputs(name)
-    for arrays, static in row.more:
-        yield partial(fixed_case, name, arrays, static)
-        if several:
-            outputs = len(checks.op(name)(*arrays, **static))
-            yield from (partial(one_output, name, arrays, static, k) for k in range(outputs))
+    for case in row.more:
+        yield partial(fixed_case, name, *case)
+        yield partial(each_output, name, *case)
+    for number in range(DRAWN):
+        yield partial(drawn_case, checks.check_gradient, name, number)
+    for number in range(FURTHER):
+        yield partial(each_output, name, *row.draw(np.random.default_rng([3, number]), (2, 3)))
+        yield partial(one_argument, name, number)
+
+
+def second_order_trials(name: str) -> Iterator[Trial]:
+    """The fixed and drawn cases of a row, and where the incoming gradient is 0."""
+    for case in OPS[name].more:
+        yield partial(gradgradcheck, *checks.function_of_floats(name, *case))
+    for number in range(DRAWN):
+        yield partial(drawn_case, checks.check_second_order, name, number)
     for number in range(FURTHER):
         yield partial(zero_cotangent, name, number)
-        yield partial(one_argument, name, number)
-        if several:
-            yield partial(one_drawn_output, name, number)
+
+
+def drawn_case(check: Callable[..., float], name: str, number: int) -> None:
+    """The cases of a seed, as `python -m tinygrad_np.gradcheck` draws them."""
+    rng = np.random.default_rng([0, number])
+    shape = tuple(int(n) for n in rng.integers(0, 4, rng.integers(0, 4)))
+    check(name, *OPS[name].draw(rng, shape), rng)
 
 
 def fixed_case(name: str, arrays: list[np.ndarray], static: dict[str, Any]) -> None:
-    f, point = checks.function_of_floats(name, arrays, static)
-    gradcheck(f, point, analytic=False)
-    gradgradcheck(f, point)
+    gradcheck(*checks.function_of_floats(name, arrays, static), analytic=False)
 
 
-def one_output(name: str, arrays: list[np.ndarray], static: dict[str, Any], k: int) -> None:
-    """One output of several, where nothing comes back from the others."""
-    f, point = checks.function_of_floats(name, arrays, static, slice(k, k + 1))
-    gradcheck(f, point, analytic=False)
-
-
-def one_drawn_output(name: str, number: int) -> None:
-    rng = np.random.default_rng([3, number])
-    arrays, static = OPS[name].draw(rng, (2, 3))
-    one_output(name, arrays, static, int(rng.integers(len(checks.op(name)(*arrays, **static)))))
+def each_output(name: str, arrays: list[np.ndarray], static: dict[str, Any]) -> None:
+    """Each of several outputs alone, where nothing comes back from the others."""
+    outputs = checks.op(name)(*arrays, **static)
+    for k in range(len(outputs) if isinstance(outputs, tuple) else 0):
+        f, point = checks.function_of_floats(name, arrays, static, slice(k, k + 1))
+        gradcheck(f, point, analytic=False)
 
 
 def one_argument(name: str, number: int) -> None:
@@ -168,20 +181,9 @@ OTHER_TRIALS: dict[str, list[Trial]] = {
 }
 
 
-# --- the tape -----------------------------------------------------------------------------------------
+# --- the tape: how gradients add up where an array is used several times, and who owns the sums -------
 
 TAPE = (tape, tape.SparseGrad, tape.DeferredMatmul, tape.Accumulator, transforms.TensorAccumulator)
-
-
-def tape_trials() -> Iterator[Trial]:
-    """How gradients add up where an array is used several times, and who owns the sums."""
-    for check in (gradcheck, gradgradcheck):
-        yield partial(check, overlapping_slices, [wave(3, 2)])
-        yield partial(check, sum_used_again, [wave(3), wave(3)])
-        yield partial(check, weight_of_steps, [wave(2, 3), wave(3, 3)])
-        yield partial(check, some_of_several_outputs, [wave(3, 2)])
-        yield partial(check, one_gradient_of_two, [wave(3), wave(3)])
-    yield from (owned_gradients, younger_leaf, float32_among_float64)
 
 
 def overlapping_slices(x: Tensor) -> Tensor:
@@ -220,6 +222,15 @@ def one_gradient_of_two(x: Tensor, y: Tensor) -> Tensor:
     return tape.primitive()(left)(x, y) + tape.primitive()(left_jointly)(x, y)
 
 
+USES: list[tuple[Callable[..., Tensor], list[np.ndarray]]] = [
+    (overlapping_slices, [wave(3, 2)]),
+    (sum_used_again, [wave(3), wave(3)]),
+    (weight_of_steps, [wave(2, 3), wave(3, 3)]),
+    (some_of_several_outputs, [wave(3, 2)]),
+    (one_gradient_of_two, [wave(3), wave(3)]),
+]
+
+
 def owned_gradients() -> None:
     """Each leaf gets an array of its own, in its dtype; a graph that is kept may be gone through again."""
     leaves = [Tensor(np.float64(1), requires_grad=True, dtype=dtype) for dtype in (float, float, np.float32)]
@@ -245,7 +256,7 @@ def float32_among_float64() -> None:
     dtypes = []
 
     def slope(c: Tensor) -> Tensor:
-        gradient = grad(lambda x: np.sum(x * x * c))(np.ones(3, np.float32))
+        gradient: Tensor = grad(lambda x: np.sum(x * x * c))(np.ones(3, np.float32))
         dtypes.append(gradient.dtype)
         return gradient.sum()
 
