@@ -21,7 +21,7 @@ test: .venv/test
 
 # Other random examples each time: 1,300 for each derivative of each primitive, first and second, over 100,000.
 thorough: .venv/test
-	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -q tests/test_primitives.py
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -q tests/test_rows.py
 	$(BIN)/python -m tinygrad_np.gradcheck --cases 2000
 
 lint: .venv/dev

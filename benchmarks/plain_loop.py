@@ -1,4 +1,4 @@
-"""The way back as a dozen lines: what `tape.backward_pass` does, before every refinement that makes it fast.
+"""The way back as one short loop: what `backward.backward_pass` does, before every refinement that makes it fast.
 
 It wants rules that send back whole arrays: no gradient of a slice as a `SparseGrad`, no product put off as a
 `DeferredMatmul`. What these two bring is measured by ``python -m benchmarks refinements``.
@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_np.tape import Node, toposort, unbroadcast
+from tinygrad_np.backward import toposort, unbroadcast
+from tinygrad_np.tape import Node
 
 
 def plain_backward_pass(root: Node, g: np.ndarray) -> dict[Node, Any]:

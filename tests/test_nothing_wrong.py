@@ -487,18 +487,8 @@ def test_nothing_along_an_axis() -> None:
 
 def test_what_is_looked_for_below_a_choice_is_known() -> None:
     x = leaf([[0.5, 1.0], [1.5, 2.0]])
-    nodes = [
-        np.tanh(x),
-        x * x,
-        x / x,
-        np.log(x),
-        x**x,
-        np.logaddexp(x, x),
-        x @ x,
-        x.sum(),
-        x[0],
-        F.sigmoid(x),
-    ]
+    by_element = [np.tanh(x), x * x, x / x, np.log(x), x**x, np.logaddexp(x, x), F.sigmoid(x)]
+    nodes = [*by_element, x @ x, x.sum(), x[0]]
     assert [y.node.elementwise for y in nodes if y.node] == [True] * 7 + [False] * 3
     assert not any(y.node.selects for y in nodes if y.node)
     for y in (np.where(x > 0, x, 0), np.maximum(x, 0), np.clip(x, 0, 1), F.relu(x), x.max(), np.min(x)):

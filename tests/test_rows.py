@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_np import Tensor, functional, nn, optim, tape
+from tinygrad_np import Tensor, backward, functional, nn, optim, tape
 from tinygrad_np.check import checks, installed, reference
 from tinygrad_np.check.cases import LAYERS, LOSSES, OPS, OPTIMIZERS
 from tinygrad_np.check.checks import OP_CHECKS, concatenate_outputs, function_of_floats, has_several_outputs
@@ -95,10 +95,10 @@ def wrong_by_a_thousandth(rule: Any, wrong: int, static: dict[str, Any]) -> Any:
     """The primitive with the gradient of one argument 1.001 times too large."""
 
     def worse(part: Any) -> Any:
-        if isinstance(part, tape.SparseGrad):
-            return tape.SparseGrad(1.001 * part.values, part.index)
-        if isinstance(part, tape.DeferredMatmul):
-            return tape.DeferredMatmul(1.001 * part.x, part.g)
+        if isinstance(part, backward.SparseGrad):
+            return backward.SparseGrad(1.001 * part.values, part.index)
+        if isinstance(part, backward.DeferredMatmul):
+            return backward.DeferredMatmul(1.001 * part.x, part.g)
         return 1.001 * part
 
     def mutant(*xs: Any, needs_input_grad: tuple[bool, ...] = ()) -> Any:

@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_np import Tensor, grad, no_grad, primitive, tape
+from tinygrad_np import Tensor, backward, grad, no_grad, primitive, tape
+from tinygrad_np.backward import unbroadcast
 from tinygrad_np.ops.elementwise import sigmoid
-from tinygrad_np.tape import Node, unbroadcast
+from tinygrad_np.tape import Node
 
 
 def leaf(data: Any, **options: Any) -> Tensor:
@@ -819,7 +820,7 @@ def test_unbroadcast_is_the_transpose_of_broadcasting(data: st.DataObject) -> No
 
 def test_products_of_one_matrix_do_not_keep_all_gradients_alive(rng: np.random.Generator) -> None:
     w = Tensor(0.05 * rng.standard_normal((64, 64)), requires_grad=True)
-    x = rng.standard_normal((tape.DeferredMatmul.ROWS, 64))
+    x = rng.standard_normal((backward.DeferredMatmul.ROWS, 64))
 
     def peak(steps: int) -> int:
         h = Tensor(x)

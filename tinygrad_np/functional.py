@@ -11,11 +11,11 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from tinygrad_np.operand import as_array
 from tinygrad_np.ops import reduce
 from tinygrad_np.ops.elementwise import logaddexp, relu, sigmoid, square, where
 from tinygrad_np.ops.recurrent import lstm_step
 from tinygrad_np.ops.reduce import Axis
-from tinygrad_np.tape import as_array
 from tinygrad_np.tensor import Tensor
 
 __all__ = [

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from tinygrad_np import tape
+from tinygrad_np import backward, tape
 from tinygrad_np.errors import BAD_INPUT, describe_error, numpy_name
+from tinygrad_np.operand import as_array
 from tinygrad_np.ops import elementwise, index, linalg, reduce, shape
 from tinygrad_np.ops.constant import CONSTANT
 from tinygrad_np.ops.reduce import Axis
@@ -59,7 +60,7 @@ class Tensor:
     node: Node | None
 
     def __init__(self, data: ArrayLike | Tensor, requires_grad: bool = False, dtype: DTypeLike | None = None):
-        array = np.asarray(tape.as_array(data), dtype=dtype)  # refuses a Tensor whose gradient would be lost
+        array = np.asarray(as_array(data), dtype=dtype)  # refuses a Tensor whose gradient would be lost
         if array.dtype.kind not in "biufc":
             raise TypeError(
                 f"a Tensor holds numbers, and this has dtype {array.dtype}; make numbers of it first"
@@ -146,7 +147,7 @@ class Tensor:
                 "only a leaf that requires a gradient can be given one; make it with requires_grad=True"
             )
         if value is not None:
-            value = np.array(tape.as_array(value))
+            value = np.array(as_array(value))
             if (value.shape, value.dtype) != (self.shape, self.dtype):
                 raise ValueError(
                     f"a gradient of {value.dtype}{list(value.shape)} "
@@ -203,7 +204,7 @@ class Tensor:
                     "without one, reduce it to a single element first, such as its sum"
                 )
             gradient = np.ones(self.shape, self.dtype)
-        g = tape.as_array(gradient.data if isinstance(gradient, Tensor) else gradient)
+        g = as_array(gradient.data if isinstance(gradient, Tensor) else gradient)
         if g.dtype.kind == "c" and self.dtype.kind != "c":
             raise TypeError(f"backward() of a Tensor of {self.dtype} got a gradient of complex numbers")
         g = g.astype(self.dtype, copy=False)
@@ -211,8 +212,8 @@ class Tensor:
             raise ValueError(
                 f"backward() of a Tensor of shape {self.shape} got a gradient of shape {g.shape}"
             )
-        nodes = tape.toposort(self.node)
-        parts = tape.backward_pass(nodes, g, tape.Accumulator(), free=not retain_graph)
+        nodes = backward.toposort(self.node)
+        parts = backward.backward_pass(nodes, g, backward.Accumulator(), free=not retain_graph)
         with _adding:
             for leaf, part in parts.items():
                 leaf.grad = part if leaf.grad is None else np.asarray(leaf.grad + part, leaf.dtype)
@@ -445,7 +446,7 @@ def _data(x: Any) -> Any:
     """The array of a Tensor; anything else as it is, if it has no rules of its own."""
     if type(x) is Tensor:
         return x.data
-    return tape.as_array(x) if isinstance(x, np.ndarray) and type(x) is not np.ndarray else x
+    return as_array(x) if isinstance(x, np.ndarray) and type(x) is not np.ndarray else x
 
 
 def _restored(data: np.ndarray, requires_grad: bool, grad: np.ndarray | None) -> Tensor:

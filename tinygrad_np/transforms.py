@@ -12,20 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_np.grad_mode import CREATE_GRAPH, grad_mode, set_grad_mode
-from tinygrad_np.ops.elementwise import identity
-from tinygrad_np.ops.index import scatter
-from tinygrad_np.ops.shape import stack
-from tinygrad_np.tape import (
+from tinygrad_np.backward import (
     Accumulator,
     DeferredMatmul,
-    Node,
     SparseGrad,
     backward_pass,
     cast,
     toposort,
     unbroadcast,
 )
+from tinygrad_np.grad_mode import CREATE_GRAPH, grad_mode, set_grad_mode
+from tinygrad_np.ops.elementwise import identity
+from tinygrad_np.ops.index import scatter
+from tinygrad_np.ops.shape import stack
+from tinygrad_np.tape import Node
 from tinygrad_np.tensor import Tensor
 
 

@@ -4,7 +4,7 @@ Several derivatives are infinite somewhere: sqrt and log at 0, division by 0, ex
 nothing depends on such an element, its incoming gradient is exactly 0, and 0 times infinity would make a NaN
 of it. Those rules send back 0 there, so that ``np.where(x > 0, np.sqrt(x), x)`` has a finite gradient
 everywhere. Products do not look for it, as they are everywhere; below a `where` and its like the way back itself
-looks (see `tape.backward_pass`), and ``np.where(x > 0, x * np.log(x), 0)`` has a finite gradient too.
+looks (see `backward.backward_pass`), and ``np.where(x > 0, x * np.log(x), 0)`` has a finite gradient too.
 
 A NaN is handed on by `maximum`, `minimum`, `relu` and `clip`, as NumPy and PyTorch do; and so the gradient passes
 to it as to any number that is handed on.
@@ -13,6 +13,7 @@ to it as to any number that is handed on.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -117,10 +118,7 @@ def exp_difference(x: Array, y: Array, ties: Callable[[], Array]) -> Array:
 def logaddexp(x: Array, y: Array) -> Rule:
     """log(e^x + e^y), element-wise, without overflow: d/dx = e^x / (e^x + e^y)."""
     z = np.logaddexp(x, y)
-
-    def ties() -> Array:
-        return (x == np.inf) * 1 + (y == np.inf)
-
+    ties = partial(np.add, x == np.inf, y == np.inf, dtype=int)
     return z, (lambda g: g * exp_difference(x, z, ties), lambda g: g * exp_difference(y, z, ties))
 
 

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from tinygrad_np.tape import Array, Rule, SparseGrad, as_array, implements, primitive
+from tinygrad_np.backward import SparseGrad
+from tinygrad_np.operand import as_array
+from tinygrad_np.tape import Array, Rule, implements, primitive
 
 
 @primitive()

@@ -7,7 +7,8 @@ import string
 
 import numpy as np
 
-from tinygrad_np.tape import Array, DeferredMatmul, Rule, implements, primitive
+from tinygrad_np.backward import DeferredMatmul
+from tinygrad_np.tape import Array, Rule, implements, primitive
 
 
 @primitive(np.matmul)

@@ -100,6 +100,12 @@ def one_unit(states: int, gates: int, batch: int, time: int) -> list[np.ndarray]
     return [wave(*shape) for shape in ((batch, time, 2), *[(batch, 1)] * states, *weights)]
 
 
+def fixed_cases(states: int, gates: int) -> list[Arguments]:
+    """Of one unit: more sequences than mutation testing lets a chunk have rows, and more steps."""
+    several = one_unit(states, gates, 5, 3), {"lengths": np.array([2, 3, 2, 3, 2])}
+    return [several, (one_unit(states, gates, 1, 9), {})]
+
+
 def one_step(rng: Rng, shape: Shape) -> Arguments:
     hidden = int(rng.integers(1, 4))
     return [real(rng, (*shape, 4 * hidden)), real(rng, (*shape, hidden))], {}
@@ -120,14 +126,13 @@ RECURRENT = {  # PyTorch's are compared as layers
         sequences(states=2, gates=4),
         reference=plain_lstm,
         torch=None,
-        # more sequences than a chunk has rows
-        more=[(one_unit(2, 4, 5, 3), {"lengths": np.array([2, 3, 2, 3, 2])})],
+        more=fixed_cases(states=2, gates=4),
     ),
     "gru": Op(
         sequences(states=1, gates=3),
         reference=plain_gru,
         torch=None,
-        more=[(one_unit(1, 3, 5, 3), {"lengths": np.array([2, 3, 2, 3, 2])})],
+        more=fixed_cases(states=1, gates=3),
     ),
     "lstm_step": Op(one_step, reference=lstm_step_reference, torch=None, function=functional.lstm_step),
 }

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_np.backward import SparseGrad
 from tinygrad_np.ops.recurrent.packing import PackedSequence
 from tinygrad_np.ops.recurrent.workspace import Workspace
-from tinygrad_np.tape import SparseGrad
 
 # Of the gradient of the weights: as many as OpenBLAS multiplies without copying them first.
 ROWS_PER_PRODUCT = 128

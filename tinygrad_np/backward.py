@@ -1,0 +1,299 @@
+"""The way back: along the nodes of a graph, from the last made to the first, adding up gradients.
+
+Most gradients are arrays. Two kinds wait until they are added up: `SparseGrad`, of a slice or a gather, and
+`DeferredMatmul`, of a matrix that is used again and again. docs/way-back.md starts with the loop without them.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+
+from tinygrad_np.errors import BAD_INPUT
+from tinygrad_np.tape import PRIMITIVES, Array, Node
+
+PLAIN_INDEX = (int, np.integer, slice, type(None), type(...))  # indices that name each place once
+
+
+class SparseGrad:
+    """A gradient that is zero except at `index`, where it is `values`; an index that repeats adds up."""
+
+    __slots__ = ("index", "values")
+
+    shape = None  # unlike that of any array
+
+    def __init__(self, values: Array, index: Any):
+        self.values = values
+        self.index = index
+
+    def add_into(self, buffer: np.ndarray) -> None:
+        if type(self.index) is int:  # a step of a sequence
+            part = buffer[self.index, ...]  # a view, even of one number
+            part += self.values
+            return
+        if self.is_plain():
+            buffer[self.index] += self.values
+        else:
+            np.add.at(
+                buffer, self.index, self.values
+            )  # an array, list or tuple of indices may name a place twice
+
+    def is_plain(self) -> bool:
+        """Whether the index has slices and numbers only, and no mask, nor any other array."""
+        index = self.index if type(self.index) is tuple else (self.index,)
+        return all(isinstance(i, PLAIN_INDEX) for i in index)
+
+
+class DeferredMatmul:
+    """The gradient x^T g of a matrix, not multiplied yet.
+
+    A weight that is used at every step collects the rows of x and g: one large product instead of many, and of
+    their sums. Beyond `ROWS` it is multiplied at once, so that no more of them are kept alive.
+    """
+
+    ROWS = 1024
+
+    __slots__ = ("g", "x")
+
+    shape = None
+
+    def __init__(self, x: Array, g: Array):
+        self.x = x
+        self.g = g
+
+    @staticmethod
+    def multiply(xs: list[Array], gs: list[Array]) -> np.ndarray:
+        """The sum of several products, as one of all rows."""
+        x, g = (parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in (xs, gs))
+        product: np.ndarray = x.T @ g
+        return product
+
+
+def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
+    """Sum a gradient over the axes along which its array was repeated; the reverse of broadcasting."""
+    extra = g.ndim - len(shape)
+    if extra < 0 or any(n not in (1, m) for n, m in zip(shape, g.shape[extra:], strict=True)):
+        raise ValueError(f"a gradient of shape {g.shape} for an array of shape {shape}")
+    repeated = [i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1]
+    return np.reshape(np.sum(g, axis=(*range(extra), *repeated)), shape)
+
+
+def toposort(root: Node) -> list[Node]:
+    """Every node that a result depends on, itself first and the oldest last."""
+    seen = {root}
+    stack = [root]
+    while stack:  # a stack and no recursion: a graph may be a million nodes deep
+        for parent in stack.pop().parents:
+            if parent is not None and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+    return sorted(seen, key=attrgetter("number"), reverse=True)
+
+
+def cast(node: Node, part: Array) -> Array:
+    """A gradient in the dtype of its array."""
+    if part.dtype == node.dtype:
+        return part
+    if part.dtype.kind == "c":
+        raise TypeError(
+            "a complex number took part, and nothing real has a gradient through complex numbers here"
+        )
+    return part.astype(node.dtype)
+
+
+class Accumulator:
+    """How gradients of arrays add up on the way back: `totals` holds what has arrived at each node so far.
+
+    The first gradient that reaches a node is kept as it is. The second is added to it out of place, because the
+    first may be somebody else's array; that sum is the tape's own, and all further ones go in place. A sparse
+    gradient is added into one dense buffer. Products of one matrix wait until they are many, or its turn comes.
+    """
+
+    def __init__(self) -> None:
+        self.totals: dict[Node, Any] = {}
+        self.owned: set[Node] = set()  # whose total nobody else holds
+        self.deferred: dict[Node, tuple[list[Array], list[Array]]] = {}  # of a matrix: all rows of x and of g
+        self.selected: set[Node] = set()  # below a choice between elements
+
+    def fit(self, node: Node, part: Any) -> Any:
+        """A gradient in the shape and dtype of its array; None if it was added, or put aside, in its own way."""
+        if type(part) is DeferredMatmul:
+            xs, gs = self.deferred.setdefault(node, ([], []))
+            xs.append(part.x)
+            gs.append(part.g)
+            if len(xs) * len(part.x) < DeferredMatmul.ROWS:
+                return None
+            part = DeferredMatmul.multiply(*self.deferred.pop(node))
+        if type(part) is SparseGrad:
+            if node not in self.owned:
+                buffer = np.zeros(node.shape, node.dtype)
+                if node in self.totals:
+                    buffer += self.totals[node]
+                self.totals[node] = buffer
+                self.owned.add(node)
+            part.add_into(self.totals[node])
+            if not part.is_plain():
+                self.selected.add(node)
+            return None
+        if part.shape != node.shape:
+            part = unbroadcast(part, node.shape)
+        return cast(node, part)
+
+    def add(self, node: Node, part: np.ndarray) -> None:
+        """Add to what has arrived before."""
+        total = self.totals[node]
+        if node in self.owned:
+            total += part
+            self.totals[node] = total  # of a 0-d array `+=` has made a new number
+        else:
+            self.totals[node] = total + part
+            self.owned.add(node)
+
+    def take(self, node: Node) -> Any:
+        """The whole gradient of a node whose turn has come, or None."""
+        total = self.totals.pop(node, None)
+        if node in self.deferred:
+            product = cast(node, DeferredMatmul.multiply(*self.deferred.pop(node)))
+            total = product if total is None else total + product
+            self.owned.add(node)
+        return total
+
+    def own(self, node: Node, total: Any) -> Any:
+        """A gradient that `take` gave, as an array that nobody else holds."""
+        # of a 0-d array a sum is a number, and has lost a byte order that is not the machine's own
+        return np.asarray(total, node.dtype) if node in self.owned else np.array(total, node.dtype)
+
+
+def backward_pass(
+    nodes: Sequence[Node],
+    g: Any,
+    gradients: Any,
+    vjps_of: Callable[[Node], Any] | None = None,
+    free: bool = False,
+) -> dict[Node, Any]:
+    """Send the gradient `g` of the first of `nodes` back through all of them; return those of the leaves.
+
+    Zero times infinity: ``np.where(x > 0, x * np.log(x), 0)`` has no use for the product at x = 0, and sends it a
+    gradient of 0, which times log(0) would be NaN. So below a choice between elements, and only there, what an
+    element-wise primitive sends back is looked at: where it is not finite and its incoming gradient is exactly 0,
+    nothing depends on that element, and 0 goes on.
+
+    Parameters
+    ----------
+    nodes : sequence of Node
+        The `toposort` of the result.
+    g : array
+        In the shape of the result.
+    gradients : Accumulator
+        How gradients add up, and of what kind they are: arrays here, Tensors in `transforms`.
+    vjps_of : callable, optional
+        What to go back through instead of a node's own vjps: those of its rule run again, for one.
+    free : bool
+        Whether each node is freed as soon as it is passed.
+    """
+    leaves: dict[Node, Any] = {}
+    totals, add, take, selected = gradients.totals, gradients.add, gradients.take, gradients.selected
+    totals[nodes[0]] = g
+    hushed: list[np.errstate] = []
+    try:
+        for node in nodes:
+            g = take(node)
+            if g is None:
+                continue
+            vjps = node.vjps if vjps_of is None else vjps_of(node)
+            below = selected and node.elementwise and node in selected
+            try:
+                if type(vjps) is tuple:
+                    if not vjps:
+                        leaves[node] = gradients.own(node, g)
+                        continue
+                    parts = vjps
+                elif type(vjps) is int:  # an output of several
+                    op: Any = node.parents[0]
+                    totals.setdefault(op, [None] * op.shape[0])[vjps] = g
+                    parts = (None,)
+                elif vjps is None:
+                    raise RuntimeError(
+                        "this graph was freed by an earlier backward(), or by one that failed; "
+                        "call that one with retain_graph=True to go through it again"
+                    )
+                else:
+                    parts = vjps(g)
+                for parent, part in zip(node.parents, parts, strict=True):
+                    if parent is None or part is None:
+                        continue
+                    if parts is vjps:
+                        part = part(g)
+                        if below and part is not None:
+                            part = without_poles(part, g)
+                    if part.shape != parent.shape or part.dtype is not parent.dtype:
+                        part = gradients.fit(parent, part)
+                        if part is None:
+                            continue
+                    if parent in totals:
+                        add(parent, part)
+                    else:
+                        totals[parent] = part
+            except (AttributeError, *BAD_INPUT) as error:
+                raise describe_vjp_error(node, vjps, g, error) from error
+            if node.selects or (selected and node in selected):
+                if not hushed:
+                    hushed.append(
+                        np.errstate(divide="ignore", invalid="ignore")
+                    )  # of the poles that are looked for
+                    hushed[0].__enter__()
+                selected.update([parent for parent in node.parents if parent is not None])
+            if free:
+                node.parents, node.vjps, node.replay = (), None, None
+    finally:
+        for errstate in hushed:
+            errstate.__exit__(None, None, None)
+    return leaves
+
+
+def without_poles(part: Any, g: Array) -> Any:
+    """What an element-wise vjp sends back, with 0 where it is not finite though nothing came in."""
+    if part is g or part.shape != g.shape or np.isfinite(part).all():
+        return part
+    return np.where(~np.isfinite(part) & (g == 0), 0, part)
+
+
+def describe_vjp_error(node: Node, vjps: Any, g: Any, error: Exception) -> Exception:
+    """The error of going back through a node: which primitive, which argument, what is wrong with its gradient."""
+    shown = "gradients" if isinstance(g, list) else f"a gradient {g.dtype}{list(g.shape)}"
+    parameters = inspect.signature(PRIMITIVES[node.name]).parameters.values()
+    names = [p.name for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY]
+    try:
+        parts = vjps if type(vjps) is tuple else vjps(g)
+        if not isinstance(parts, list | tuple):
+            return TypeError(
+                f"{node.name}: its joint vjp returned {type(parts).__name__}; it must return a list of gradients, "
+                "one for each array"
+            )
+        if len(parts) != len(node.parents):
+            return TypeError(
+                f"{node.name}: its joint vjp returned {len(parts)} gradients for {len(node.parents)} arrays"
+            )
+        for i, (parent, part) in enumerate(zip(node.parents, parts, strict=True)):
+            if parent is None or part is None:
+                continue
+            name = names[min(i, len(names) - 1)]
+            where = f"{node.name}: the vjp of {name}, an array of shape {parent.shape}, made of {shown} "
+            part = part(g) if parts is vjps else part
+            if part is None or not hasattr(part, "shape"):
+                return TypeError(f"{where}{type(part).__name__}; it must return a gradient of that shape")
+            if isinstance(part, np.ndarray):
+                try:
+                    unbroadcast(part, parent.shape)
+                except ValueError:
+                    return ValueError(
+                        f"{where}one of shape {part.shape}; it must have the shape of its array"
+                    )
+    except (AttributeError, *BAD_INPUT):
+        pass
+    kind = next((k for k in (IndexError, TypeError) if isinstance(error, k)), ValueError)
+    return kind(f"{node.name}: its derivative failed with {shown}: {error}")
