@@ -1,0 +1,3 @@
+from tests.faults.campaign import Outcome, Part
+def trial(seed, k, directory): return Outcome("x")
+KILLS = Part("kills", trial, full=10, short=2)
