@@ -11,6 +11,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,7 +135,7 @@ def run_part(part: Part, seed: int, count: int, chunk: int | None = None) -> tup
     chunk = chunk or max(1, min(100, count // (10 * PROCESSES)))
     todo = iter([range(a, min(a + chunk, count)) for a in range(0, count, chunk)])
     start = time.perf_counter()
-    pool = ProcessPoolExecutor(PROCESSES, mp_context=multiprocessing.get_context("spawn"))
+    pool = new_pool(PROCESSES)
     running: dict[Any, range] = {}
     try:
         while True:
@@ -142,18 +143,19 @@ def run_part(part: Part, seed: int, count: int, chunk: int | None = None) -> tup
                 running[pool.submit(run_chunk, part, seed, numbers)] = numbers
             if not running:
                 return tally, True
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                numbers = running.pop(future)
-                try:
-                    outcomes = future.result()
-                except Exception as error:  # the process died, and the pool with it
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    pool = ProcessPoolExecutor(PROCESSES, mp_context=multiprocessing.get_context("spawn"))
-                    what = f"one of the trials {numbers.start} to {numbers.stop - 1}"
-                    outcomes = [(numbers.start, Outcome(what, f"the process died: {error}", "a process died"))]
-                    running.clear()
-                for k, outcome in outcomes:
-                    tally.add(k, outcome)
+            done = wait(running, return_when=FIRST_COMPLETED).done
+            if any(isinstance(future.exception(), BrokenProcessPool) for future in done):
+                # a process died, and the pool with it: which trial was it?
+                pool.shutdown(wait=True, cancel_futures=True)
+                outcomes = [one for numbers in running.values() for one in run_each_alone(part, seed, numbers)]
+                running.clear()
+                pool = new_pool(PROCESSES)
+            else:
+                outcomes = [one for future in done for one in future.result()]
+                for future in done:
+                    del running[future]
+            for k, outcome in outcomes:
+                tally.add(k, outcome)
             show_progress(part, tally, count, time.perf_counter() - start)
     except KeyboardInterrupt:
         return tally, False
@@ -161,6 +163,23 @@ def run_part(part: Part, seed: int, count: int, chunk: int | None = None) -> tup
         pool.shutdown(wait=True, cancel_futures=True)
         if sys.stderr.isatty():
             print(file=sys.stderr)
+
+
+def new_pool(processes: int) -> ProcessPoolExecutor:
+    """Processes that begin anew, and so with no lock of this one's."""
+    return ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
+
+
+def run_each_alone(part: Part, seed: int, numbers: range) -> Iterator[tuple[int, Outcome]]:
+    """Trials of which one may end its process: one after another, until that one is found, and then the rest."""
+    pool = new_pool(1)
+    for k in numbers:
+        try:
+            yield from pool.submit(run_chunk, part, seed, range(k, k + 1)).result()
+        except BrokenProcessPool:
+            yield k, Outcome(f"trial {k}", "it ends the process in which it runs", "a process died")
+            pool = new_pool(1)
+    pool.shutdown()
 
 
 def show_progress(part: Part, tally: Tally, count: int, seconds: float) -> None:
