@@ -70,11 +70,13 @@ def of_another_dtype(rng: Rng, x: np.ndarray) -> np.ndarray:
 
 
 # What holds numbers, but is no array of numbers: its values have to be taken for what they are, or refused.
+PANDAS: dict[str, Callable[[np.ndarray], Any]] = {
+    "Series": lambda x: _pandas().Series(np.ravel(x)),
+    "DataFrame": lambda x: _pandas().DataFrame(x if x.ndim == 2 else np.ravel(x)[:, np.newaxis]),
+}
 ARRAY_LIKE: dict[str, Callable[[np.ndarray], Any]] = {
     "list": lambda x: x.tolist(),
     "tuple": lambda x: tuple(x.tolist()) if x.ndim else x.item(),
-    "Series": lambda x: _pandas().Series(np.ravel(x)),
-    "DataFrame": lambda x: _pandas().DataFrame(x if x.ndim == 2 else np.ravel(x)[:, np.newaxis]),
     "Python number": lambda x: x.flat[0].item() if x.size else 1.5,
     "NumPy number": lambda x: x.flat[0] if x.size else np.float32(1.5),
 }
@@ -97,7 +99,6 @@ FOREIGN: dict[str, Callable[[np.ndarray], Any]] = {
     "set": lambda x: {1.0},
     "ragged list": lambda x: [[1.0], [2.0, 3.0]],
     "structured": lambda x: np.zeros(x.shape, [("a", "f4"), ("b", "i4")]),
-    "nullable Series": lambda x: _pandas().Series([1.0, None] * 2, dtype="Float64"),
     "function": lambda x: np.tanh,
 }
 COMPLEX: dict[str, Callable[[np.ndarray], Any]] = {
@@ -139,6 +140,8 @@ WRONG_STATIC: tuple[Any, ...] = (
 
 def shown(x: Any) -> str:
     """An argument as it is written, where it is short."""
+    if isinstance(x, Shown):
+        return str(x)
     if isinstance(x, Tensor):
         return f"Tensor({shown(x.data)}{', requires_grad=True' if x.requires_grad else ''})"
     if isinstance(x, np.ndarray) and type(x) is np.ndarray:
@@ -149,6 +152,12 @@ def shown(x: Any) -> str:
     if callable(x) and hasattr(x, "__name__"):
         return x.__name__
     return " ".join(repr(x).split())
+
+
+class Shown(str):
+    """A text that is shown as it is."""
+
+    __slots__ = ()
 
 
 def shown_call(name: str, args: Any, kwargs: Any) -> str:
