@@ -12,6 +12,6 @@ tries four kinds of thing that a user, a disk or an operating system may do, and
 - `kills`: trainings killed at random moments. What is left is one whole epoch, or nothing.
 - `forks`: processes forked, and weights shared, while threads compute.
 
-Everything is drawn from a seed, and every failure is printed with the command that repeats it alone. What is promised,
-and the table of the last campaign, stand in docs/reliability.md.
+Everything is drawn from a seed, and every failure is printed with the command that repeats it alone. What is
+promised, and the table of the last campaign, stand in docs/reliability.md.
 """

@@ -75,7 +75,9 @@ class Tally:
         self.failed += 1
         kind = outcome.kind or outcome.wrong
         self.counts[kind] = self.counts.get(kind, 0) + 1
-        if kind not in self.first or k < self.first[kind][0]:  # the same first one, whichever process was faster
+        if (
+            kind not in self.first or k < self.first[kind][0]
+        ):  # the same first one, whichever process was faster
             self.first[kind] = (k, outcome)
 
 
@@ -110,7 +112,9 @@ def run_trial(part: Part, seed: int, k: int) -> Outcome:
         except BaseException as error:  # SystemExit too: nothing may escape a trial
             where = traceback.extract_tb(error.__traceback__)[-1]
             kind = f"escaped: {type(error).__name__} in {where.name}"
-            return Outcome(f"trial {k}", f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})", kind)
+            return Outcome(
+                f"trial {k}", f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})", kind
+            )
     return Outcome(str(found.what), found.wrong, getattr(found, "kind", ""))
 
 
@@ -147,7 +151,9 @@ def run_part(part: Part, seed: int, count: int, chunk: int | None = None) -> tup
             if any(isinstance(future.exception(), BrokenProcessPool) for future in done):
                 # a process died, and the pool with it: which trial was it?
                 pool.shutdown(wait=True, cancel_futures=True)
-                outcomes = [one for numbers in running.values() for one in run_each_alone(part, seed, numbers)]
+                outcomes = [
+                    one for numbers in running.values() for one in run_each_alone(part, seed, numbers)
+                ]
                 running.clear()
                 pool = new_pool(PROCESSES)
             else:
@@ -219,7 +225,9 @@ def write_markdown(path: Path, text: str) -> None:
     before, begin, rest = page.partition(MARKERS[0])
     _, end, after = rest.partition(MARKERS[1])
     if not begin or not end:
-        raise ValueError(f"{path} has no {MARKERS[0]} followed by {MARKERS[1]}: put them where the table shall be")
+        raise ValueError(
+            f"{path} has no {MARKERS[0]} followed by {MARKERS[1]}: put them where the table shall be"
+        )
     path.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 

@@ -128,9 +128,9 @@ def child_status(compute: Callable[[], np.ndarray], expected: np.ndarray) -> str
     while time.perf_counter() < end:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
-            return {0: None, 2: "the child computes other numbers"}.get(
-                os.waitstatus_to_exitcode(status), f"the child fails with status {status}"
-            )
+            status = os.waitstatus_to_exitcode(status)
+            failed = f"the child fails with status {status}"
+            return {0: None, 2: "the child computes other numbers"}.get(status, failed)
         time.sleep(0.002)
     os.kill(pid, 9)
     os.waitpid(pid, 0)
@@ -143,7 +143,7 @@ def fork_trial(rng: Rng) -> Outcome:
     make = pick(rng, LOADS)
     compute = make(rng)
     expected = compute()
-    what = f"{FORKS_IN_A_TRIAL} forks under {', '.join(load.__name__ for load in loads)}; the child: {make.__name__}"
+    what = f"{FORKS_IN_A_TRIAL} forks under {', '.join(one.__name__ for one in loads)}; the child: {make.__name__}"
     with Load([load(rng) for load in loads]) as load:
         for _ in range(FORKS_IN_A_TRIAL):
             time.sleep(float(rng.exponential(0.002)))
@@ -205,4 +205,10 @@ def trial(seed: int, k: int, directory: Path) -> Outcome:
     return fork_trial(rng) if k % 2 == 0 else shared_trial(rng)
 
 
-FORKS = Part("forks under load (ten each), and threads that share weights, in turn", trial, full=200, short=6, seconds=60.0)
+FORKS = Part(
+    "ten forks under load, or threads that share weights",
+    trial,
+    full=100,
+    short=6,
+    seconds=60.0,
+)

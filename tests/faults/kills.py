@@ -1,9 +1,10 @@
 """Trainings killed at random moments: what is left is one whole epoch, or nothing, and the next start works.
 
-A training of a second or two is started as a process of its own, with one or two workers, into a new directory or
-over a finished run. It is killed at a moment drawn from all of its time, or right when it writes: the listing of the
-directory is watched, and one of its changes is the moment. Then the run is loaded and tested again: loss and accuracy
-have to be those that the run itself says of its best epoch, number by number, and no epoch that was told is missing.
+A training of a second or two is started as a process of its own, with one or two workers, into a new directory
+or over a finished run. It is killed at a moment drawn from all of its time, or right when it writes: the listing
+of the directory is watched, and one of its changes is the moment. Then the run is loaded and tested again: loss
+and accuracy have to be those that the run itself says of its best epoch, number by number, and no epoch that was
+told is missing.
 """
 
 from __future__ import annotations
@@ -33,14 +34,29 @@ from tests.faults.values import pick
 from tinygrad_np.parallel import Workers
 
 ROOT = Path(__file__).parents[2]
-SIZES = ["--train-size", "60", "--test-size", "20", "--epochs", "5", "--hidden", "6", "--lr", "0.02"]
-SECONDS = 6.0  # of which a moment is drawn; the import takes one, the training two
+SIZES = ["--train-size", "60", "--test-size", "20", "--hidden", "6", "--lr", "0.02"]
+SECONDS = 4.0  # of which a moment is drawn; the import takes one, the training two
 PATIENCE = 30.0  # for what a killed process leaves to end
 
 
-def command(out: Path, seed: int, workers: int) -> list[str]:
+EPOCHS = 5
+
+
+def command(out: Path, seed: int, workers: int, epochs: int = EPOCHS) -> list[str]:
     """A short training."""
-    arguments = ["train", "--data", "demo", *SIZES, "--seed", str(seed), "--workers", str(workers), "--out", str(out)]
+    sizes = [*SIZES, "--epochs", str(epochs)]
+    arguments = [
+        "train",
+        "--data",
+        "demo",
+        *sizes,
+        "--seed",
+        str(seed),
+        "--workers",
+        str(workers),
+        "--out",
+        str(out),
+    ]
     return [sys.executable, "-m", "models.sentiment", *arguments]
 
 
@@ -57,8 +73,16 @@ def listing(directory: Path) -> list[tuple[str, int, int]]:
 
 def kill_at(process: subprocess.Popen[str], out: Path, rng: np.random.Generator) -> str:
     """Wait for a moment of the seed's choosing, and kill; what was done, as text."""
-    number, to = pick(rng, [(signal.SIGKILL, "it"), (signal.SIGKILL, "it"), (signal.SIGKILL, "all"),
-                            (signal.SIGTERM, "it"), (signal.SIGINT, "it")])
+    number, to = pick(
+        rng,
+        [
+            (signal.SIGKILL, "it"),
+            (signal.SIGKILL, "it"),
+            (signal.SIGKILL, "all"),
+            (signal.SIGTERM, "it"),
+            (signal.SIGINT, "it"),
+        ],
+    )
     start = time.perf_counter()
     if rng.random() < 0.4:
         seconds = float(rng.uniform(0.05, SECONDS))
@@ -123,7 +147,9 @@ def state_of(out: Path) -> tuple[int, str | None]:
     for name, found in (("loss", tested.loss), ("accuracy", tested.accuracy)):
         told = best[f"test_{name}"]
         if not np.isclose(found, told, rtol=1e-5, atol=1e-7):
-            return len(rows), f"the weights have a test {name} of {found:.6f}, and metrics.csv says {told:.6f}"
+            return len(
+                rows
+            ), f"the weights have a test {name} of {found:.6f}, and metrics.csv says {told:.6f}"
     return len(rows), None
 
 
@@ -141,11 +167,11 @@ def check(out: Path, before: bool, told: int, status: int | None) -> str | None:
         return f"{told} epochs were told as done, and {epochs} are there"
     quiet = io.StringIO()
     with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
-        again = main([*command(out, 7, 1)[3:]])
+        again = main(command(out, 7, 1, epochs=2)[3:])
     if again != 0:
         return f"a further start fails: {quiet.getvalue().strip().splitlines()[-1]}"
     epochs, wrong = state_of(out)
-    if wrong or epochs != 5:
+    if wrong or epochs != 2:
         return f"a further start leaves {epochs} epochs: {wrong}"
     left = [name for name, *_ in listing(out) if name.endswith((".part", ".next"))]
     return f"files are left over: {', '.join(left)}" if left else None
@@ -158,8 +184,13 @@ def trial(seed: int, k: int, directory: Path) -> Outcome:
     if before:
         shutil.copytree(finished_run(), out)
     process = subprocess.Popen(
-        command(out, k, workers), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        encoding="utf-8", start_new_session=True,
+        command(out, k, workers),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        start_new_session=True,
     )
     done = kill_at(process, out, rng)
     what = f"{workers} workers, {'over a finished run' if before else 'into a new directory'}: {done}"

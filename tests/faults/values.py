@@ -1,4 +1,4 @@
-"""Draws what people pass: ordinary numbers, nasty ones, every dtype and memory layout, and what is no array at all."""
+"""Draws what people pass: ordinary numbers, nasty ones, every dtype and memory layout, and what is no array."""
 
 from __future__ import annotations
 
@@ -145,7 +145,11 @@ def shown(x: Any) -> str:
     if isinstance(x, Tensor):
         return f"Tensor({shown(x.data)}{', requires_grad=True' if x.requires_grad else ''})"
     if isinstance(x, np.ndarray) and type(x) is np.ndarray:
-        text = f"np.array({x.tolist()!r}, {x.dtype.str!r})" if x.size else f"np.zeros({x.shape}, {x.dtype.str!r})"
+        text = (
+            f"np.array({x.tolist()!r}, {x.dtype.str!r})"
+            if x.size
+            else f"np.zeros({x.shape}, {x.dtype.str!r})"
+        )
         return text.replace("nan", "np.nan").replace("inf", "np.inf")
     if isinstance(x, list | tuple) and any(isinstance(one, Tensor | np.ndarray) for one in x):
         return f"[{', '.join(map(shown, x))}]"
