@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 from tests.faults import __main__ as command
-from tests.faults import campaign, forks, numbers, values
+from tests.faults import calls, campaign, forks, numbers, pieces, values
+from tests.faults.call import Call, Found, judge
 from tests.faults.campaign import Outcome, Part
 from tests.faults.judge import Fault, judge_error, judge_value
 from tinygrad_np import Tensor, tape
+from tinygrad_np.check import checks
+from tinygrad_np.check.cases import LOSSES, OPS
 
 
 @pytest.mark.slow
@@ -29,18 +32,18 @@ def test_the_short_campaign(name: str) -> None:
 # --- the judge of calls finds what is planted ---------------------------------------------------------
 
 
-def call_of(name: str, *arrays: Any, **static: Any) -> numbers.Call:
+def call_of(name: str, *arrays: Any, **static: Any) -> Call:
     """A row's op on these arrays, the floats of them leaves, as the campaign draws it."""
-    reference = numbers.OPS[name].reference or getattr(np, name)
-    call = numbers.Call(name, numbers.checks.op(name), reference, [np.asarray(a) for a in arrays], static)
+    reference = OPS[name].reference or getattr(np, name)
+    call = Call(name, checks.op(name), reference, [np.asarray(a) for a in arrays], static)
     call.leaves = [i for i, a in enumerate(call.args) if a.dtype.kind == "f"]
     return call
 
 
-def kind_of(call: numbers.Call) -> str:
+def kind_of(call: Call) -> str:
     """The kind of fault that the judge finds."""
     with pytest.raises(Fault) as found:
-        numbers.judge(call, np.random.default_rng(0))
+        judge(call, np.random.default_rng(0))
     return found.value.kind
 
 
@@ -50,9 +53,9 @@ X = np.array([0.5, -1.5, 2.0])
 def test_a_right_call_passes(rng: np.random.Generator) -> None:
     for name in ("tanh", "exp", "multiply", "maximum"):
         arrays = [X, X[::-1].copy()][: 2 if name in ("multiply", "maximum") else 1]
-        numbers.judge(call_of(name, *arrays), rng)
+        judge(call_of(name, *arrays), rng)
         call = call_of(name, *[a.astype(np.float32) for a in arrays])
-        numbers.judge(call, rng)
+        judge(call, rng)
 
 
 def wrong_rule(value: float, gradient: float) -> Callable[..., Any]:
@@ -88,7 +91,7 @@ def test_a_gradient_that_is_wrong_in_a_narrow_dtype_only_is_found() -> None:
     def planted(x: Any) -> Any:
         return np.sum(x), (lambda g: np.broadcast_to(g * (x.dtype == np.float64), x.shape),)
 
-    call = numbers.Call("planted", declare(planted), np.sum, [X.astype(np.float32)])
+    call = Call("planted", declare(planted), np.sum, [X.astype(np.float32)])
     call.leaves = [0]
     assert kind_of(call) == "a gradient of float32 unlike that of float64"
 
@@ -121,7 +124,7 @@ PLANTED: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
 def test_what_is_planted_is_found(kind: str) -> None:
     function, reference = PLANTED[kind]
     x = np.ones(3) if kind == "another dtype than NumPy's" else X
-    call = numbers.Call("planted", function, reference, [x])
+    call = Call("planted", function, reference, [x])
     call.leaves = [0]
     assert kind_of(call) == kind
 
@@ -130,10 +133,10 @@ def test_a_refusal_of_what_numpy_takes_is_found() -> None:
     def refuse(x: Any) -> Any:
         raise ValueError("planted takes nothing of shape [3]")
 
-    call = numbers.Call("planted", refuse, np.tanh, [X])
+    call = Call("planted", refuse, np.tanh, [X])
     assert kind_of(call) == "refuses what NumPy takes"
     call.ordinary = False  # what is no array of numbers may be refused
-    numbers.judge(call, np.random.default_rng(0))
+    judge(call, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(
@@ -145,7 +148,7 @@ def test_a_refusal_of_what_numpy_takes_is_found() -> None:
     ],
 )
 def test_an_error_has_to_name_the_op(error: Callable[[Tensor], Any], kind: str | None) -> None:
-    with pytest.raises((TypeError, ValueError)) as raised:
+    with pytest.raises((TypeError, ValueError, IndexError)) as raised:
         error(Tensor(X))
     if kind is None:
         judge_error(raised.value, ["sum"])
@@ -194,11 +197,10 @@ def test_a_hidden_pole_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def planted(x: Any) -> Any:
         return x * np.where(x.data > 0, 0.0, np.nan) + np.tanh(x)
 
-    monkeypatch.setattr(numbers, "MASKED", {"planted": (planted, lambda x: x > 0)})
-    monkeypatch.setattr(numbers, "HIDERS", {"f * mask": lambda f, mask, x: f * np.where(mask, 1.0, 0.0)})
-    with pytest.raises(numbers.Found) as found:
-        for seed in range(20):
-            numbers.masked_trial(np.random.default_rng(seed))
+    monkeypatch.setattr(pieces, "MASKED", {"planted": (planted, lambda x: x > 0)})
+    monkeypatch.setattr(pieces, "HIDERS", {"f * mask": lambda f, mask, x: f * np.where(mask, 1.0, 0.0)})
+    with pytest.raises(Found) as found:
+        pieces.masked_trial(np.random.default_rng(0))
     assert found.value.kind == "a hidden element spoils the gradient"
 
 
@@ -215,10 +217,8 @@ def test_every_kind_of_argument_is_drawn() -> None:
     assert any(not a.flags.contiguous for a in arrays)
     assert any(0 in a.shape for a in arrays)
     assert any(np.isnan(a).any() for a in arrays if a.dtype.kind == "f")
-    assert {call.name for call in drawn} >= set(numbers.OPERATORS) | set(numbers.METHODS) | set(
-        numbers.LOSSES
-    )
-    assert len({call.name for call in drawn} & set(numbers.OPS)) == len(numbers.OPS)
+    assert {call.name for call in drawn} >= set(calls.OPERATORS) | set(calls.METHODS) | set(LOSSES)
+    assert len({call.name for call in drawn} & set(OPS)) == len(OPS)
     kinds = {type(a).__name__ for call in drawn for a in call.args}
     assert kinds >= {
         "matrix",
@@ -320,4 +320,4 @@ def test_one_trial_needs_to_know_of_what() -> None:
 def test_the_page_has_a_place_for_the_table() -> None:
     page = (Path(__file__).parents[1] / "docs/reliability.md").read_text(encoding="utf-8")
     assert all(marker in page for marker in campaign.MARKERS)
-    assert all(f"| {name} |" in page for name in command.PARTS)
+    assert all(f"`{name}`" in page for name in command.PARTS)
