@@ -26,6 +26,7 @@ from tests.faults.judge import (
 from tests.faults.values import Rng, shown_call
 from tinygrad_np import Tensor
 from tinygrad_np.check import checks
+from tinygrad_np.check.cases import LOSSES
 from tinygrad_np.check.gradient import GradientError, gradcheck
 
 
@@ -47,6 +48,9 @@ def quiet() -> Iterator[None]:
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", np.exceptions.ComplexWarning)
         yield
+
+
+AT_FAULT = ("matrix", "MaskedArray")  # which an error may name instead of the op: they fit nowhere
 
 
 class Call:
@@ -127,6 +131,10 @@ class Call:
             return values.Shown(f"Tensor({text}, requires_grad=True)")
         return values.Shown(f"Tensor({text})" if i in self.constants else text)
 
+    def dtypes(self) -> list[np.dtype]:
+        """Those of the arrays."""
+        return [a.dtype for a in self.args if type(a) is np.ndarray]
+
     def scale(self) -> float:
         """The size of the terms of which the results are sums, where they are sums."""
         sizes = [
@@ -135,6 +143,8 @@ class Call:
             if type(a) is np.ndarray and a.dtype.kind in "fiu"
         ]
         size = max(sizes, default=0.0)
+        if self.name in LOSSES:
+            return max(size, 1.0)
         return 0.0 if self.name not in SUMS else size if self.name in ("sum", "mean") else size * max(size, 1)
 
 
@@ -162,7 +172,7 @@ def judge(call: Call, rng: Rng) -> None:
         except Exception as error:
             if isinstance(error, np.exceptions.ComplexWarning) and isinstance(refused, type(error)):
                 return  # NumPy warns of it too
-            judge_error(error, call.names)
+            judge_error(error, [*call.names, *AT_FAULT])
             if (
                 refused is None
                 and call.ordinary
@@ -177,7 +187,9 @@ def judge(call: Call, rng: Rng) -> None:
             if isinstance(one, Tensor):
                 judge_tensor(one)
         if refused is None and not call.uninitialised:
-            judge_value(out, expected, call.roundings, call.same_dtype and call.ordinary, call.scale())
+            judge_value(
+                out, expected, call.roundings, call.same_dtype and call.ordinary, call.scale(), call.dtypes()
+            )
         for a, old in zip(args, before):
             if old is not None and not np.array_equal(a.data, old, equal_nan=old.dtype.kind in "fc"):
                 raise Fault("an argument is written to", f"{old!r} became {a.data!r}")
@@ -207,7 +219,7 @@ def judge_gradient(call: Call, out: Any, leaves: list[Tensor], rng: Rng) -> None
     try:
         whole.backward(cotangent)
     except Exception as error:
-        judge_error(error, call.names)
+        judge_error(error, [*call.names, *AT_FAULT])
         raise Fault("a backward that fails", f"{type(error).__name__}: {error}") from None
     for leaf in leaves:
         judge_leaf(leaf)
@@ -269,7 +281,7 @@ def judge_against_torch(
         if ours.shape != theirs.shape:
             return
         known = np.isfinite(theirs)
-        eps = epsilon(*[a.dtype for a in call.args if isinstance(a, np.ndarray)])
+        eps = epsilon(*call.dtypes())
         terms = float(np.abs(cotangent).max(initial=0.0))
         wrong = difference(np.where(known, ours, 0), np.where(known, theirs, 0), 1e4, eps, terms)
         if wrong:
@@ -299,7 +311,7 @@ def faults(what: str, names: Sequence[str] | None = None) -> Iterator[None]:
         if names is None:
             raise Found(what, f"raises {type(error).__name__}", f"{error}") from error
         try:
-            judge_error(error, names)
+            judge_error(error, [*names, *AT_FAULT])
         except Fault as fault:
             raise Found(what, fault.kind, str(fault)) from None
 

@@ -23,21 +23,34 @@ from tinygrad_np.ops.constant import CONSTANT
 
 
 def stable_softmax(x: Any, axis: Any = -1) -> Any:
+    x = x * 1.0
     e = np.exp(x - np.max(x, axis=axis, keepdims=True, initial=-np.inf))
     return e / np.sum(e, axis=axis, keepdims=True)
 
 
+def stable_log_softmax(x: Any, axis: Any) -> Any:
+    x = x - np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    return x - np.log(np.sum(np.exp(x), axis=axis, keepdims=True))
+
+
 def stable_logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return np.logaddexp.reduce(x, axis=axis, keepdims=keepdims)
+    return np.logaddexp.reduce(x * 1.0, axis=axis, keepdims=keepdims)
 
 
 def stable_sigmoid(x: Any) -> Any:
-    return np.exp(-np.logaddexp(0, -x))
+    return np.exp(-np.logaddexp(0, -(x * 1.0)))  # as floats: unsigned numbers have no negative
 
 
 def in_float64(reference: Callable[..., Any], *arrays: Any, **static: Any) -> Any:
     """Equations that are written number by number, in float64: of integers they would make integers."""
     return reference(*[np.asarray(a, None if np.iscomplexobj(a) else np.float64) for a in arrays], **static)
+
+
+def of_arrays(reference: Callable[..., Any], *arrays: Any, **static: Any) -> Any:
+    """A formula that asks its arrays for their shape, which a Python number has not."""
+    return reference(
+        *[np.asarray(a) if isinstance(a, int | float | complex) else a for a in arrays], **static
+    )
 
 
 RECURRENT = {"lstm", "gru", "lstm_step"}
@@ -53,9 +66,8 @@ REFERENCES: dict[str, Callable[..., Any]] = {  # of nasty numbers, where the row
     "sigmoid": stable_sigmoid,
     "softmax": stable_softmax,
     "logsumexp": stable_logsumexp,
-    "log_softmax": lambda x, axis=-1: (
-        x - np.where(np.isfinite(z := stable_logsumexp(x, axis, True)) | (z < 0), z, np.nan)
-    ),
+    "log_softmax": lambda x, axis=-1: stable_log_softmax(x * 1.0, axis),
+    "linear": lambda x, weight, bias=None: x @ weight.T if bias is None else x @ weight.T + bias,
     "relu": lambda x: np.maximum(x, 0),
     "scatter": lambda values, index, shape: scattered(values, index, shape),
 }
@@ -94,6 +106,7 @@ def spoiled(rng: Rng, call: Call) -> None:
         label = pick(rng, list(table))
         call.args[i] = table[label](call.args[i])
         call.ordinary = table is values.ARRAY_LIKE and label != "ragged list"
+        call.ordinary &= call.name != "embedding"  # which takes an empty list for indices
         call.array_like = i if call.ordinary and label in ("list", "tuple") else None
         call.benign = False
     elif arrays and rng.random() < 0.12:
@@ -102,6 +115,7 @@ def spoiled(rng: Rng, call: Call) -> None:
         call.benign = call.same_dtype = False
         # equations number by number look at few shapes, and where nothing is taken NumPy does not look at indices
         call.refusable = call.name in RECURRENT or call.name == "take"
+        call.uninitialised = call.name == "split_at"  # whose ends belong to a shape
     if call.kwargs and rng.random() < 0.12:
         key = pick(rng, list(call.kwargs))
         call.kwargs[key] = pick(rng, values.WRONG_STATIC)
@@ -125,6 +139,8 @@ def an_op(rng: Rng) -> Call:
         arrays, static = row.draw(rng, values.a_shape(rng))
         if name in RECURRENT:
             reference = functools.partial(in_float64, reference)
+        elif row.reference is not None and name not in REFERENCES:
+            reference = functools.partial(of_arrays, reference)
         call = Call(name, checks.op(name), reference, arrays, static)
         call.analytic = row.analytic and "dtype" not in static
         call.same_dtype = name not in OWN_DTYPE
