@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,8 +120,6 @@ def run_trial(part: Part, seed: int, k: int) -> Outcome:
 
 def run_chunk(part: Part, seed: int, numbers: range) -> list[tuple[int, Outcome]]:
     """Several trials; of those that held only the count matters, and no text is sent back."""
-    with suppress(ValueError):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which stops handing out trials
     outcomes = [(k, run_trial(part, seed, k)) for k in numbers]
     return [(k, outcome if outcome.wrong else Outcome("")) for k, outcome in outcomes]
 
@@ -173,7 +171,16 @@ def run_part(part: Part, seed: int, count: int, chunk: int | None = None) -> tup
 
 def new_pool(processes: int) -> ProcessPoolExecutor:
     """Processes that begin anew, and so with no lock of this one's."""
-    return ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(processes, mp_context=context, initializer=leave_interrupts_to_the_parent)
+
+
+def leave_interrupts_to_the_parent() -> None:
+    """Ctrl-C reaches all processes of a terminal; only the first one acts, and hands out no more trials.
+
+    With a handler, as a signal that is ignored stays so in the programs that a trial starts.
+    """
+    signal.signal(signal.SIGINT, lambda *_: None)
 
 
 def run_each_alone(part: Part, seed: int, numbers: range) -> Iterator[tuple[int, Outcome]]:
