@@ -1,16 +1,21 @@
 """The campaign of tests/faults in its short form; and that its judges find what is planted for them."""
 
 import os
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.faults import __main__ as command
-from tests.faults import calls, campaign, forks, numbers, pieces, values
+from tests.faults import calls, campaign, files, forks, kills, numbers, pieces, values
 from tests.faults.call import Call, Found, judge
 from tests.faults.campaign import Outcome, Part
 from tests.faults.judge import Fault, judge_error, judge_value
@@ -258,6 +263,54 @@ def test_a_child_with_other_numbers_is_found() -> None:
 def test_a_child_that_hangs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forks, "CHILD_SECONDS", 0.3)
     assert "hangs" in str(forks.child_status(lambda: time.sleep(60), np.ones(1)))  # type: ignore[arg-type, return-value]
+
+
+def test_damaged_files_are_counted_by_what_their_helpers_say(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def runs(run: Path, other: Path, count: int, seed: int) -> list[SimpleNamespace]:
+        return [SimpleNamespace(what=f"cut config.json ({seed})", passed=seed % 4 == 0, seen="nan negative")]
+
+    def data(seed: int, directory: Path) -> SimpleNamespace:
+        return SimpleNamespace(
+            what=f"reviews cut ({seed})", wrong=None if seed % 4 == 1 else "loaded as if whole"
+        )
+
+    modules = {
+        "tests.run_faults": SimpleNamespace(damage_runs=runs),
+        "tests.data_faults": SimpleNamespace(damaged=data),
+    }
+    monkeypatch.setattr(files, "helpers", modules.get)
+    monkeypatch.setattr(files, "sound_runs", lambda: (tmp_path, tmp_path))
+    found = [files.trial(0, k, tmp_path).wrong for k in range(4)]
+    assert found == [None, None, "nan negative", "loaded as if whole"]
+    assert files.trial(1, 2, tmp_path).what == f"cut config.json ({files.SEEDS + 2})"
+
+
+@pytest.mark.slow
+def test_weights_of_another_epoch_are_found(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(kills.finished_run(), run)
+    assert kills.state_of(run) == (kills.EPOCHS, None)
+    path = run / "metrics.csv"
+    table = pd.read_csv(path)
+    table["test_loss"] *= 1.001
+    table.to_csv(path, index=False)
+    assert "the weights have a test loss of" in str(kills.state_of(run)[1])
+    assert "the weights have a test loss of" in str(kills.check(run, before=True, told=0))
+    (run / "weights.safetensors").write_bytes(b"")
+    assert "cannot be loaded: ValueError" in str(kills.state_of(run)[1])
+    assert kills.check(tmp_path / "nothing", before=True, told=0) == "the finished run that was there is lost"
+    told = kills.check(tmp_path / "nothing", before=False, told=2)
+    assert told == "2 epochs were told as done, and 0 are there"
+
+
+def test_a_worker_that_is_left_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kills, "PATIENCE", 0.3)
+    command = [sys.executable, "-c", "import os, time; os.fork() or time.sleep(60)"]
+    process = subprocess.Popen(command, start_new_session=True)
+    assert not kills.all_ended_of(process)
+    process.wait()
 
 
 # --- the frame ----------------------------------------------------------------------------------------

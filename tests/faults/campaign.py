@@ -134,7 +134,7 @@ def run_part(part: Part, seed: int, count: int, chunk: int | None = None) -> tup
         False if Ctrl-C ended it early: the tally then counts what was tried.
     """
     tally = Tally()
-    chunk = chunk or max(1, min(100, count // (10 * PROCESSES)))
+    chunk = chunk or max(1, min(100, count // 50))
     todo = iter([range(a, min(a + chunk, count)) for a in range(0, count, chunk)])
     start = time.perf_counter()
     pool = new_pool(PROCESSES)

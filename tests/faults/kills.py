@@ -153,7 +153,7 @@ def state_of(out: Path) -> tuple[int, str | None]:
     return len(rows), None
 
 
-def check(out: Path, before: bool, told: int, status: int | None) -> str | None:
+def check(out: Path, before: bool, told: int) -> str | None:
     """What is wrong with what a killed training left, and with a further start."""
     if not out.exists():
         epochs, wrong = 0, None
@@ -201,7 +201,7 @@ def trial(seed: int, k: int, directory: Path) -> Outcome:
         return Outcome(what, f"a worker of it still ran after {PATIENCE:.0f} s", "a worker is left")
     if "Traceback" in said:
         return Outcome(what, f"it ends with a traceback: {said.strip().splitlines()[-1]}", "a traceback")
-    wrong = check(out, before, told, process.returncode)
+    wrong = check(out, before, told)
     return Outcome(what, wrong, re.sub(r"[\d.]+|/\S+", "...", wrong) if wrong else "")
 
 

@@ -155,7 +155,8 @@ def shown(x: Any) -> str:
         return f"[{', '.join(map(shown, x))}]"
     if callable(x) and hasattr(x, "__name__"):
         return x.__name__
-    return " ".join(repr(x).split())
+    with np.errstate(all="ignore"):  # pandas computes with its numbers to show them
+        return " ".join(repr(x).split())
 
 
 class Shown(str):
