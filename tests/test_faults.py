@@ -34,6 +34,25 @@ def test_the_short_campaign(name: str) -> None:
     assert tally.tried == part.short
 
 
+@pytest.mark.oracle
+@pytest.mark.slow
+def test_random_calls_against_pytorch() -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e '.[oracle]'")
+    tally, _ = campaign.run_part(numbers.NUMBERS, seed=1, count=1000)
+    assert not tally.failed, "\n".join(campaign.failures("numbers", tally, 1))
+
+
+@pytest.mark.oracle
+def test_a_gradient_unlike_pytorchs_is_found() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e '.[oracle]'")
+    call = call_of("tanh", X)
+    call.benign = False  # as where numbers are nasty: then PyTorch is the witness
+    call.torch = torch.tanh
+    judge(call, np.random.default_rng(0))
+    call.torch = torch.sinh
+    assert kind_of(call) == "another gradient than PyTorch's"
+
+
 # --- the judge of calls finds what is planted ---------------------------------------------------------
 
 
