@@ -57,9 +57,11 @@ RECURRENT = {"lstm", "gru", "lstm_step"}
 
 
 def scattered(values: Any, index: Any, shape: Any) -> np.ndarray:
-    """The reference of the row, after a look at the shapes: of others ``np.add.at`` may end the process."""
-    place = np.zeros(shape)[index].shape
-    return OPS["scatter"].reference(np.broadcast_to(values, place), index, shape)  # type: ignore[misc]
+    """What the row's reference computes, after a look at the shapes: of others ``np.add.at`` may end the process."""
+    values = np.asarray(values)
+    out = np.zeros(shape, values.dtype)
+    np.add.at(out, index, np.broadcast_to(values, out[index].shape))
+    return out
 
 
 REFERENCES: dict[str, Callable[..., Any]] = {  # of nasty numbers, where the rows' formulas overflow
@@ -107,7 +109,7 @@ def spoiled(rng: Rng, call: Call) -> None:
         call.args[i] = table[label](call.args[i])
         call.ordinary = table is values.ARRAY_LIKE and label != "ragged list"
         call.ordinary &= call.name != "embedding"  # which takes an empty list for indices
-        call.array_like = i if call.ordinary and label in ("list", "tuple") else None
+        call.array_like = i if isinstance(call.args[i], list | tuple) else None
         call.benign = False
     elif arrays and rng.random() < 0.12:
         i = int(rng.choice(arrays))
