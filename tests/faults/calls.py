@@ -57,7 +57,7 @@ RECURRENT = {"lstm", "gru", "lstm_step"}
 
 
 def scattered(values: Any, index: Any, shape: Any) -> np.ndarray:
-    """What the row's reference computes, after a look at the shapes: of others ``np.add.at`` may end the process."""
+    """What the row's reference computes, after a look at shapes: of others ``np.add.at`` may end the process."""
     values = np.asarray(values)
     out = np.zeros(shape, values.dtype)
     np.add.at(out, index, np.broadcast_to(values, out[index].shape))
