@@ -138,6 +138,8 @@ def state_of(out: Path) -> tuple[int, str | None]:
         return 0, None if "\n" not in text and str(out) in text else f"not one clear sentence: {text}"
     except Exception as error:
         return 0, f"what is left cannot be loaded: {type(error).__name__}: {error}"
+    if not run.epochs.exists():
+        return 0, "weights are there without metrics.csv"
     tested = evaluate(model, Examples.encode(load_test(config), vocabulary), config.batch_size, Workers())
     with open(run.epochs, encoding="utf-8", newline="") as file:
         rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
@@ -202,7 +204,7 @@ def trial(seed: int, k: int, directory: Path) -> Outcome:
     if "Traceback" in said:
         return Outcome(what, f"it ends with a traceback: {said.strip().splitlines()[-1]}", "a traceback")
     wrong = check(out, before, told)
-    return Outcome(what, wrong, re.sub(r"[\d.]+|/\S+", "...", wrong) if wrong else "")
+    return Outcome(what, wrong, re.sub(r"[0-9a-f]{32}|/\S+|\d+(\.\d+)?", "...", wrong) if wrong else "")
 
 
 def all_ended_of(process: subprocess.Popen[str]) -> bool:
