@@ -6,9 +6,11 @@ tests/data_faults.py; here they only get their seeds.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import importlib
 import importlib.util
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ def helpers(name: str) -> Any:
 def sound_runs() -> tuple[Path, Path]:
     """Two whole runs of other seeds, made once in each process."""
     directory = Path(tempfile.mkdtemp(prefix="faults-runs-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
     make = helpers("tests.run_faults").sound_run
     return make(directory / "1", "--seed", "1"), make(directory / "2", "--seed", "2")
 

@@ -9,6 +9,7 @@ told is missing.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import csv
 import functools
@@ -124,6 +125,7 @@ def all_ended(group: int) -> bool:
 def finished_run() -> Path:
     """A run that is whole, made once in each process."""
     out = Path(tempfile.mkdtemp(prefix="faults-finished-"))
+    atexit.register(shutil.rmtree, out, ignore_errors=True)
     subprocess.run(command(out, 99, 1), cwd=ROOT, check=True, capture_output=True)
     return out
 
@@ -132,7 +134,8 @@ def state_of(out: Path) -> tuple[int, str | None]:
     """How many epochs the run in a directory says that it has, 0 if there is none; and what is wrong with it."""
     run = Run(out)
     try:
-        config, vocabulary, model = run.load()
+        with contextlib.redirect_stderr(io.StringIO()):  # a note on who left the directory
+            config, vocabulary, model = run.load()
     except FileNotFoundError as error:
         text = str(error)
         return 0, None if "\n" not in text and str(out) in text else f"not one clear sentence: {text}"
