@@ -5,7 +5,7 @@ BIN = .venv/bin
 # The matrices here are small: a second BLAS thread costs more than it gains.
 export OPENBLAS_NUM_THREADS = 1
 
-.PHONY: demo test thorough lint clean
+.PHONY: demo test thorough faults lint clean
 
 demo: .venv/demo
 	$(BIN)/python -m models.sentiment train --data demo --out runs/demo
@@ -23,6 +23,10 @@ test: .venv/test
 thorough: .venv/test
 	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -q tests/test_rows.py
 	$(BIN)/python -m tinygrad_np.gradcheck --cases 2000
+
+# Random calls, damaged files, killed trainings, forks: in under ten minutes; docs/reliability.md says what has to hold.
+faults: .venv/test
+	$(BIN)/python -m tests.faults
 
 lint: .venv/dev
 	$(BIN)/ruff check .
