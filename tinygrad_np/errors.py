@@ -23,7 +23,7 @@ def describe_call(name: str, args: Sequence[Any], static: dict[str, Any]) -> str
 
 def describe_argument(x: Any) -> str:
     """Shape and dtype of an array, those of the arrays in a list, and else what Python shows, on one line."""
-    if isinstance(getattr(x, "shape", None), tuple):
+    if isinstance(getattr(x, "shape", None), tuple) and hasattr(x, "dtype"):
         return f"{x.dtype}{list(x.shape)}"
     if isinstance(x, list | tuple) and any(hasattr(part, "shape") for part in x):
         return f"[{', '.join(map(describe_argument, x))}]"

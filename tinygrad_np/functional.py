@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from tinygrad_np.operand import as_array
-from tinygrad_np.ops import reduce
+from tinygrad_np.ops import recurrent, reduce
 from tinygrad_np.ops.elementwise import logaddexp, relu, sigmoid, square, where
-from tinygrad_np.ops.recurrent import lstm_step
 from tinygrad_np.ops.reduce import Axis
 from tinygrad_np.tensor import Tensor
 
@@ -55,30 +55,45 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Tensor
         (..., out).
     """
-    y = floats(x) @ weight.T
+    y = floats("linear", x) @ floats("linear", weight).T
     return y if bias is None else y + bias
 
 
-def floats(x: Any) -> Tensor:
-    """x as a Tensor of floating-point numbers: differences of unsigned whole ones would wrap around."""
-    tensor: Tensor = x if isinstance(x, Tensor) else Tensor(x)
+def floats(name: str, x: Any) -> Tensor:
+    """What a function is given, as a Tensor of floating-point numbers."""
+    try:
+        tensor: Tensor = x if isinstance(x, Tensor) else Tensor(x)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from error
     whole = tensor.dtype.kind not in "fc"
     return tensor.astype(np.result_type(tensor.dtype, np.float32)) if whole else tensor
 
 
+def lstm_step(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """One step of an LSTM, from its gates before activation (..., 4 H), in the order i f g o, and c (..., H).
+
+    Returns
+    -------
+    tuple of Tensor
+        The new h and c, each (..., H); the equations are in `ops.recurrent.lstm.lstm_step`.
+    """
+    return recurrent.lstm_step(floats("lstm_step", gates), floats("lstm_step", c))
+
+
 def softmax(x: Tensor, axis: Axis = -1) -> Tensor:
     """e^x / sum e^x along an axis, or several, without overflow; in the shape of x."""
-    return reduce.softmax(floats(x), axis=axis)
+    return reduce.softmax(x, axis=axis)
 
 
 def logsumexp(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """log sum e^x over axes, all of them unless told, without overflow. All -inf gives -inf."""
-    return reduce.logsumexp(floats(x), axis=axis, keepdims=keepdims)
+    return reduce.logsumexp(x, axis=axis, keepdims=keepdims)
 
 
 def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
     """The logarithm of softmax along an axis, without overflow."""
-    x = floats(x)
+    x = floats("log_softmax", x)
+    axis = normalize_axis_index(axis, x.ndim, "log_softmax: axis")
     x = x - reduce.largest(x.detach().data, axis)  # small results are not lost beside large logits
     return x - logsumexp(x, axis=axis, keepdims=True)
 
@@ -106,7 +121,7 @@ def embedding(indices: Any, weight: Tensor, padding_idx: int | None = None) -> T
         An index, or `padding_idx`, is not a whole number, or not that of a row. Negative ones do not count
         from the end here.
     """
-    weight = floats(weight)
+    weight = floats("embedding", weight)
     indices = check_indices("embedding", indices, len(weight))
     if padding_idx is not None and not 0 <= padding_idx < len(weight):
         raise IndexError(f"padding_idx {padding_idx} is not a row of {len(weight)}")
@@ -118,7 +133,10 @@ def embedding(indices: Any, weight: Tensor, padding_idx: int | None = None) -> T
 
 def check_indices(name: str, indices: Any, rows: int) -> np.ndarray:
     """Indices as an array, when all are whole numbers of rows that there are."""
-    array = as_array(indices)
+    try:
+        array = as_array(indices.data if isinstance(indices, Tensor) else indices)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from error
     if array.size == 0 and array.dtype.kind == "f":
         array = array.astype(np.int64)  # np.array([]) is an array of floats
     if array.dtype.kind not in "iu":
@@ -154,7 +172,7 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True, *, rng: Rng = None
         `p` is no such probability.
     """
     check_probability("dropout", p)
-    x = floats(x)
+    x = floats("dropout", x)
     if not training or not p:
         return x
     return x * ((np.random.default_rng(rng).random(x.shape) >= p).astype(x.dtype) / (1 - p))
@@ -180,7 +198,7 @@ def binary_cross_entropy_with_logits(input: Tensor, target: Any, reduction: Redu
     ValueError
         The shapes differ, or a target is outside of 0 to 1.
     """
-    input = floats(input)
+    input = floats("binary_cross_entropy_with_logits", input)
     y = _target("binary_cross_entropy_with_logits", input, target)
     if not ((y >= 0) & (y <= 1)).all():
         raise ValueError("binary_cross_entropy_with_logits takes targets from 0 to 1, and found others")
@@ -204,7 +222,7 @@ def cross_entropy(input: Tensor, target: Any, reduction: Reduction = "mean") -> 
     ValueError
         The shapes do not fit, or a target is no class.
     """
-    input, target = floats(input), as_array(target)
+    input, target = floats("cross_entropy", input), as_array(target)
     if input.ndim != 2 or target.shape != input.shape[:1] or target.dtype.kind not in "iu":
         raise ValueError(
             "cross_entropy takes logits (N, classes) and whole-number targets (N,), "
@@ -234,7 +252,7 @@ def mse_loss(input: Tensor, target: Any, reduction: Reduction = "mean") -> Tenso
     ValueError
         The shapes differ.
     """
-    input = floats(input)
+    input = floats("mse_loss", input)
     return _reduced(square(input - _target("mse_loss", input, target)), reduction)
 
 

@@ -106,6 +106,14 @@ def wrap_output(kind: type[Node], out: Any, parents: tuple[Node | None, ...], vj
     return Tensor._of(out, kind(out.shape, out.dtype, parents, vjps, replay) if parents else None)
 
 
+def refuse_complex(name: str, out: Any) -> None:
+    """Where a gradient is recorded, an op of real numbers meets complex ones only as constants."""
+    if out.dtype.kind == "c":
+        raise TypeError(
+            f"{name}: complex numbers have no gradient here; leave it behind with .detach() first"
+        )
+
+
 class _Declare(Protocol):
     """What `primitive` returns, for type checkers: the parameters of the rule stay, its result is a Tensor."""
 
@@ -226,8 +234,10 @@ def primitive(
                 replay = declared, inputs, {}
             if node_y is None:  # drop the vjp that is not needed, and with it the arrays that it holds
                 vjps = (vjps[0], None) if type(vjps) is tuple else vjps
+                refuse_complex(name, out)
             elif node_x is None:
                 vjps = (None, vjps[1]) if type(vjps) is tuple else vjps
+                refuse_complex(name, out)
             if type(out) is not np.ndarray:
                 return wrap_output(kind, out, (node_x, node_y), vjps, replay)
             tensor = object.__new__(Tensor)
@@ -241,7 +251,9 @@ def primitive(
             parents = tuple([x.node if now and type(x) is Tensor else None for x in xs])
             recorded = any(parents)
             if composite is not None and recorded and now == CREATE_GRAPH:
-                return composite(*xs, **static)
+                return composite(
+                    *[x if type(x) is Tensor else d for x, d in zip(xs, data, strict=True)], **static
+                )
             told = static
             if takes_needs_input_grad:
                 told = {**static, "needs_input_grad": tuple([n is not None for n in parents])}
@@ -251,6 +263,8 @@ def primitive(
                 raise describe_error(name, error, data, static) from error
             if not recorded:
                 return wrap_output(kind, out, (), None, None)
+            for one in out if type(out) is tuple else (out,):
+                refuse_complex(name, one)
             replay: Any = None
             if now == CREATE_GRAPH:
                 inputs = tuple([x if type(x) is Tensor else d for x, d in zip(xs, data, strict=True)])

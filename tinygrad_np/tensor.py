@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from tinygrad_np import backward, tape
 from tinygrad_np.errors import BAD_INPUT, describe_error, numpy_name
-from tinygrad_np.operand import as_array
+from tinygrad_np.operand import as_array, operand
 from tinygrad_np.ops import elementwise, index, linalg, reduce, shape
 from tinygrad_np.ops.constant import CONSTANT
 from tinygrad_np.ops.reduce import Axis
@@ -332,17 +332,22 @@ class Tensor:
     def __ne__(self, other: Any) -> Any:
         return self.__array_function__(np.not_equal, (), (self, other), {})
 
+    def _ordered(self, ufunc: np.ufunc, other: Any) -> Any:
+        """A comparison by size, with numbers alone."""
+        other = other if isinstance(other, Tensor) else operand(ufunc.__name__, other)
+        return self.__array_function__(ufunc, (), (self, other), {})
+
     def __lt__(self, other: Any) -> Any:
-        return self.__array_function__(np.less, (), (self, other), {})
+        return self._ordered(np.less, other)
 
     def __le__(self, other: Any) -> Any:
-        return self.__array_function__(np.less_equal, (), (self, other), {})
+        return self._ordered(np.less_equal, other)
 
     def __gt__(self, other: Any) -> Any:
-        return self.__array_function__(np.greater, (), (self, other), {})
+        return self._ordered(np.greater, other)
 
     def __ge__(self, other: Any) -> Any:
-        return self.__array_function__(np.greater_equal, (), (self, other), {})
+        return self._ordered(np.greater_equal, other)
 
     def __getitem__(self, key: Any) -> Tensor:
         key = tuple(map(_data, key)) if isinstance(key, tuple) else _data(key)

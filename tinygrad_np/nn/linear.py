@@ -61,7 +61,7 @@ class Linear(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in_features) to (..., out_features)."""
-        x = functional.floats(x)
+        x = functional.floats("Linear", x)
         if x.shape[-1:] != self.weight.shape[1:]:
             raise ValueError(f"Linear takes (..., {self.in_features}), and got an input of shape {x.shape}")
         return functional.linear(x, self.weight, self.bias)

@@ -17,12 +17,18 @@ from functools import partial
 
 import numpy as np
 
+from tinygrad_np.operand import as_array
 from tinygrad_np.tape import Array, Rule, primitive
 
 
 def mask_poles(pole: Array, x: Array) -> Array:
     """x, with 1 where `pole` is true: there the gradient is 0, and stays 0 times a finite number."""
     return np.where(pole, 1, x) if np.any(pole) else x
+
+
+def floating(x: Array) -> Array:
+    """x in floating-point numbers: differences of unsigned whole ones would wrap around."""
+    return x if x.dtype.kind in "fc" else x.astype(np.result_type(x.dtype, np.float32))
 
 
 @primitive(np.add)
@@ -72,6 +78,8 @@ def power(x: Array, y: Array) -> Rule:
 
     def vjp_y(g: Array) -> Array:
         base = mask_poles((x == 0) | np.logical_not(x > 0) & (g == 0), x)
+        if getattr(base, "dtype", g.dtype) != g.dtype:
+            base = base.astype(g.dtype)  # a logarithm in the digits of the result
         return g * np.power(base, y) * np.log(base)
 
     return np.power(x, y), (vjp_x, vjp_y)
@@ -151,6 +159,10 @@ def minimum(x: Array, y: Array) -> Rule:
 @primitive(np.clip, selects=True)
 def clip(x: Array, *, a_min: float | None = None, a_max: float | None = None) -> Rule:
     """x held between two numbers, element-wise. The derivative on a bound is 1, and 0 outside."""
+
+    for bound in (a_min, a_max):
+        if bound is not None and type(bound) is not float:
+            as_array(bound)  # refuses what holds no numbers
 
     def vjp(g: Array) -> Array:
         low = -np.inf if a_min is None else a_min

@@ -73,6 +73,8 @@ def einsum(*xs: Array, subscripts: str) -> Rule:
             gradients.append(np.broadcast_to(part, tuple(size[c] for c in term)))
         return gradients
 
+    if not isinstance(subscripts, str):
+        raise TypeError("the subscripts are a string")
     shapes = [np.shape(x) for x in xs]
     if any(0 in shape for shape in shapes):  # there NumPy lets pass what does not fit
         parse_subscripts(subscripts, shapes)

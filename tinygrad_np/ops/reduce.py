@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinygrad_np.ops.elementwise import exp_difference
+from tinygrad_np.ops.elementwise import exp_difference, floating
 from tinygrad_np.tape import Array, Rule, primitive
 
 Axis: TypeAlias = int | tuple[int, ...] | None
@@ -63,6 +63,9 @@ def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
 def var(x: Array, *, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Rule:
     """The variance over axes, sum (x - mean)^2 / (n - ddof): d/dx = 2 (x - mean) / (n - ddof)."""
 
+    if not isinstance(ddof, int | float | np.number):
+        raise TypeError(f"ddof is a number, not {ddof!r}")
+
     def vjp(g: Array) -> Array:
         n = count(x.shape, axis) - ddof
         scale = 2 / n if n else np.inf  # where NumPy's own variance is NaN
@@ -103,6 +106,7 @@ def largest(x: Array, axis: Axis) -> Array:
 @primitive()
 def logsumexp(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
     """log sum e^x over axes, without overflow: d/dx = e^(x - y) = softmax(x). All -inf gives -inf."""
+    x = floating(x)
     top = largest(x, axis)
     top = np.where(np.isfinite(top), top, 0)  # no NaN from -inf - -inf
     with np.errstate(divide="ignore"):
@@ -118,6 +122,7 @@ def logsumexp(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
 @primitive()
 def softmax(x: Array, *, axis: Axis = -1) -> Rule:
     """e^x / sum e^x over axes, without overflow: the vjp is y (g - sum g y)."""
+    x = floating(x)
     y = np.exp(x - largest(x, axis))
     y = y / np.sum(y, axis=axis, keepdims=True)
     return y, (lambda g: y * (g - np.sum(g * y, axis=axis, keepdims=True)),)

@@ -159,7 +159,7 @@ class RMSprop(Optimizer):
 
     def __init__(self, params: Iterable[Tensor], lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8):
         super().__init__(params, lr)
-        self.alpha = self._nonnegative("alpha", alpha)
+        self.alpha = self._nonnegative("alpha", alpha, below=1)
         self.eps = self._nonnegative("eps", eps)
         self.squares = self.zeros()
 

@@ -30,8 +30,8 @@ def lstm_step(gates: Array, c: Array) -> tuple[Array, Array]:
     tuple of Tensor
         h' and c', each (..., hidden).
     """
-    hidden = c.shape[-1]
-    if gates.shape != (*c.shape[:-1], 4 * hidden):
+    hidden = c.shape[-1] if c.ndim else 0
+    if not c.ndim or gates.shape != (*c.shape[:-1], 4 * hidden):
         raise ValueError(f"lstm_step takes gates (..., 4 H) and c (..., H), not {gates.shape} and {c.shape}")
     i, f, _, o = split(sigmoid(gates), 4, axis=-1)  # one call for all is faster than three
     g = tanh(getitem(gates, index=(..., slice(2 * hidden, 3 * hidden))))
