@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and what a system says before it kills
@@ -26,17 +26,20 @@ def positive(text: str) -> int:
 def start(module: str) -> NoReturn:
     """Import the module of a command line, and run its `main`.
 
-    The imports take a second. Ctrl-C meanwhile ends the program at once: raised inside an import, it would come
-    out as a traceback, or be swallowed.
+    The imports take a second. Ctrl-C before `execute` listens ends the program at once: raised inside an import, it
+    would come out as a traceback, or be swallowed.
     """
 
     def leave(number: int, frame: object) -> None:
+        with suppress(Exception):
+            sys.stdout.flush()
         os.write(2, b"interrupted\n")
         os._exit(130)
 
     with _handled(leave):
         main: Callable[[], int] = importlib.import_module(module).main
-    sys.exit(main())
+        status = main()
+    sys.exit(status)
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -48,7 +51,7 @@ def execute(args: argparse.Namespace) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     except MemoryError as error:
-        print(f"error: there is not enough memory: {error or 'the system has no more'}", file=sys.stderr)
+        print(f"error: there is not enough memory: {str(error) or 'the system has no more'}", file=sys.stderr)
         return 1
     except OverflowError as error:
         print(f"error: a number is too large: {error}", file=sys.stderr)

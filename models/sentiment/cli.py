@@ -52,7 +52,7 @@ def command_evaluate(args: argparse.Namespace) -> None:
         config = replace(config, data_dir=args.data_dir)
     examples = Examples.encode(load_test(config), vocabulary)
     loss, accuracy = evaluate(model, examples, config.batch_size, Workers())
-    print(f"{config.test_size:,} test reviews of {config.data}: accuracy {accuracy:.1%}, loss {loss:.3f}")
+    print(f"{len(examples.labels):,} test reviews of {config.data}: accuracy {accuracy:.1%}, loss {loss:.3f}")
 
 
 def command_predict(args: argparse.Namespace) -> None:

@@ -85,8 +85,7 @@ class Run:
         with locked(self.lock) as before:
             if before:
                 print(
-                    f"note: {before} ended without leaving {self.directory}, which is taken over",
-                    file=sys.stderr,
+                    f"note: {before} was killed while it wrote {self.directory}; taken over", file=sys.stderr
                 )
             sweep_parts(self.directory)
             self._settle()
@@ -138,13 +137,17 @@ class Run:
 
     def _commit(self, writes: dict[Path, Write], **facts: Any) -> None:
         """Write files, all of them or none; the first ones of a run replace all that an older one left."""
-        content: dict[str, Any] = {"run": self._id or uuid.uuid4().hex, "files": {}}
         if self._id:
-            content = self._manifest() or content
-            if content["run"] != self._id:
-                raise OSError(f"{self.directory} holds another run now: something else wrote into it")
+            content = self._manifest()
+            if content is None or content["run"] != self._id:
+                raise OSError(
+                    f"{self.directory} does not hold this run any more: something else wrote into it"
+                )
         else:
             writes = self._first | writes
+            older = [path for path in self._files if path not in writes and path.is_file()]
+            replaces = {path.name: _sha256(path) for path in older}
+            content = {"run": uuid.uuid4().hex, "files": {}, "replaces": replaces}
         try:
             for path, write in writes.items():
                 write(_next(path))
@@ -171,8 +174,13 @@ class Run:
                     os.replace(new, path)
                 else:
                     new.unlink()
-            if content and path.name not in hashes:
-                path.unlink(missing_ok=True)
+            if content and self._is_replaced(path, content):
+                path.unlink()
+
+    def _is_replaced(self, path: Path, content: dict[str, Any]) -> bool:
+        """Whether a file is one of an older run that was there before this one."""
+        replaced = content["replaces"].get(path.name) if path.name not in content["files"] else None
+        return replaced is not None and path.is_file() and _sha256(path) == replaced
 
     # --- reading ---
 
@@ -186,14 +194,12 @@ class Run:
         ValueError
             A file is damaged or of another run, or the weights are others than the settings say.
         """
-        if any(_next(path).exists() for path in self._files):
-            with (
-                suppress(OSError),
-                self.locked(),
-            ):  # the training was killed; or it still runs, and does it itself
-                pass
         while True:
             content = self._manifest()
+            if any(_next(p).exists() or (content and self._is_replaced(p, content)) for p in self._files):
+                # the training was killed; or it runs, and does it itself
+                with suppress(OSError), self.locked():
+                    pass
             try:
                 loaded = self._load(content)
             except (OSError, ValueError):
@@ -270,10 +276,10 @@ class Run:
                 f"the training in {self.directory} did not finish, or has not yet: "
                 f"it has {content['epochs']} of {wanted} epochs, and the weights of epoch {content['best_epoch']}"
             )
-        for name, expected in hashes.items():
-            place = self._place(self.directory / name, hashes)
-            if not place.is_file() or _sha256(place) != expected:
-                found.append(f"{place} is missing, or not the file that the training wrote")
+        for path in self._files:
+            place = self._place(path, hashes)
+            if (_sha256(place) if place.is_file() else None) != hashes.get(path.name):
+                found.append(f"{path} is {'not as this run wrote it' if place.is_file() else 'missing'}")
         return found
 
     def _place(self, path: Path, hashes: dict[str, str]) -> Path:
@@ -295,7 +301,7 @@ class Run:
             content: dict[str, Any] = json.loads(self.manifest.read_text(encoding="utf-8"))
             if content.pop("sha256") != _sha256_of(content):
                 raise ValueError("its SHA-256 is another")
-            if not {"run", "files", "epochs", "best_epoch"} <= content.keys():
+            if not {"run", "files", "replaces", "epochs", "best_epoch"} <= content.keys():
                 raise ValueError("it does not say all")
         except FileNotFoundError:
             return None
