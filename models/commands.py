@@ -51,15 +51,18 @@ def execute(args: argparse.Namespace) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     except MemoryError as error:
-        print(f"error: there is not enough memory: {str(error) or 'the system has no more'}", file=sys.stderr)
-        return 1
+        return _failed(f"there is not enough memory: {str(error) or 'the system has no more'}")
     except OverflowError as error:
-        print(f"error: a number is too large: {error}", file=sys.stderr)
-        return 1
+        return _failed(f"a number is too large: {error}")
     except (ValueError, OSError, RuntimeError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return _failed(str(error))
     return 0
+
+
+def _failed(what: str) -> int:
+    """Say what went wrong. What stands in a damaged file may be long: its middle is left out."""
+    print(f"error: {what if len(what) < 1500 else f'{what[:700]} ... {what[-700:]}'}", file=sys.stderr)
+    return 1
 
 
 @contextmanager

@@ -366,7 +366,7 @@ def print_outcomes(outcomes: list[Outcome]) -> int:
     """Print what failed, and how many passed; how many failed."""
     failed = [outcome for outcome in outcomes if not outcome.passed]
     for outcome in failed:
-        print(f"FAILED {outcome.what}: {outcome.seen}")
+        print(f"FAILED {outcome.what}: {outcome.seen[:1000]}")
     counts = Counter(outcome.what.split()[0] for outcome in outcomes)
     print(f"{len(outcomes)} tried, {len(failed)} failed: {dict(counts)}")
     return len(failed)

@@ -150,9 +150,10 @@ def test_a_wrong_setting_on_the_command_line_is_refused(
         (MemoryError("Unable to allocate 7 TiB"), "there is not enough memory: Unable to allocate 7 TiB"),
         (MemoryError(), "there is not enough memory: the system has no more"),
         (OverflowError("int too large"), "a number is too large: int too large"),
+        (ValueError("ab" * 9000), f"{'ab' * 350} ... {'ab' * 350}"),
     ],
 )
-def test_memory_and_overflow_are_sentences(
+def test_memory_overflow_and_long_errors_are_sentences(
     error: Exception, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def command(args: Any) -> None:

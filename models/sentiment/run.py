@@ -223,7 +223,9 @@ class Run:
             settings = json.loads(places[self.config].read_text(encoding="utf-8"))
             given = {field.name: settings[field.name] for field in fields(Config)}
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ValueError(f"{self.config} holds no settings of a run: {error!r}") from error
+            raise ValueError(
+                f"{self.config} holds no settings of a run: {type(error).__name__}: {error}"
+            ) from error
         try:
             config = Config(**given)
         except ValueError as error:
@@ -307,7 +309,8 @@ class Run:
             return None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(
-                f"{self.manifest} is damaged ({error}), so nothing says that the files of the run belong together: "
+                f"{self.manifest} is damaged ({type(error).__name__}: {error}), "
+                "so nothing says that the files of the run belong together: "
                 "restore it or train again"
             ) from error
         return content
