@@ -388,6 +388,9 @@ def test_a_full_disk_names_the_file_and_what_was_kept(run: Path) -> None:
     assert f"{run / 'weights.safetensors'}.next could not be written: File too large" in last
     assert last.endswith(f"{run} is as it was")
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+    done = python(program, "0", "train", *SMALL, "--out", run)  # not even the lock can be written
+    assert done.stderr.splitlines()[-1].endswith(f"{run / 'run.lock'} could not be written: File too large")
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
     # later on it keeps the epochs that are there
     done = python(program, "30000", "train", *SMALL, "--out", run)
     assert done.returncode == 1

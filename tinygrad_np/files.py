@@ -104,8 +104,11 @@ def locked(path: str | os.PathLike[str]) -> Iterator[str]:
             raise BlockingIOError(
                 f"{path} is held by {before}, which {host} cannot ask: if it runs no more, remove the file"
             )
-        os.ftruncate(file, 0)
-        os.write(file, f"process {os.getpid()} of {host}".encode())
+        try:
+            os.ftruncate(file, 0)
+            os.write(file, f"process {os.getpid()} of {host}".encode())
+        except OSError as error:
+            raise OSError(error.errno, f"{path} could not be written: {error.strerror}") from error
         try:
             yield before
         finally:
