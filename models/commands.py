@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import Any, NoReturn
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and what a system says before it kills
@@ -45,7 +46,7 @@ def start(module: str) -> NoReturn:
 def execute(args: argparse.Namespace) -> int:
     """Run ``args.command(args)``; the exit status is 0, 1 after an error, or 130 after Ctrl-C or SIGTERM."""
     try:
-        with _handled(signal.default_int_handler):
+        with _handled(_interrupt):
             args.command(args)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -63,6 +64,16 @@ def _failed(what: str) -> int:
     """Say what went wrong. What stands in a damaged file may be long: its middle is left out."""
     print(f"error: {what if len(what) < 1500 else f'{what[:700]} ... {what[-700:]}'}", file=sys.stderr)
     return 1
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt; in a `__del__`, where Python would print and forget it, a moment later."""
+    while frame is not None:
+        if frame.f_code.co_name == "__del__":
+            threading.Timer(0.01, signal.raise_signal, [number]).start()
+            return
+        frame = frame.f_back
+    raise KeyboardInterrupt
 
 
 @contextmanager

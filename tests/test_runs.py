@@ -311,6 +311,26 @@ def test_a_command_that_is_stopped_says_so(number: int, capsys: pytest.CaptureFi
     assert capsys.readouterr().err == "interrupted\n"
 
 
+def test_ctrl_c_inside_a_finalizer_is_not_forgotten(capsys: pytest.CaptureFixture[str]) -> None:
+    """Python prints and forgets what is raised in a `__del__`, and a training is in one now and then."""
+
+    class Buffers:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    def command(args: Any) -> None:
+        buffers = Buffers()
+        del buffers
+        time.sleep(10)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert commands.execute(commands.argparse.Namespace(command=command)) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().err == "interrupted\n"
+
+
 def test_what_is_uninterrupted_is_done_before_ctrl_c_is_heard() -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     done = []
