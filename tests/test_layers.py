@@ -547,3 +547,86 @@ def test_dropout_drops_in_training_only() -> None:
 def test_dropout_refuses_other_probabilities(p: float) -> None:
     with pytest.raises(ValueError, match=f"^Dropout takes a probability from 0 to below 1, not {p}$"):
         Dropout(p, rng=0)
+
+
+# --- what a state may hold ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (np.array([1.0, np.nan], "f4"), "scale holds nan, which is no finite float32"),
+        (np.array([np.nan, np.nan]), "scale holds nan, which is no finite float32"),
+        (np.array([-np.inf, 0], "f4"), "scale holds -inf, which is no finite float32"),
+        (np.array([0, 1e300]), "scale holds 1e+300, which is no finite float32"),
+        ([1.0, 1e300], "scale holds 1e+300, which is no finite float32"),
+        (np.array([1, 2]), "scale holds int64 and should hold float32"),
+        (np.array([True, False]), "scale holds bool and should hold float32"),
+        ([True, False], "scale holds bool and should hold float32"),
+        (np.array([1, 2j]), "scale holds complex128 and should hold float32"),
+        (np.array([1, "b"], object), "scale holds object and should hold float32"),
+        (np.array(["a", "b"]), "scale holds <U1 and should hold float32"),
+    ],
+)
+def test_numbers_that_no_weight_can_have_are_refused_by_its_name(wrong: Any, said: str) -> None:
+    layer = Leaf()
+    layer.scale = weight(2, dtype=np.float32)
+    before = layer.state_dict()
+    with pytest.raises(ValueError, match=r"^the state does not fit Leaf: ") as error:
+        layer.load_state_dict(before | {"scale": wrong})
+    assert str(error.value) == f"the state does not fit Leaf: {said}"
+    np.testing.assert_array_equal(layer.scale.data, before["scale"])
+
+
+def test_a_nan_in_a_tied_weight_is_not_called_a_difference() -> None:
+    tree = Tree()
+    state = tree.state_dict()
+    wrong = np.full_like(state["blocks.0.scale"], np.nan)
+    with pytest.raises(ValueError, match=r"blocks.0.scale holds nan") as error:
+        tree.load_state_dict(state | {"blocks.0.scale": wrong, "tied.scale": wrong})
+    assert "differs" not in str(error.value)
+
+
+def test_floats_of_another_width_are_rounded_and_integers_that_fit_are_kept() -> None:
+    layer = Leaf()
+    layer.running = Tensor(np.zeros(3, np.int8))
+    layer.load_state_dict({"scale": np.float16([0.1, 0.2]), "running": np.array([1, 2, 3])})
+    np.testing.assert_array_equal(layer.scale.data, np.float64(np.float16([0.1, 0.2])))
+    assert layer.running.dtype == np.int8
+    with pytest.raises(ValueError, match="running holds 300, which is no finite int8"):
+        layer.load_state_dict({"scale": np.zeros(2), "running": np.array([1, 2, 300])})
+
+
+# --- a layer that holds itself ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["itself", "its parent", "a list of itself", "a list in itself", "a dict"])
+def test_a_layer_that_holds_itself_is_refused_where_names_are_needed(way: str) -> None:
+    tree: Any = Tree()
+    if way == "itself":
+        tree.me, where = tree, "me"
+    elif way == "its parent":
+        tree.z.parent, where = tree, "z.parent"
+    elif way == "a list of itself":
+        tree.others, where = [Leaf(), tree], "others.1"
+    elif way == "a list in itself":
+        tree.loop, where = [], "loop.0"
+        tree.loop.append(tree.loop)
+    else:
+        tree.heads["up"], where = {"tree": tree}, "heads.up.tree"
+    for call in (
+        tree.parameters,
+        tree.state_dict,
+        tree.eval,
+        tree.zero_grad,
+        lambda: tree.load_state_dict({}),
+    ):
+        with pytest.raises(ValueError, match=rf"^{where} is the \w+ that it is in, .* names without end"):
+            call()
+    assert "Tree(" in repr(tree)
+
+
+def test_a_layer_that_stands_in_two_places_is_no_circle() -> None:
+    tree: Any = Tree()
+    tree.again = [tree.z, [tree.z]]
+    assert list(tree.named_tensors().keys()) == NAMES

@@ -294,3 +294,37 @@ def test_mpi_is_asked_for_by_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mpi4py.MPI", None)
     with pytest.raises(ModuleNotFoundError, match=r"tinygrad_np\[mpi\]"):
         parallel.workers(1)
+
+
+@pytest.mark.parametrize("team", [2, pytest.param("ranks", marks=needs_mpi)])
+def test_a_sum_before_start_is_refused(team: Any) -> None:
+    if team == "ranks":
+        program = (
+            "from tinygrad_np.parallel import Ranks; import numpy as np; Ranks().all_reduce([np.ones(1)])"
+        )
+        command = [*MPIEXEC, sys.executable, "-c", program]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode != 0
+        assert f"RuntimeError: {parallel.NOT_STARTED}" in done.stderr
+    else:
+        with pytest.raises(RuntimeError, match="not been started: call start"):
+            parallel.workers(team).all_reduce([np.ones(1)])
+
+
+# --- what killed ranks leave ----------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc")
+def test_shared_memory_of_dead_ranks_is_swept_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parallel, "MPI_MEMORY", f"{tmp_path}/mpich_shm_*")
+    dead, living, new = (tmp_path / f"mpich_shm_{name}" for name in ("dead", "living", "new"))
+    for path in (dead, living, new):
+        path.write_bytes(b"0" * 4096)
+        os.utime(path, (0, 0) if path != new else None)
+    mapped = np.memmap(living, np.uint8, "r")
+    os.utime(living, (0, 0))
+    parallel._sweep_mpi_memory()
+    assert set(tmp_path.iterdir()) == {living, new}
+    del mapped

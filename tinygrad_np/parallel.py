@@ -21,8 +21,10 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -31,6 +33,8 @@ from numpy.typing import DTypeLike
 from tinygrad_np.extras import import_optional
 
 READY = b"\0"
+NOT_STARTED = "all_reduce of workers that have not been started: call start(count, dtype) first"
+MPI_MEMORY = "/dev/shm/mpich_shm_*"  # where MPICH's ranks of one machine meet
 
 
 class WorkerLost(RuntimeError):
@@ -77,6 +81,8 @@ class Workers:
         ------
         WorkerLost
             In worker 0: another one died, or left with an error.
+        RuntimeError
+            Several workers have not been started.
         """
 
 
@@ -92,6 +98,7 @@ class Processes(Workers):
         if not hasattr(os, "fork"):
             raise ValueError(f"{size} workers need fork, which {sys.platform} lacks: use mpiexec instead")
         self.size = size
+        self.total = self.parts = np.zeros((0, 0))  # until `start`
         self.others: dict[int, tuple[int, socket.socket]] = {}  # in worker 0: process and channel by rank
 
     def start(self, count: int, dtype: DTypeLike) -> None:
@@ -101,8 +108,10 @@ class Processes(Workers):
         rows = np.frombuffer(memory, dtype).reshape(1 + self.size, count)
         self.total, self.parts = rows[0], rows[1:]
         pairs = [socket.socketpair() for _ in range(1, self.size)]
-        # the others ignore Ctrl-C, which reaches all: worker 0 answers it, and ends them
-        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # the others ignore Ctrl-C and SIGTERM, which may reach all: worker 0 answers them, and ends the others
+        handlers = {
+            number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)
+        }
         try:
             for rank, (ours, theirs) in enumerate(pairs, 1):
                 pid = os.fork()
@@ -115,11 +124,14 @@ class Processes(Workers):
                 self.others[rank] = pid, ours
         finally:
             if self.rank == 0:
-                signal.signal(signal.SIGINT, handler)
+                for number, handler in handlers.items():
+                    signal.signal(number, handler)
         for _, theirs in pairs:
             theirs.close()
 
     def all_reduce(self, arrays: Sequence[np.ndarray]) -> None:
+        if not len(self.parts):
+            raise RuntimeError(NOT_STARTED)
         count = _pack(arrays, self.parts[self.rank])
         if self.rank:
             try:
@@ -176,17 +188,21 @@ class Ranks(Workers):
     """The processes that mpiexec has started, on one machine or many: MPI sums."""
 
     def __init__(self) -> None:
+        _sweep_mpi_memory()
         self.world: Any = import_optional("mpi4py.MPI").COMM_WORLD
         self.in_place: Any = import_optional("mpi4py.MPI").IN_PLACE
         self.rank, self.size = self.world.rank, self.world.size
         self.flat = np.zeros(1)  # until `start`: they may leave before
-        if self.rank:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # mpiexec hands Ctrl-C to all: worker 0 answers
+        if self.rank:  # mpiexec hands Ctrl-C and SIGTERM to all: worker 0 answers
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
     def start(self, count: int, dtype: DTypeLike) -> None:
         self.flat = np.zeros(1 + count, dtype)  # the first number: has worker 0 left?
 
     def all_reduce(self, arrays: Sequence[np.ndarray]) -> None:
+        if len(self.flat) == 1:
+            raise RuntimeError(NOT_STARTED)
         self.flat[:] = 0
         _pack(arrays, self.flat[1:])
         self.world.Allreduce(self.in_place, self.flat)
@@ -285,3 +301,24 @@ def _unpack(flat: np.ndarray, arrays: Sequence[np.ndarray]) -> None:
     for array in arrays:
         array[...] = flat[start : start + array.size].reshape(array.shape)
         start += array.size
+
+
+def _sweep_mpi_memory() -> None:
+    """Remove the shared memory that MPICH's ranks left when they were killed, 2 MB a job: nothing else does.
+
+    It is theirs no more when no process maps it. A job that begins just now is left alone.
+    """
+    left = {}
+    for path in Path("/").glob(MPI_MEMORY[1:]):
+        with suppress(OSError):  # what is gone meanwhile
+            about = path.stat()
+            if about.st_uid == os.getuid() and time.time() - about.st_mtime > 10:
+                left[str(path)] = path
+    if not left or not Path("/proc/self/maps").exists():
+        return
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        with suppress(OSError):  # of another user, as are the files it maps
+            mapped = maps.read_text(encoding="utf-8", errors="replace")
+            left = {name: path for name, path in left.items() if name not in mapped}
+    for path in left.values():
+        path.unlink(missing_ok=True)

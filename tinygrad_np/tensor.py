@@ -10,6 +10,7 @@ other functions whose derivative is 0 give plain ndarrays.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -26,6 +27,16 @@ from tinygrad_np.ops.reduce import Axis
 from tinygrad_np.tape import NUMPY, Node
 
 _adding = threading.Lock()  # several threads may send gradients to one leaf
+
+
+def _new_lock() -> None:
+    """In a forked child: the lock may be held by a thread that is not there."""
+    global _adding
+    _adding = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_lock)
 
 
 class Tensor:

@@ -1,7 +1,5 @@
 """``python -m models.sentiment``: see `models.sentiment.cli`."""
 
-import sys
+from models.commands import start
 
-from models.sentiment.cli import main
-
-sys.exit(main())
+start("models.sentiment.cli")

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import fields, replace
 
 import models.sentiment
 from datasets.speeches import load_speeches
-from datasets.text import tokenize
+from datasets.text import Vocabulary, tokenize
 from models.commands import execute, positive
 from models.sentiment.config import DEFAULTS, Config
 from models.sentiment.data import Examples, load_test
 from models.sentiment.evaluate import evaluate, probabilities
+from models.sentiment.model import SentimentLSTM
 from models.sentiment.run import Run
 from models.sentiment.speeches import speech_table
 from models.sentiment.train import train
@@ -36,17 +38,25 @@ def command_train(args: argparse.Namespace) -> None:
     print(f"learning curves: {run.curves}; all of the run: {run.directory}")
 
 
+def load(run: Run) -> tuple[Config, Vocabulary, SentimentLSTM]:
+    """Load a run, and say what is to be said of it."""
+    loaded = run.load()
+    for note in run.notes():
+        print(f"note: {note}", file=sys.stderr)
+    return loaded
+
+
 def command_evaluate(args: argparse.Namespace) -> None:
-    config, vocabulary, model = Run(args.run).load()
+    config, vocabulary, model = load(Run(args.run))
     if args.data_dir:
         config = replace(config, data_dir=args.data_dir)
     examples = Examples.encode(load_test(config), vocabulary)
     loss, accuracy = evaluate(model, examples, config.batch_size, Workers())
-    print(f"{config.test_size:,} test reviews of {config.data}: accuracy {accuracy:.1%}, loss {loss:.3f}")
+    print(f"{len(examples.labels):,} test reviews of {config.data}: accuracy {accuracy:.1%}, loss {loss:.3f}")
 
 
 def command_predict(args: argparse.Namespace) -> None:
-    _, vocabulary, model = Run(args.run).load()
+    _, vocabulary, model = load(Run(args.run))
     tokenized = [tokenize(text) for text in args.text]
     p_positive = probabilities(model, [vocabulary.encode(tokens) for tokens in tokenized])
     for text, tokens, p in zip(args.text, tokenized, p_positive, strict=True):
@@ -57,9 +67,10 @@ def command_predict(args: argparse.Namespace) -> None:
 
 def command_speeches(args: argparse.Namespace) -> None:
     run = Run(args.run)
-    config, vocabulary, model = run.load()
+    config, vocabulary, model = load(run)
     table = speech_table(model, vocabulary, load_speeches(args.data_dir or config.data_dir))
-    run.save_speeches(table)
+    with run.locked():
+        run.save_speeches(table)
     print(table.to_string(index=False, float_format="{:.2f}".format, na_rep="-"))
     print(f"picture: {run.speech_bars}; table: {run.speeches}")
 

@@ -1,9 +1,20 @@
-"""The directory of one training: what it holds, what is written when, and what is checked on loading."""
+"""The directory of one training: what it holds, what is written when, and what is checked on loading.
+
+Its files belong together, and a kill may come between any two of them. So new ones are written beside the old
+ones as ``NAME.next``, then ``run.json`` is replaced, which has the SHA-256 of each file of the run, and then they
+are renamed. The moment in which ``run.json`` is replaced is the one in which all of them change: who reads takes
+the file with the right SHA-256, under the one name or the other.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
+import os
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,19 +26,22 @@ from models import report
 from models.sentiment.config import Config
 from models.sentiment.model import DIMENSIONS, SentimentLSTM
 from tinygrad_np.extras import import_optional
-from tinygrad_np.files import atomic_write
+from tinygrad_np.files import atomic_write, locked, sweep_parts
 from tinygrad_np.nn import Embedding
 from tinygrad_np.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
     import pandas as pd
 
+Write = Callable[[Path], None]
+
 
 class Run:
     """All that is left of one training, and what was asked of it later.
 
-    `start` writes the settings and the vocabulary, `save_epoch` after each epoch its metrics and, if they are
-    the best so far, the weights, and `finish` the closing metrics and the learning curves.
+    `start` takes the settings and the vocabulary, `save_epoch` writes after each epoch its metrics and, if they are
+    the best so far, the weights, and `finish` the closing metrics and the learning curves. Who writes does so while
+    it is `locked`. What an older run left is removed when the first epoch of this one is there.
     """
 
     def __init__(self, directory: str | Path):
@@ -41,20 +55,48 @@ class Run:
         self.curves = self.directory / "loss.png"
         self.speeches = self.directory / "speeches.csv"
         self.speech_bars = self.directory / "speeches.png"
+        self.manifest = (
+            self.directory / "run.json"
+        )  # which files belong together, and how far the training came
+        self.lock = self.directory / "run.lock"
+        self._id = ""  # of the run that this object has started or loaded
+        self._first: dict[Path, Write] = {}  # what the first epoch brings along
 
-    def make_directory(self) -> None:
-        """Make the directory: one that cannot be made is told before the work begins."""
+    @property
+    def _files(self) -> list[Path]:
+        """All that a run may hold."""
+        return [
+            *(self.config, self.vocabulary, self.weights, self.last_weights, self.epochs, self.metrics),
+            *(self.curves, self.speeches, self.speech_bars),
+        ]
+
+    # --- writing ---
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Make the directory, and keep all other trainings out of it; what a killed one left is put in order.
+
+        Raises
+        ------
+        OSError
+            It cannot be made, or another process trains into it.
+        """
         self.directory.mkdir(parents=True, exist_ok=True)
+        with locked(self.lock) as before:
+            if before:
+                print(
+                    f"note: {before} was killed while it wrote {self.directory}; taken over", file=sys.stderr
+                )
+            sweep_parts(self.directory)
+            self._settle()
+            yield
 
     def start(self, config: Config, vocabulary: Vocabulary) -> None:
-        """Begin anew: remove what an older run left, as it would not fit, and write settings and vocabulary."""
-        for path in (
-            *(self.weights, self.last_weights, self.epochs, self.metrics, self.curves),
-            *(self.speeches, self.speech_bars),
-        ):
-            path.unlink(missing_ok=True)
-        _write_json(self.config, asdict(config))
-        vocabulary.save(self.vocabulary)
+        """Take settings and vocabulary of a new training, to be written with its first epoch."""
+        self._first = {
+            self.config: lambda path: _write_json(path, asdict(config)),
+            self.vocabulary: vocabulary.save,
+        }
 
     def save_epoch(self, history: Sequence[dict[str, float]], model: SentimentLSTM) -> None:
         """Write the metrics of all epochs so far, and the weights if the last one is the best of them.
@@ -64,23 +106,83 @@ class Run:
         history : sequence of dict
             A row an epoch: `epoch`, `train_loss`, `train_accuracy`, and the same for validation and test.
         """
+        table = import_optional("pandas").DataFrame(history)
+        writes: dict[Path, Write] = {self.epochs: lambda path: _write_table(path, table)}
         if best_epoch(history) is history[-1]:
-            save_weights(self.weights, model.state_dict())
-        _write_table(self.epochs, import_optional("pandas").DataFrame(history))
+            writes[self.weights] = lambda path: save_weights(path, model.state_dict())
+        self._commit(writes, epochs=len(history), best_epoch=best_epoch(history)["epoch"])
 
     def save_last(self, model: SentimentLSTM) -> None:
         """Write the weights of a training that breaks off, beside those of its best epoch."""
-        save_weights(self.last_weights, model.state_dict())
+        self._commit({self.last_weights: lambda path: save_weights(path, model.state_dict())})
 
     def finish(self, history: Sequence[dict[str, float]], metrics: dict[str, Any], title: str) -> None:
         """Write the closing metrics, and draw the learning curves under a title."""
-        _write_json(self.metrics, metrics)
-        report.learning_curves(import_optional("pandas").DataFrame(history), title, self.curves)
+        table = import_optional("pandas").DataFrame(history)
+        self._commit(
+            {
+                self.metrics: lambda path: _write_json(path, metrics),
+                self.curves: lambda path: report.learning_curves(table, title, path),
+            }
+        )
 
     def save_speeches(self, table: pd.DataFrame) -> None:
         """Write what the model says of speeches, as a table and as bars."""
-        _write_table(self.speeches, table)
-        report.speech_bars(table, self.speech_bars)
+        self._commit(
+            {
+                self.speeches: lambda path: _write_table(path, table),
+                self.speech_bars: lambda path: report.speech_bars(table, path),
+            }
+        )
+
+    def _commit(self, writes: dict[Path, Write], **facts: Any) -> None:
+        """Write files, all of them or none; the first ones of a run replace all that an older one left."""
+        if self._id:
+            content = self._manifest()
+            if content is None or content["run"] != self._id:
+                raise OSError(
+                    f"{self.directory} does not hold this run any more: something else wrote into it"
+                )
+        else:
+            writes = self._first | writes
+            older = [path for path in self._files if path not in writes and path.is_file()]
+            replaces = {path.name: _sha256(path) for path in older}
+            content = {"run": uuid.uuid4().hex, "files": {}, "replaces": replaces}
+        try:
+            for path, write in writes.items():
+                write(_next(path))
+            content |= facts
+            content["files"] |= {path.name: _sha256(_next(path)) for path in writes}
+            _write_json(self.manifest, content | {"sha256": _sha256_of(content)})
+            self._id = content["run"]
+            for path in writes:
+                os.replace(_next(path), path)
+        finally:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Bring the files to their names, and remove those that belong to no run or to one that is replaced."""
+        try:
+            content = self._manifest()
+        except ValueError:
+            return  # damaged: a training that begins will replace it
+        hashes = content["files"] if content else {}
+        for path in self._files:
+            new = _next(path)
+            if new.exists():
+                if hashes.get(path.name) == _sha256(new):
+                    os.replace(new, path)
+                else:
+                    new.unlink()
+            if content and self._is_replaced(path, content):
+                path.unlink()
+
+    def _is_replaced(self, path: Path, content: dict[str, Any]) -> bool:
+        """Whether a file is one of an older run that was there before this one."""
+        replaced = content["replaces"].get(path.name) if path.name not in content["files"] else None
+        return replaced is not None and path.is_file() and _sha256(path) == replaced
+
+    # --- reading ---
 
     def load(self) -> tuple[Config, Vocabulary, SentimentLSTM]:
         """The settings, vocabulary and model.
@@ -90,28 +192,128 @@ class Run:
         FileNotFoundError
             A file of the run is not there.
         ValueError
-            A file is damaged, or the weights are of another shape than the settings say.
+            A file is damaged or of another run, or the weights are others than the settings say.
         """
+        while True:
+            content = self._manifest()
+            if any(_next(p).exists() or (content and self._is_replaced(p, content)) for p in self._files):
+                # the training was killed; or it runs, and does it itself
+                with suppress(OSError), self.locked():
+                    pass
+            try:
+                loaded = self._load(content)
+            except (OSError, ValueError):
+                if self._manifest() == content:
+                    raise
+            else:
+                if self._manifest() == content:
+                    return loaded
+            # a training has written an epoch meanwhile
+
+    def _load(self, content: dict[str, Any] | None) -> tuple[Config, Vocabulary, SentimentLSTM]:
+        hashes: dict[str, str] = content["files"] if content else {}
+        places = {}
         for path in (self.config, self.vocabulary, self.weights):
-            if not path.is_file():
+            places[path] = self._place(path, hashes)
+            if not places[path].is_file():
                 raise FileNotFoundError(
                     f"{self.directory} holds no {path.name}: train into it first, with --out {self.directory}"
                 )
         try:
-            settings = json.loads(self.config.read_text(encoding="utf-8"))
-            config = Config(**{field.name: settings[field.name] for field in fields(Config)})
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{self.config} holds no settings of a run: {error!r}") from error
-        vocabulary = Vocabulary.load(self.vocabulary)
+            settings = json.loads(places[self.config].read_text(encoding="utf-8"))
+            given = {field.name: settings[field.name] for field in fields(Config)}
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ValueError(
+                f"{self.config} holds no settings of a run: {type(error).__name__}: {error}"
+            ) from error
+        try:
+            config = Config(**given)
+        except ValueError as error:
+            raise ValueError(f"{self.config}: {error}") from error
+        vocabulary = Vocabulary.load(places[self.vocabulary])
+        state = load_weights(places[self.weights])
+        if 16 * config.hidden * (DIMENSIONS + config.hidden + 2) > places[self.weights].stat().st_size:
+            raise ValueError(
+                f"{self.config}: hidden is {config.hidden}, and {self.weights} is of fewer units"
+            )
+        model = self._model(config, vocabulary, state)
+        if content is None:
+            raise FileNotFoundError(
+                f"{self.directory} holds no {self.manifest.name}, so nothing says that its files belong together: "
+                "it is of an older version, or incomplete; train again"
+            )
+        for path, place in places.items():
+            if hashes.get(path.name) != _sha256(place):
+                raise ValueError(
+                    f"{path} is not the file that this training wrote, as its SHA-256 is not that of "
+                    f"{self.manifest.name}: it is damaged, edited, or of another run; restore it or train again"
+                )
+        self._id = content["run"]
+        return config, vocabulary, model
+
+    def _model(self, config: Config, vocabulary: Vocabulary, state: dict[str, np.ndarray]) -> SentimentLSTM:
+        """The network with these weights."""
         vectors = np.zeros((len(vocabulary), DIMENSIONS), np.float32)
         embedding = Embedding.from_pretrained(vectors, freeze=config.embeddings == "glove", padding_idx=0)
         model = SentimentLSTM(embedding, config.hidden, np.random.default_rng(0))
-        state = load_weights(self.weights)
+        dtypes = {name: tensor.dtype for name, tensor in model.named_tensors()}
         try:
             model.load_state_dict(state)
+            for name, array in state.items():
+                if array.dtype != dtypes[name]:
+                    raise ValueError(f"{name} holds {array.dtype} and should hold {dtypes[name]}")
         except ValueError as error:
             raise ValueError(f"{self.weights}: {error}") from error
-        return config, vocabulary, model.eval()
+        return model.eval()
+
+    def notes(self) -> list[str]:
+        """What is to be said of a run that was loaded: that it did not finish, or that a file is not its own."""
+        content = self._manifest()
+        if content is None:
+            return []
+        hashes, found = content["files"], []
+        wanted = json.loads(self._place(self.config, hashes).read_text(encoding="utf-8"))["epochs"]
+        if self.metrics.name not in hashes or content["epochs"] < wanted:
+            found.append(
+                f"the training in {self.directory} did not finish, or has not yet: "
+                f"it has {content['epochs']} of {wanted} epochs, and the weights of epoch {content['best_epoch']}"
+            )
+        for path in self._files:
+            place = self._place(path, hashes)
+            if (_sha256(place) if place.is_file() else None) != hashes.get(path.name):
+                found.append(f"{path} is {'not as this run wrote it' if place.is_file() else 'missing'}")
+        return found
+
+    def _place(self, path: Path, hashes: dict[str, str]) -> Path:
+        """Where a file of the run is: under its name, or under that of the moment before it is renamed."""
+        with suppress(OSError):
+            if path.name in hashes and _sha256(_next(path)) == hashes[path.name]:
+                return _next(path)
+        return path
+
+    def _manifest(self) -> dict[str, Any] | None:
+        """What `run.json` says; None where there is none.
+
+        Raises
+        ------
+        ValueError
+            It is damaged.
+        """
+        try:
+            content: dict[str, Any] = json.loads(self.manifest.read_text(encoding="utf-8"))
+            if content.pop("sha256") != _sha256_of(content):
+                raise ValueError("its SHA-256 is another")
+            if not {"run", "files", "replaces", "epochs", "best_epoch"} <= content.keys():
+                raise ValueError("it does not say all")
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(
+                f"{self.manifest} is damaged ({type(error).__name__}: {error}), "
+                "so nothing says that the files of the run belong together: "
+                "restore it or train again"
+            ) from error
+        return content
 
 
 def best_epoch(history: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -127,3 +329,16 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
 def _write_table(path: Path, table: pd.DataFrame) -> None:
     with atomic_write(path) as part:
         table.to_csv(part, index=False)
+
+
+def _next(path: Path) -> Path:
+    """Where a file is written before it belongs to the run."""
+    return path.with_name(f"{path.name}.next")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _sha256_of(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 import tinygrad_np.functional as F
+from models.commands import uninterrupted
 from models.sentiment.config import Config
 from models.sentiment.data import Examples, load_test, load_train, new_embedding
 from models.sentiment.evaluate import Metrics, bag_of_words_accuracy, evaluate
@@ -74,7 +76,7 @@ def fit(
 ) -> tuple[list[dict[str, float]], float]:
     """The loop of epochs: train, validate, test, and write to the run.
 
-    Ctrl-C ends it early, if there is a whole epoch to show.
+    Ctrl-C and SIGTERM end it early, if there is a whole epoch to show.
 
     Returns
     -------
@@ -88,6 +90,10 @@ def fit(
     WorkerLost
         Another worker died. What was written after each epoch stays, and ``last.safetensors`` holds the
         weights after the last step that was whole.
+    OSError
+        A file could not be written, for instance because the disk is full.
+    ValueError
+        The loss became infinite or NaN.
     """
     optimizer = Adam(model.parameters(), lr=config.lr)
     history: list[dict[str, float]] = []
@@ -113,21 +119,34 @@ def fit(
                     metrics[name] = evaluate(model, examples[name], config.batch_size, team)
                 if team.rank == 0:
                     row = epoch_row(epoch, metrics)
-                    run.save_epoch([*history, row], model)
-                    history.append(row)
-                    seconds += taken
+                    with uninterrupted():  # what the run has and what we know of it are the same
+                        run.save_epoch([*history, row], model)
+                        history.append(row)
+                        seconds += taken
                     bar.write(f"epoch {epoch:2}: {described(metrics)}")
         except KeyboardInterrupt:
             if not history:
                 raise
             bar.write(f"interrupted: the run is that of {len(history)} whole epochs")
         except WorkerLost as error:
-            run.save_last(model)
-            raise WorkerLost(
-                f"{error}; {run.directory} keeps {len(history)} whole epochs, "
-                f"and the weights of now as {run.last_weights.name}"
-            ) from None
+            weights = ""
+            if history:
+                run.save_last(model)
+                weights = f", and the weights of now as {run.last_weights.name}"
+            raise WorkerLost(f"{error}; {kept(run, history)}{weights}") from None
+        except (OSError, ValueError) as error:
+            if team.rank:
+                raise
+            kind = OSError if isinstance(error, OSError) else ValueError
+            raise kind(f"{error}; {kept(run, history)}") from error
     return history, seconds
+
+
+def kept(run: Run, history: list[dict[str, float]]) -> str:
+    """What there is after a training that broke off."""
+    return (
+        f"{run.directory} keeps {len(history)} whole epochs" if history else f"{run.directory} is as it was"
+    )
 
 
 def epoch_row(epoch: int, metrics: dict[str, Metrics]) -> dict[str, float]:
@@ -156,45 +175,49 @@ def train(config: Config, run: Run, n_workers: int) -> dict[str, Any]:
     # a missing extra is told before the work; no thread of a bar may hold a lock while the workers are forked
     import_optional("pandas")
     import_optional("tqdm").tqdm.monitor_interval = 0
-    with workers(n_workers) as team:
-        if team.size > config.batch_size:
-            raise ValueError(f"{team.size} workers cannot share batches of {config.batch_size} reviews")
-        run.make_directory()
-        model_rng, order_rng = np.random.default_rng(config.seed).spawn(2)
+    with ExitStack() as lock:  # of worker 0, until the run is finished
+        with workers(n_workers) as team:
+            if team.size > config.batch_size:
+                raise ValueError(f"{team.size} workers cannot share batches of {config.batch_size} reviews")
+            if team.rank == 0:
+                lock.enter_context(run.locked())
+            model_rng, order_rng = np.random.default_rng(config.seed).spawn(2)
 
-        train_reviews, validation_reviews = load_train(config)
-        reviews = {"train": train_reviews, "validation": validation_reviews, "test": load_test(config)}
-        vocabulary, embedding = new_embedding(config, train_reviews.texts, model_rng)
-        examples = {name: Examples.encode(part, vocabulary) for name, part in reviews.items()}
-        sizes = {name: len(part.labels) for name, part in examples.items()}
-        config = replace(config, train_size=sizes["train"] + sizes["validation"], test_size=sizes["test"])
+            train_reviews, validation_reviews = load_train(config)
+            reviews = {"train": train_reviews, "validation": validation_reviews, "test": load_test(config)}
+            vocabulary, embedding = new_embedding(config, train_reviews.texts, model_rng)
+            examples = {name: Examples.encode(part, vocabulary) for name, part in reviews.items()}
+            sizes = {name: len(part.labels) for name, part in examples.items()}
+            config = replace(config, train_size=sizes["train"] + sizes["validation"], test_size=sizes["test"])
 
-        model = SentimentLSTM(embedding, config.hidden, model_rng)
-        n_parameters = sum(p.size for p in model.parameters())
-        if team.rank == 0:
-            print(", ".join(f"{size:,} {name} reviews" for name, size in sizes.items()), end="; ")
-            print(f"{len(vocabulary):,} words, {n_parameters:,} parameters to train")
-            run.start(config, vocabulary)
+            model = SentimentLSTM(embedding, config.hidden, model_rng)
+            n_parameters = sum(p.size for p in model.parameters())
+            if team.rank == 0:
+                print(", ".join(f"{size:,} {name} reviews" for name, size in sizes.items()), end="; ")
+                print(f"{len(vocabulary):,} words, {n_parameters:,} parameters to train")
+                run.start(config, vocabulary)
 
-        team.start(n_parameters + 2, model.head.weight.dtype)  # gradients; beside them loss and right answers
-        history, seconds = fit(model, examples, config, order_rng, team, run)
+            team.start(
+                n_parameters + 2, model.head.weight.dtype
+            )  # gradients; beside them loss and right answers
+            history, seconds = fit(model, examples, config, order_rng, team, run)
 
-    best = best_epoch(history)
-    metrics: dict[str, Any] = {
-        "test_accuracy": best["test_accuracy"],
-        "test_loss": best["test_loss"],
-        "validation_accuracy": best["validation_accuracy"],
-        "best_epoch": int(best["epoch"]),
-        "epochs": len(history),
-        **{f"{name}_reviews": size for name, size in sizes.items()},
-        "workers": team.size,
-        "tokens_per_second": int(examples["train"].lengths.sum()) * len(history) / seconds,
-        "training_seconds": seconds,
-    }
-    if config.data == "demo":
-        metrics["bag_of_words_accuracy"] = bag_of_words_accuracy(
-            examples["train"], examples["test"], len(vocabulary)
-        )
-    source = "synthetic demo reviews" if config.data == "demo" else "IMDb reviews"
-    run.finish(history, metrics, f"{config.train_size:,} {source}, LSTM of {config.hidden} units")
-    return metrics
+        best = best_epoch(history)
+        metrics: dict[str, Any] = {
+            "test_accuracy": best["test_accuracy"],
+            "test_loss": best["test_loss"],
+            "validation_accuracy": best["validation_accuracy"],
+            "best_epoch": int(best["epoch"]),
+            "epochs": len(history),
+            **{f"{name}_reviews": size for name, size in sizes.items()},
+            "workers": team.size,
+            "tokens_per_second": int(examples["train"].lengths.sum()) * len(history) / seconds,
+            "training_seconds": seconds,
+        }
+        if config.data == "demo":
+            metrics["bag_of_words_accuracy"] = bag_of_words_accuracy(
+                examples["train"], examples["test"], len(vocabulary)
+            )
+        source = "synthetic demo reviews" if config.data == "demo" else "IMDb reviews"
+        run.finish(history, metrics, f"{config.train_size:,} {source}, LSTM of {config.hidden} units")
+        return metrics

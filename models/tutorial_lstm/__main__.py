@@ -1,7 +1,5 @@
 """``python -m models.tutorial_lstm``: see `models.tutorial_lstm.cli`."""
 
-import sys
+from models.commands import start
 
-from models.tutorial_lstm.cli import main
-
-sys.exit(main())
+start("models.tutorial_lstm.cli")

@@ -8,6 +8,7 @@ a gradient are its parameters; the others are state that is saved, but not train
 from __future__ import annotations
 
 from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
+from reprlib import recursive_repr
 from typing import Any, ParamSpec, Protocol, Self, TypeVar, overload
 
 import numpy as np
@@ -136,22 +137,39 @@ class Layer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take every array from the one of its name, copied. Each keeps its dtype.
 
+        An array has to be of the same kind of numbers, floats for floats: those of another width are rounded.
+
         Raises
         ------
         ValueError
-            Names are missing or unexpected, or shapes differ: all of them are listed, and nothing is loaded.
+            Names are missing or unexpected, shapes differ, numbers are of another kind, not finite, or not
+            within the dtype: all of them are listed, and nothing is loaded.
         """
         tensors = dict(self.named_tensors())
         arrays = {name: np.asarray(array) for name, array in state.items()}
         problems = [f"missing {name}" for name in tensors if name not in state]
         places = {name: value for name, value in _walk(self, "") if isinstance(value, Tensor)}
         problems += [f"unexpected {name}" for name in state if name not in places]
+        new: dict[str, np.ndarray] = {}
+        for name, array in arrays.items():
+            if name in places:
+                dtype = places[name].dtype
+                kinds = dtype.kind + (
+                    "" if hasattr(state[name], "dtype") else "iu"
+                )  # [1, 2] is meant as floats
+                if array.size and array.dtype.kind not in kinds:
+                    problems.append(f"{name} holds {array.dtype} and should hold {dtype}")
+                    continue
+                with np.errstate(over="ignore"):
+                    new[name] = np.array(array, dtype)
+                if (lost := _lost(array, new[name])) is not None:
+                    problems.append(f"{name} holds {array[lost].item()}, which is no finite {dtype}")
         first = {tensor: name for name, tensor in tensors.items()}
         problems += [  # PyTorch's states have a tied weight under all of its names
             f"{name} differs from {first[tensor]}, with which it is tied"
             for name, tensor in places.items()
-            if {name, first[tensor]} <= arrays.keys()
-            and not np.array_equal(arrays[name], arrays[first[tensor]])
+            if {name, first[tensor]} <= new.keys()
+            and not np.array_equal(new[name], new[first[tensor]], equal_nan=True)
         ]
         problems += [
             f"{name} is {arrays[name].shape} and should be {tensor.shape}"
@@ -160,10 +178,6 @@ class Layer:
         ]
         if problems:
             raise ValueError(f"the state does not fit {type(self).__name__}: {'; '.join(problems)}")
-        try:
-            new = {name: np.array(arrays[name], tensor.dtype) for name, tensor in tensors.items()}
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"the state does not fit {type(self).__name__}: {error}") from error
         for name, tensor in tensors.items():
             tensor.data = new[name]
 
@@ -171,6 +185,7 @@ class Layer:
         """The settings that ``repr`` shows. Unless a subclass says others: the shapes of the Tensors set on it."""
         return ", ".join(f"{name}={list(t.shape)}" for name, t in vars(self).items() if isinstance(t, Tensor))
 
+    @recursive_repr("itself")
     def __repr__(self) -> str:
         lines = [self.extra_repr()] if self.extra_repr() else []
         children = _children(self, "")
@@ -227,23 +242,43 @@ def _inside(value: Any) -> Iterator[tuple[Any, Any]]:
         yield from enumerate(value)
 
 
-def _walk(value: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """A value and all that is in it, layers, lists and dicts opened, each with its dotted name."""
+def _walk(value: Any, name: str, around: tuple[int, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """A value and all that is in it, layers, lists and dicts opened, each with its dotted name.
+
+    Raises
+    ------
+    ValueError
+        A layer, list or dict is in itself: what it holds would have names without end.
+    """
     yield name, value
     for key, item in _inside(value):
-        yield from _walk(item, f"{name}.{key}" if name else str(key))
+        dotted = f"{name}.{key}" if name else str(key)
+        inside = (*around, id(value))
+        if id(item) in inside:
+            raise ValueError(
+                f"{dotted} is the {type(item).__name__} that it is in, so its Tensors have names without end: "
+                "keep a way back to what is around a layer outside of it"
+            )
+        yield from _walk(item, dotted, inside)
 
 
-def _children(value: Any, name: str) -> list[tuple[str, Any]]:
+def _children(value: Any, name: str, around: tuple[int, ...] = ()) -> list[tuple[str, Any]]:
     """The layers and functions in a layer, lists and dicts opened and layers not, each with its dotted name."""
     found: list[tuple[str, Any]] = []
     for key, item in _inside(value):
         dotted = f"{name}.{key}" if name else str(key)
         if isinstance(item, list | tuple | dict):
-            found += _children(item, dotted)
+            if id(item) not in around:
+                found += _children(item, dotted, (*around, id(item)))
         elif callable(item) and not isinstance(item, type):  # a dtype is a type
             found.append((dotted, item))
     return found
+
+
+def _lost(array: np.ndarray, converted: np.ndarray) -> tuple[int, ...] | None:
+    """Where the first number stands that is not finite, or is lost on the way to another dtype."""
+    wrong = ~np.isfinite(converted) if converted.dtype.kind in "fc" else converted != array
+    return tuple(int(i) for i in np.argwhere(wrong)[0]) if wrong.any() else None
 
 
 def _shown(child: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 from typing import Any, ClassVar
 
@@ -59,3 +60,14 @@ class Workspace:
                 if buffer.size <= MAX_FREE_BYTES:
                     self.free.setdefault(buffer.size, []).append(buffer)
                     Workspace.free_bytes += buffer.size
+
+    @classmethod
+    def forget(cls) -> None:
+        """In a forked child: the lock may be held by a thread that is not there, half-way through its work."""
+        cls.lock = threading.RLock()
+        cls.free.clear()
+        cls.free_bytes = 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=Workspace.forget)
