@@ -62,8 +62,8 @@ def load_glove(data_dir: str | os.PathLike[str] | None = None, dimensions: int =
     Raises
     ------
     ValueError
-        If the file is no sound zip file, lacks these dimensions, or has a malformed line or a word that can be
-        no token of a `Vocabulary`; the message gives the line.
+        If the file is no sound zip file, lacks these dimensions, is compressed by another method than deflate, or
+        has a malformed line or a word that can be no token of a `Vocabulary`; the message gives the line.
     FileNotFoundError, RuntimeError, PermissionError
         As `datasets.download.fetch` and `datasets.cache.cached` raise them.
     """
@@ -76,7 +76,14 @@ def load_glove(data_dir: str | os.PathLike[str] | None = None, dimensions: int =
         with archive:
             if member not in archive.namelist():
                 raise ValueError(f"{path} has no {member}, only {listed(archive.namelist())}")
-            return _parse(archive, archive.getinfo(member), dimensions, path)
+            info = archive.getinfo(member)
+            # Python's reader of the others decodes as much as there is at once: gigabytes out of a few bytes.
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ValueError(
+                    f"{path}, {member} is compressed by method {info.compress_type}, and only 0 (stored) and 8 "
+                    f"(deflated) are read: pack it again, or leave out data_dir to download it"
+                )
+            return _parse(archive, info, dimensions, path)
 
     def fits(words: list[str], vectors: np.ndarray) -> bool:
         return vectors.dtype == np.float32 and vectors.shape == (len(words), dimensions)
@@ -90,7 +97,7 @@ def _zip_faults(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        said = shortened(str(error)) or type(error).__name__
+        said = shortened(str(error), 200) or type(error).__name__
         raise ValueError(
             f"{path} is no sound zip file ({said}): replace it, or leave out data_dir to download it"
         ) from None
@@ -107,7 +114,7 @@ def _parse(
     pd = import_optional("pandas")
     place = f"{path}, {info.filename}"
     with _zip_faults(path):
-        file = archive.open(info)
+        file = archive.open(info.filename)
 
     def read(size: int) -> bytes:
         with _zip_faults(path):

@@ -15,7 +15,7 @@ import numpy as np
 import datasets.text
 from datasets.cache import cached, sha256
 from datasets.download import SOURCES, fetch
-from datasets.lines import read_lines
+from datasets.lines import ends_with_line, read_lines
 from datasets.messages import tell
 from datasets.text import TokenizedTexts, tokenize_texts
 from tinygrad_np.extras import import_optional
@@ -144,15 +144,19 @@ def _fetch(split: str, data_dir: str | os.PathLike[str] | None) -> Path:
 
 def _tell_if_cut_off(path: Path, split: str, n_reviews: int, size: int | None) -> None:
     """Tell of a file that may be the beginning of another; its reviews are used as they are."""
-    if sha256(path) == SOURCES[path.name].sha256:
-        return
-    with open(path, "rb") as file:
-        file.seek(-1, os.SEEK_END)
-        if file.read() != b"\n":
-            tell(f"{path} does not end with a line feed: line {n_reviews:,}, its last review, may be cut off")
+    notes = []
+    if not ends_with_line(path):
+        notes.append(
+            f"{path} does not end with a line feed: line {n_reviews}, its last review, may be cut off"
+        )
     if n_reviews not in _WHOLE[split] | {size}:
-        expected = " or ".join(f"{n:,}" for n in sorted(_WHOLE[split]))
-        tell(f"{path} holds {n_reviews:,} reviews; the whole data set has {expected}, so it may be cut off")
+        whole = " or ".join(f"{n:,}" for n in sorted(_WHOLE[split]))
+        notes.append(
+            f"{path} holds {n_reviews:,} reviews; the whole data set has {whole}, so it may be cut off"
+        )
+    if notes and sha256(path) != SOURCES[path.name].sha256:
+        for note in notes:
+            tell(note)
 
 
 def _parse(path: Path, file: IO[bytes]) -> tuple[list[str], np.ndarray]:

@@ -1,6 +1,8 @@
 """Reads a file of lines block by block, in little memory whatever it holds, and refuses what is no text."""
 
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 BLOCK = 1 << 22  # bytes read at a time: enough to be quick, little enough to need no memory
 LONGEST_LINE = 1 << 20  # bytes; the longest review has 14 thousand
@@ -44,6 +46,13 @@ def read_lines(read: Callable[[int], bytes], place: str) -> Iterator[list[bytes]
         block = read(BLOCK)
     if rest:
         yield [rest.removesuffix(b"\r")]
+
+
+def ends_with_line(path: Path) -> bool:
+    """Whether the last line of a file has its end; if not, the file may have been cut off within it."""
+    with open(path, "rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() == b"\n"
 
 
 def _refuse(lines: list[bytes], before: int, place: str) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 # and those that turn the direction of writing. Accents, emoji and all other scripts stay.
 _STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _NAMES = 5  # listed at most
-_CHARACTERS = 60  # of a name
 
 
 def visible(text: str) -> str:
@@ -17,9 +16,9 @@ def visible(text: str) -> str:
     return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
-def shortened(text: str) -> str:
+def shortened(text: str, characters: int = 60) -> str:
     """The beginning of a text, visible, for a message or a picture."""
-    return visible(text[:_CHARACTERS]) + ("..." if len(text) > _CHARACTERS else "")
+    return visible(text[:characters]) + ("..." if len(text) > characters else "")
 
 
 def listed(names: Iterable[str]) -> str:

@@ -79,7 +79,7 @@ class Run:
 
     def save_speeches(self, table: pd.DataFrame) -> None:
         """Write what the model says of speeches, as a table and as bars."""
-        _write_table(self.speeches, table)
+        report.speech_csv(table, self.speeches)
         report.speech_bars(table, self.speech_bars)
 
     def load(self) -> tuple[Config, Vocabulary, SentimentLSTM]:
