@@ -14,6 +14,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+from datasets.messages import shortened
 from tinygrad_np.files import atomic_write
 
 LIGATURES = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
@@ -266,14 +267,19 @@ class Vocabulary:
         self.tokens = list(tokens)
         if self.tokens[:2] != [self.PADDING, self.UNKNOWN]:
             raise ValueError(
-                f"lines 1 and 2 of a vocabulary are {self.PADDING} and {self.UNKNOWN}, not {self.tokens[:2]}"
+                f"lines 1 and 2 of a vocabulary are {self.PADDING} and {self.UNKNOWN}, not "
+                f"{[shortened(token) for token in self.tokens[:2]]}"
             )
         self._ids: dict[str, int] = {}
         for i, token in enumerate(self.tokens):
             if token.split() != [token]:
-                raise ValueError(f"line {i + 1}: {token!r} is empty or holds white space, so it is no token")
+                raise ValueError(
+                    f"line {i + 1}: {shortened(token)!r} is empty or holds white space, so it is no token"
+                )
             if token in self._ids:
-                raise ValueError(f"line {i + 1}: {token!r} already stands in line {self._ids[token] + 1}")
+                raise ValueError(
+                    f"line {i + 1}: {shortened(token)!r} already stands in line {self._ids[token] + 1}"
+                )
             self._ids[token] = i
 
     @classmethod

@@ -392,6 +392,10 @@ def test_a_saved_vocabulary_comes_back(tmp_path):
         (b"<pad>\n<unk>\na\nb\na\n", ": line 5: 'a' already stands in line 3"),
         (b"<pad>\n<unk>\na\n\nb\n", ": line 4: '' is empty or holds white space, so it is no token"),
         (b"<pad>\n<unk>\na b\n", ": line 3: 'a b' is empty or holds white space, so it is no token"),
+        (
+            b"<pad>\n<unk>\n" + b"a " * 50_000 + b"\n",
+            f": line 3: {'a ' * 30 + '...'!r} is empty or holds white space, so it is no token",
+        ),
         (b"<pad>\n<unk>\nna\xefve\n", ", line 3: the text is not UTF-8"),
     ],
 )
