@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasets.cache import cache_dir, sha256
 from tinygrad_np.extras import import_optional
 
 
@@ -42,15 +43,6 @@ SOURCES = {
 }
 
 
-def cache_dir() -> Path:
-    """The directory for downloads and for what is computed from them.
-
-    It is ``TINYGRAD_NP_CACHE`` of the environment if that is set, else the user's cache directory.
-    """
-    chosen = os.environ.get("TINYGRAD_NP_CACHE")
-    return Path(chosen) if chosen else Path(import_optional("pooch").os_cache("tinygrad_np"))
-
-
 def fetch(name: str, data_dir: str | os.PathLike[str] | None = None) -> Path:
     """The path of a data file, which is downloaded if it is not there yet.
 
@@ -74,6 +66,8 @@ def fetch(name: str, data_dir: str | os.PathLike[str] | None = None) -> Path:
         If `data_dir` is given and holds no such file.
     RuntimeError
         If the download fails or brings other bytes than the published ones. Nothing of it is kept.
+    PermissionError
+        If others may write to the cache directory.
     """
     if name not in SOURCES:
         raise ValueError(f"there is no data file {name!r}, only {', '.join(SOURCES)}")
@@ -89,11 +83,14 @@ def fetch(name: str, data_dir: str | os.PathLike[str] | None = None) -> Path:
             raise ValueError(f"{path} is empty: replace it by the file of {source.url}")
         return path
 
+    path = cache_dir() / name
+    if path.is_file() and sha256(path) == source.sha256:
+        return path
     pooch = import_optional("pooch")
     requests = import_optional("requests")  # what pooch downloads with
     pooch.get_logger().setLevel("ERROR")  # the progress bar says enough
-    directory = cache_dir()
     try:
+        directory = cache_dir(make=True)
         pooch.retrieve(
             url=source.url,
             known_hash=f"sha256:{source.sha256}",
@@ -117,7 +114,7 @@ def fetch(name: str, data_dir: str | os.PathLike[str] | None = None) -> Path:
     except OSError as error:
         cause = str(error)
     else:
-        return directory / name
+        return path
     raise RuntimeError(
         f"{name} cannot be downloaded from {source.url}: {cause}; check the network and try again, or get "
         f"the file by hand and give the directory that holds it as data_dir"

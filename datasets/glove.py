@@ -9,17 +9,21 @@ import importlib.util
 import io
 import os
 import zipfile
-import zlib
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from datasets.cache import cached
 from datasets.download import fetch
+from datasets.lines import read_lines
+from datasets.messages import listed, shortened
+from datasets.text import Vocabulary
 from tinygrad_np.extras import import_optional
 
-_CHUNK = 1 << 22  # bytes of text read at a time: enough to be quick, little enough to need no memory
+_SPECIAL = {Vocabulary.PADDING, Vocabulary.UNKNOWN}
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Glove:
     words : list of str
         Each once, the most frequent first.
     vectors : ndarray of float32, shape (number of words, dimensions)
-        Row i belongs to word i. Mapped into memory, and not writable.
+        Row i belongs to word i. Mapped into memory where it could be kept, and not writable.
     """
 
     words: list[str]
@@ -41,9 +45,8 @@ class Glove:
 def load_glove(data_dir: str | os.PathLike[str] | None = None, dimensions: int = 50) -> Glove:
     """The word vectors of GloVe 6B: 400,000 words.
 
-    The first call reads the text out of the zip file and caches the result in `cache_dir`; later calls check
-    the checksum of what was cached and map it into memory. Another zip file, or a cached file that is damaged,
-    is read anew.
+    The first call reads the text out of the zip file and keeps the result in the cache directory; later calls
+    map it into memory (see `datasets.cache`). Another zip file, or a kept file that is damaged, is read anew.
 
     Parameters
     ----------
@@ -59,49 +62,74 @@ def load_glove(data_dir: str | os.PathLike[str] | None = None, dimensions: int =
     Raises
     ------
     ValueError
-        If the file is no sound zip file, lacks these dimensions, or has a malformed line; the message gives
-        the line.
-    FileNotFoundError, RuntimeError
-        As `datasets.download.fetch` raises them.
+        If the file is no sound zip file, lacks these dimensions, is compressed by another method than deflate, or
+        has a malformed line or a word that can be no token of a `Vocabulary`; the message gives the line.
+    FileNotFoundError, RuntimeError, PermissionError
+        As `datasets.download.fetch` and `datasets.cache.cached` raise them.
     """
     path = fetch("glove.6B.zip", data_dir)
     member = f"glove.6B.{dimensions}d.txt"
-    try:
-        with zipfile.ZipFile(path) as archive:
+
+    def compute() -> tuple[list[str], np.ndarray]:
+        with _zip_faults(path):
+            archive = zipfile.ZipFile(path)
+        with archive:
             if member not in archive.namelist():
-                raise ValueError(f"{path} has no {member}, only {', '.join(archive.namelist())}")
+                raise ValueError(f"{path} has no {member}, only {listed(archive.namelist())}")
             info = archive.getinfo(member)
-            # The zip file's own checksum of the text: the same text is found again wherever the file lies.
-            words, vectors = cached(
-                f"glove.6B.{dimensions}d.{info.CRC:08x}",
-                lambda: _parse(archive, info, dimensions, f"{path}, {member}"),
-            )
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            # Python's reader of the others decodes as much as there is at once: gigabytes out of a few bytes.
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ValueError(
+                    f"{path}, {member} is compressed by method {info.compress_type}, and only 0 (stored) and 8 "
+                    f"(deflated) are read: pack it again, or leave out data_dir to download it"
+                )
+            return _parse(archive, info, dimensions, path)
+
+    def fits(words: list[str], vectors: np.ndarray) -> bool:
+        return vectors.dtype == np.float32 and vectors.shape == (len(words), dimensions)
+
+    return Glove(*cached(path, f"glove.6B.{dimensions}d", compute, fits))
+
+
+@contextmanager
+def _zip_faults(path: Path) -> Iterator[None]:
+    """One sentence for what goes wrong in reading a zip file: zipfile and its decoders raise nearly anything."""
+    try:
+        yield
+    except Exception as error:
+        said = shortened(str(error), 200) or type(error).__name__
         raise ValueError(
-            f"{path} is no sound zip file ({error}): replace it, or leave out data_dir to download it"
+            f"{path} is no sound zip file ({said}): replace it, or leave out data_dir to download it"
         ) from None
-    return Glove(words, vectors)
 
 
 def _parse(
-    archive: zipfile.ZipFile, info: zipfile.ZipInfo, dimensions: int, place: str
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, dimensions: int, path: Path
 ) -> tuple[list[str], np.ndarray]:
     """All words and vectors of a text of lines, each a word and its numbers, separated by single blanks.
 
     pandas reads numbers three times as fast as NumPy's readers of text do, some ten thousand lines at a time.
-    Which line is wrong is asked only when its chunk is wrong as a whole.
+    Which line is wrong is asked only when its block is wrong as a whole.
     """
     pd = import_optional("pandas")
+    place = f"{path}, {info.filename}"
+    with _zip_faults(path):
+        file = archive.open(info.filename)
+
+    def read(size: int) -> bytes:
+        with _zip_faults(path):
+            return file.read(size)
+
     bar = None
     if importlib.util.find_spec("tqdm") is not None:
         from tqdm import tqdm
 
         bar = tqdm(total=info.file_size, unit="B", unit_scale=True, desc=info.filename)
     words: list[str] = []
-    known: set[str] = set()
-    chunks = []
-    with bar or nullcontext(), io.BufferedReader(archive.open(info), _CHUNK) as file:  # type: ignore[type-var]
-        while lines := file.readlines(_CHUNK):
+    known = set(_SPECIAL)
+    blocks = []
+    with bar or nullcontext(), file:
+        for lines in read_lines(read, place):
             parts = [line.partition(b" ") for line in lines]
             try:
                 if any(numbers.count(b" ") != dimensions - 1 for _, _, numbers in parts):
@@ -109,7 +137,7 @@ def _parse(
                 # A number too large for float32 becomes infinite, which is asked for below.
                 with np.errstate(over="ignore"):
                     vectors = pd.read_csv(
-                        io.BytesIO(b"".join(numbers for _, _, numbers in parts)),
+                        io.BytesIO(b"\n".join(numbers for _, _, numbers in parts)),
                         sep=" ",
                         header=None,
                         dtype=np.float32,
@@ -120,18 +148,18 @@ def _parse(
                 if vectors.shape != (len(lines), dimensions) or not np.isfinite(vectors).all():
                     raise ValueError
                 new = [word.decode("utf-8") for word, _, _ in parts]
-                if "" in new or len(set(new)) < len(new) or not known.isdisjoint(new):
+                if " ".join(new).split() != new or len(set(new)) < len(new) or not known.isdisjoint(new):
                     raise ValueError
             except ValueError:
                 raise ValueError(f"{place} {_fault(lines, words, dimensions)}") from None
             words += new
             known.update(new)
-            chunks.append(vectors)
+            blocks.append(vectors)
             if bar:
-                bar.update(sum(map(len, lines)))
-    if not chunks:
+                bar.update(sum(map(len, lines)) + len(lines))
+    if not blocks:
         raise ValueError(f"{place} is empty")
-    return words, np.concatenate(chunks)
+    return words, np.concatenate(blocks)
 
 
 def _fault(lines: list[bytes], words: list[str], dimensions: int) -> str:
@@ -139,23 +167,27 @@ def _fault(lines: list[bytes], words: list[str], dimensions: int) -> str:
     line_of = {word: number for number, word in enumerate(words, 1)}
     largest = float(np.finfo(np.float32).max)
     for at, line in enumerate(lines, len(words) + 1):
-        word, *numbers = line.rstrip(b"\r\n").split(b" ")
+        word, *numbers = line.split(b" ")
         try:
             text = word.decode("utf-8")
         except UnicodeDecodeError:
-            return f"line {at}: the word {word!r} is not UTF-8"
+            return f"line {at}: the word {word[:40]!r} is not UTF-8"
         if not word:
             return f"line {at}: no word before the numbers"
+        if text.split() != [text]:
+            return f"line {at}: the word {text[:40]!r} holds white space, so it is no token"
+        if text in _SPECIAL:
+            return f"line {at}: the word {text!r} is a name that a vocabulary has for itself"
         if text in line_of:
-            return f"line {at}: the word {text!r} already stands in line {line_of[text]}"
+            return f"line {at}: the word {text[:40]!r} already stands in line {line_of[text]}"
         line_of[text] = at
         if len(numbers) != dimensions:
             return f"line {at}: expected a word and {dimensions} numbers, but found {len(numbers)}"
         for number in numbers:
             try:
-                sound = abs(float(number)) <= largest  # false for NaN too
+                sound = b"_" not in number and abs(float(number)) <= largest  # false for NaN too
             except ValueError:
                 sound = False
             if not sound:
-                return f"line {at}: {number.decode('utf-8', 'replace')!r} is no finite number"
+                return f"line {at}: {number[:40].decode('utf-8', 'replace')!r} is no finite number"
     return f"lines {len(words) + 1} to {len(words) + len(lines)}: not all are a word and {dimensions} numbers"

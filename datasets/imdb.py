@@ -3,24 +3,28 @@
 Tokenizing them all takes seconds, so it is done once and its result is cached.
 """
 
-import io
+import hashlib
 import os
 import unicodedata
-import zlib
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Literal
 
 import numpy as np
 
 import datasets.text
-from datasets.cache import cached
-from datasets.download import fetch
+from datasets.cache import cached, sha256
+from datasets.download import SOURCES, fetch
+from datasets.lines import ends_with_line, read_lines
+from datasets.messages import tell
 from datasets.text import TokenizedTexts, tokenize_texts
 from tinygrad_np.extras import import_optional
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+# Reviews in a whole file. The data set has 25,000 of each; a half of those to test with is in use as well.
+_WHOLE = {"train": {25_000}, "test": {25_000, 12_500}}
 
 
 def load_imdb(
@@ -37,7 +41,9 @@ def load_imdb(
         Each is a file of its own, ``imdb_train.txt`` and ``imdb_test.txt``: lines of a label (0 negative,
         1 positive), a tab and the text.
     data_dir : path, optional
-        A directory that holds the file; without it, the file is downloaded once.
+        A directory that holds the file; without it, the file is downloaded once. A file of other bytes than the
+        published ones is used too. If it does not end with a line feed, or holds neither as many reviews as the
+        data set has nor `size`, it may have been cut off: this is told on standard error.
     size : int, optional
         Draw so many reviews, none twice: half of them positive, with an odd number one positive more. If one
         class has fewer than its half, all of it is taken and the other class fills up. The sample keeps the
@@ -55,12 +61,14 @@ def load_imdb(
     ValueError
         If `split` is neither, if `size` is less than 1 or more than there are, or if the file is empty or has
         a malformed line; the message gives file and line.
-    FileNotFoundError, RuntimeError
+    FileNotFoundError, RuntimeError, PermissionError
         As `datasets.download.fetch` raises them.
     """
     pd = import_optional("pandas")
     path = _fetch(split, data_dir)
-    reviews, labels = _parse(path, path.read_bytes())
+    with open(path, "rb") as file:
+        reviews, labels = _parse(path, file)
+    _tell_if_cut_off(path, split, len(reviews), size)
     table: DataFrame = pd.DataFrame({"review": reviews, "sentiment": labels})
     return table if size is None else table.iloc[_sample(path, labels, size, seed)]
 
@@ -73,8 +81,9 @@ def load_tokenized_imdb(
 ) -> tuple[TokenizedTexts, np.ndarray]:
     """The same reviews as token ids, and their labels.
 
-    The first call parses and tokenizes all of the split, and caches the result in `cache_dir`; later calls map
-    it into memory. Another file, another tokenizer, or a cached file that is damaged make it be done anew.
+    The first call parses and tokenizes all of the split, and keeps the result in the cache directory; later
+    calls map it into memory (see `datasets.cache`). Another file, another tokenizer, or a kept file that is
+    damaged make it be done anew.
 
     Parameters
     ----------
@@ -89,27 +98,36 @@ def load_tokenized_imdb(
 
     Raises
     ------
-    ValueError, FileNotFoundError, RuntimeError
-        As `load_imdb` raises them.
+    ValueError, FileNotFoundError, RuntimeError, PermissionError
+        As `load_imdb` and `datasets.cache.cached` raise them.
     """
     path = _fetch(split, data_dir)
-    content = path.read_bytes()
 
     def compute() -> tuple[list[str], np.ndarray]:
-        reviews, labels = _parse(path, content)
+        with open(path, "rb") as file:
+            reviews, labels = _parse(path, file)
         tokens, token_ids = tokenize_texts(reviews)
         # one array of them all, and before each its label, as a number below 0
         parts = [part for label, ids in zip(labels, token_ids, strict=True) for part in ([-1 - label], ids)]
         return tokens, np.concatenate(parts, dtype=np.int32)
 
-    # The tokenizer is the code of its module, and Python's tables of what a letter is: told by their checksum,
-    # as a version number would be forgotten when they change. A change of `compute` needs another name.
-    tokenizer = Path(datasets.text.__file__).read_bytes() + unicodedata.unidata_version.encode("utf-8")
-    checksum = zlib.crc32(content, zlib.crc32(tokenizer))
-    tokens, flat = cached(f"imdb_{split}_tokenized.{checksum:08x}", compute)
+    def fits(tokens: list[str], flat: np.ndarray) -> bool:
+        return (
+            flat.dtype == np.int32
+            and flat.ndim == 1
+            and flat[:1].tolist() in ([-1], [-2])
+            and bool(flat.min() >= -2 and flat.max() < len(tokens))
+        )
+
+    # The tokenizer is the code of its module, and Python's tables of what a letter is: told by their hash, as a
+    # version number would be forgotten when they change. A change of `compute` needs another name.
+    code = Path(datasets.text.__file__).read_bytes() + unicodedata.unidata_version.encode("utf-8")
+    tokenizer = hashlib.sha256(code).hexdigest()[:16]
+    tokens, flat = cached(path, f"imdb_{split}_tokenized.{tokenizer}", compute, fits)
     flat = np.asarray(flat)  # slices of a plain array are made faster than those of a mapped one
     starts = np.flatnonzero(flat < 0)
     labels = (-1 - flat[starts]).astype(np.int8)
+    _tell_if_cut_off(path, split, len(labels), size)
     ends = [*starts.tolist(), len(flat)]
     texts = TokenizedTexts(tokens, [flat[start + 1 : end] for start, end in pairwise(ends)])
     if size is None:
@@ -124,14 +142,29 @@ def _fetch(split: str, data_dir: str | os.PathLike[str] | None) -> Path:
     return fetch(f"imdb_{split}.txt", data_dir)
 
 
-def _parse(path: Path, content: bytes) -> tuple[list[str], np.ndarray]:
-    """The reviews of a file with this content, and their labels."""
+def _tell_if_cut_off(path: Path, split: str, n_reviews: int, size: int | None) -> None:
+    """Tell of a file that may be the beginning of another; its reviews are used as they are."""
+    notes = []
+    if not ends_with_line(path):
+        notes.append(
+            f"{path} does not end with a line feed: line {n_reviews}, its last review, may be cut off"
+        )
+    if n_reviews not in _WHOLE[split] | {size}:
+        whole = " or ".join(f"{n:,}" for n in sorted(_WHOLE[split]))
+        notes.append(
+            f"{path} holds {n_reviews:,} reviews; the whole data set has {whole}, so it may be cut off"
+        )
+    if notes and sha256(path) != SOURCES[path.name].sha256:
+        for note in notes:
+            tell(note)
+
+
+def _parse(path: Path, file: IO[bytes]) -> tuple[list[str], np.ndarray]:
+    """The reviews of an open file, and their labels."""
     reviews = []
     labels = []
-    for number, line in enumerate(
-        io.BytesIO(content), 1
-    ):  # as bytes, so that a line of bad UTF-8 can be named
-        line = line.rstrip(b"\r\n")
+    # as bytes, so that a line of bad UTF-8 can be named
+    for number, line in enumerate(chain.from_iterable(read_lines(file.read, f"{path},")), 1):
         label, tab, text = line.partition(b"\t")
         if not tab:
             raise ValueError(f"{path}, line {number}: expected label, tab, text, but no tab in {line[:40]!r}")
@@ -146,6 +179,8 @@ def _parse(path: Path, content: bytes) -> tuple[list[str], np.ndarray]:
             raise ValueError(f"{path}, line {number}: the text after label and tab is empty")
         reviews.append(review)
         labels.append(int(label))
+    if not reviews:
+        raise ValueError(f"{path} holds no review")
     return reviews, np.array(labels, dtype=np.int8)
 
 

@@ -3,9 +3,15 @@
 import csv
 import os
 import re
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets.download import fetch
+from datasets.cache import sha256
+from datasets.download import SOURCES, fetch
+from datasets.lines import ends_with_line, read_lines
+from datasets.messages import listed, tell, visible
 from datasets.text import LIGATURES
 from tinygrad_np.extras import import_optional
 
@@ -41,13 +47,16 @@ def load_speeches(data_dir: str | os.PathLike[str] | None = None) -> "DataFrame"
     Parts of the published file were UTF-8, read as Mac Roman and written again as UTF-8, so that the ligature
     ``ﬀ`` (bytes EF AC 80) became ``Ô¨Ä``. Each such group of characters is put back: written as Mac Roman it
     gives the old bytes, which are read as UTF-8. Then ligatures become plain letters (``suﬀering`` becomes
-    "suffering"), which word vectors know, and white space of any kind and length becomes one blank. All other
-    characters, among them accents and quotation marks that were right all along, stay as they are.
+    "suffering"), which word vectors know, and white space of any kind and length becomes one blank. Characters
+    that steer a terminal, such as those of escape sequences, are written out (``\\x1b``). All others, among them
+    accents and quotation marks that were right all along, stay as they are.
 
     Parameters
     ----------
     data_dir : path, optional
-        A directory that holds ``speeches.csv``; without it, the file is downloaded once.
+        A directory that holds ``speeches.csv``; without it, the file is downloaded once. If the file is not the
+        published one, byte for byte, and does not end with a line feed, it may have been cut off: this is told on
+        standard error.
 
     Returns
     -------
@@ -59,19 +68,21 @@ def load_speeches(data_dir: str | os.PathLike[str] | None = None) -> "DataFrame"
     ValueError
         If the file is not UTF-8, lacks a column, holds no row, or has a row with a missing or superfluous
         value; the message gives file and line.
-    FileNotFoundError, RuntimeError
+    FileNotFoundError, RuntimeError, PermissionError
         As `datasets.download.fetch` raises them.
     """
     pd = import_optional("pandas")
     path = fetch("speeches.csv", data_dir)
     rows: list[dict[str, str]] = []
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
+        with open(path, "rb") as file:
+            reader = csv.reader(
+                _decoded(chain.from_iterable(read_lines(file.read, f"{path},")), path), strict=True
+            )
             header = next(reader, [])
             missing = [column for column in _COLUMNS if column not in header]
             if missing:
-                raise ValueError(f"{path}, line 1: no column {', '.join(missing)} among {', '.join(header)}")
+                raise ValueError(f"{path}, line 1: no column {', '.join(missing)} among {listed(header)}")
             first_line = reader.line_num + 1  # a row may stretch over lines: name the one it begins on
             for row in reader:
                 place = f"{path}, row {len(rows) + 1} (line {first_line})"
@@ -83,16 +94,26 @@ def load_speeches(data_dir: str | os.PathLike[str] | None = None) -> "DataFrame"
                     text = _GARBLED.sub(
                         lambda found: found[0].encode("mac_roman").decode("utf-8"), row[header.index(column)]
                     )
-                    texts[column] = " ".join(text.translate(_PLAIN_LETTERS).split())
+                    texts[column] = visible(" ".join(text.translate(_PLAIN_LETTERS).split()))
                     if texts[column].lower() in ("", "nan"):
                         raise ValueError(f"{place}: the {column} is missing")
                 rows.append(texts)
-    except UnicodeDecodeError as error:
-        line = path.read_bytes().count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{path}, line {line}: the text is not UTF-8") from None
     except csv.Error as error:
         raise ValueError(f"{path}, line {reader.line_num}: {error}") from None
     if not rows:
         raise ValueError(f"{path} holds no speech: replace it by the published file, or leave out data_dir")
+    if (
+        not ends_with_line(path) and sha256(path) != SOURCES[path.name].sha256
+    ):  # the published one does not either
+        tell(f"{path} does not end with a line feed: row {len(rows)}, its last, may be cut off")
     table: DataFrame = pd.DataFrame(rows, columns=_COLUMNS)
     return table
+
+
+def _decoded(lines: Iterator[bytes], path: Path) -> Iterator[str]:
+    """The lines as text, with a line feed at the end of each: it belongs to a value that stretches over lines."""
+    for number, line in enumerate(lines, 1):
+        try:
+            yield line.decode("utf-8") + "\n"
+        except UnicodeDecodeError:
+            raise ValueError(f"{path}, line {number}: the text is not UTF-8") from None

@@ -14,6 +14,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+from datasets.messages import shortened
 from tinygrad_np.files import atomic_write
 
 LIGATURES = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
@@ -41,6 +42,7 @@ _TAG = re.compile(
         \s* / ? >""",
     re.VERBOSE,
 )
+_LAYERS = 24  # of markup within markup, with two readings that find nothing more; reviews have one or two
 # The words of GloVe 6B come from Stanford's tokenizer, which writes "don't" as "do" and "n't", "it's" as
 # "it" and "'s". Doing the same keeps the negation, and keeps it one token for every verb.
 _CONTRACTION = re.compile(r"(n't|'(?:s|m|d|re|ve|ll))\b")
@@ -77,15 +79,32 @@ _NO_END = re.compile(
 )
 
 
-def _without_markup(text: str) -> str:
-    """Plain text in its own capitals: no tags, no entities, plain quotation marks, single blanks."""
-    before = None
-    # What an entity hides may be a tag or an entity again ("&amp;lt;br&amp;gt;"), so until nothing changes.
-    while text != before:
+def _character(entity: re.Match[str]) -> str:
+    """What an entity stands for; unknown ones stay as they are."""
+    try:
+        return html.unescape(entity[0])
+    except ValueError:  # Python reads no number of more than some thousand digits, and no character has one
+        return "\ufffd"
+
+
+def _without_markup(text: str, lower: bool = False) -> str:
+    """Plain text: no tags, no entities, plain quotation marks, single blanks; its own capitals unless `lower`."""
+    # What an entity hides may be a tag or an entity again ("&amp;lt;br&amp;gt;"), a tag may hide one
+    # ("<b<i>>"), and lower case may make an entity out of what was none ("&aMP;"): so until nothing changes.
+    for _ in range(_LAYERS):
         before = text
         text = text.translate(_PLAIN)
-        text = _ENTITY.sub(lambda entity: html.unescape(entity[0]), text)
+        text = _ENTITY.sub(_character, text)
         text = _TAG.sub(" ", text)
+        if lower and text == before:
+            text = text.lower()
+        if text == before:
+            break
+    else:
+        # Each layer costs a reading of the whole text, so a text of nothing but layers would cost the square
+        # of its length. Without these two signs there is no further one.
+        text = text.translate({ord("&"): " ", ord("<"): " "})
+        text = text.lower() if lower else text
     return " ".join(text.split())
 
 
@@ -96,6 +115,9 @@ def clean(text: str) -> str:
     their character; typographic quotation marks, apostrophes, dashes, dots and ligatures become plain ones. A
     ``<`` that opens no tag ("a < b", "<3") stays. Punctuation stays. Cleaning twice is the same as once.
 
+    Markup within markup is undone too, some twenty layers deep; if there is more, every ``&`` and ``<`` that is
+    left becomes a blank. So the time grows with the length of the text, whatever it holds.
+
     Parameters
     ----------
     text : str
@@ -104,12 +126,7 @@ def clean(text: str) -> str:
     -------
     str
     """
-    before = None
-    # Lower case may make an entity out of what was none ("&aMP;"), so until nothing changes.
-    while text != before:
-        before = text
-        text = _without_markup(text).lower()
-    return text
+    return _without_markup(text, lower=True)
 
 
 def tokenize(text: str, drop_stop_words: bool = False) -> list[str]:
@@ -250,14 +267,19 @@ class Vocabulary:
         self.tokens = list(tokens)
         if self.tokens[:2] != [self.PADDING, self.UNKNOWN]:
             raise ValueError(
-                f"lines 1 and 2 of a vocabulary are {self.PADDING} and {self.UNKNOWN}, not {self.tokens[:2]}"
+                f"lines 1 and 2 of a vocabulary are {self.PADDING} and {self.UNKNOWN}, not "
+                f"{[shortened(token) for token in self.tokens[:2]]}"
             )
         self._ids: dict[str, int] = {}
         for i, token in enumerate(self.tokens):
             if token.split() != [token]:
-                raise ValueError(f"line {i + 1}: {token!r} is empty or holds white space, so it is no token")
+                raise ValueError(
+                    f"line {i + 1}: {shortened(token)!r} is empty or holds white space, so it is no token"
+                )
             if token in self._ids:
-                raise ValueError(f"line {i + 1}: {token!r} already stands in line {self._ids[token] + 1}")
+                raise ValueError(
+                    f"line {i + 1}: {shortened(token)!r} already stands in line {self._ids[token] + 1}"
+                )
             self._ids[token] = i
 
     @classmethod

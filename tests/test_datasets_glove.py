@@ -8,13 +8,13 @@ import zipfile
 import numpy as np
 import pytest
 
-from datasets import glove, load_glove
+from datasets import glove, lines, load_glove
 from tests.datasets_real import DATA_DIR, needs_data
 
 LINES = [
     b"the 0.5 -1.25 3e-05",
     b"n't 1 2 -3.5",
-    "café\u0085 0 -0 7".encode(),
+    "café\u200b 0 -0 7".encode(),
     b'" 1.5 2.5 3.5',
     b"! .5 5. +1",
 ]
@@ -39,7 +39,7 @@ def write(tmp_path, lines=LINES, dimensions=3):
 
 
 def assert_is_right(found):
-    assert found.words == ["the", "n't", "café\u0085", '"', "!"]
+    assert found.words == ["the", "n't", "café\u200b", '"', "!"]
     np.testing.assert_array_equal(found.vectors, VALUES)
     assert found.vectors.dtype == np.float32
     assert isinstance(found.vectors, np.memmap)
@@ -49,7 +49,7 @@ def assert_is_right(found):
 def test_words_and_vectors(tmp_path, cache):
     data = write(tmp_path)
     assert_is_right(load_glove(data, 3))
-    assert sorted(path.suffix for path in cache.iterdir()) == [".npy", ".words"]
+    assert sorted(path.suffix for path in cache.glob("*.*")) == [".npy", ".words"]
     assert [path.name for path in data.iterdir()] == ["glove.6B.zip"]
 
 
@@ -60,8 +60,8 @@ def test_later_calls_do_not_read_the_text(tmp_path, monkeypatch):
     assert_is_right(load_glove(data, 3))
 
 
-def test_many_chunks_give_the_same(tmp_path, monkeypatch):
-    monkeypatch.setattr(glove, "_CHUNK", 30)
+def test_many_blocks_give_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(lines, "BLOCK", 30)
     assert_is_right(load_glove(write(tmp_path), 3))
 
 
@@ -93,7 +93,7 @@ def test_a_damaged_cache_is_built_again(tmp_path, cache, suffix, damage):
     else:
         path.write_bytes({"empty": b"", "cut": content[:-3], "other": b"PK\x03\x04 something else"}[damage])
     assert_is_right(load_glove(data, 3))
-    assert len(list(cache.iterdir())) == 2
+    assert len(list(cache.glob("*.*"))) == 2
 
 
 @pytest.mark.parametrize(
@@ -112,11 +112,20 @@ def test_a_damaged_cache_is_built_again(tmp_path, cache, suffix, damage):
         (b'bad 1 2 "3"', "line 3: '\"3\"' is no finite number"),
         (b"a 1 2 3", "line 3: the word 'a' already stands in line 1"),
         (b"caf\xe9 1 2 3", r"line 3: the word b'caf\xe9' is not UTF-8"),
-        (b"bad 1 2 3_0", "lines 3 to 4: not all are a word and 3 numbers"),
+        (b"a\xc2\xa0b 1 2 3", r"line 3: the word 'a\xa0b' holds white space, so it is no token"),
+        (b"a\x0cb 1 2 3", r"line 3: the word 'a\x0cb' holds white space, so it is no token"),
+        (b"<unk> 1 2 3", "line 3: the word '<unk>' is a name that a vocabulary has for itself"),
+        (b"<pad> 1 2 3", "line 3: the word '<pad>' is a name that a vocabulary has for itself"),
+        (b"b\0 1 2 3", "line 3: a null byte, so the file is damaged or no text in UTF-8"),
+        (b"b\r 1 2 3", "line 3: a carriage return within the line, but lines end with a line feed"),
+        (b"b 1 2\r 3", "line 3: a carriage return within the line, but lines end with a line feed"),
+        (b"w" * 5000 + b" 1 2", "line 3: expected a word and 3 numbers, but found 2"),
+        (b"bad 1 2 " + b"x" * 5000, f"line 3: {'x' * 40!r} is no finite number"),
+        (b"bad 1 2 3_0", "line 3: '3_0' is no finite number"),
     ],
 )
 def test_a_malformed_line_is_named(tmp_path, cache, monkeypatch, line, fault):
-    monkeypatch.setattr(glove, "_CHUNK", 15)  # two lines a time, so that lines are counted over chunks
+    monkeypatch.setattr(lines, "BLOCK", 16)  # two lines a time, so that lines are counted over blocks
     data = write(tmp_path, [b"a 1 2 3", b"b 4 5 6", line, b"c 7 8 9"])
     where = f"{data / 'glove.6B.zip'}, glove.6B.3d.txt {fault}"
     with pytest.raises(ValueError, match="^" + re.escape(where) + "$"):

@@ -3,9 +3,11 @@
 import csv
 import re
 
+import pandas as pd
 import pytest
 
 from datasets import load_speeches
+from models import report
 from tests.datasets_real import DATA_DIR, needs_data
 
 HEADER = ["speaker", "speech", "source"]
@@ -93,6 +95,69 @@ def test_bad_bytes_and_open_quotes_are_named(tmp_path):
     path.write_bytes(b'speaker,speech,source\nAda,"never closed,x\n')
     with pytest.raises(ValueError, match=r"speeches\.csv, line 2: unexpected end of data"):
         load_speeches(tmp_path)
+
+
+NAMES = [
+    "$x^2$ and $100",
+    "\x1b[31mRed\x1b[0m\x07",
+    '=HYPERLINK("http://x","click")',
+    "+1+1",
+    "-2",
+    "@SUM(A1)",
+    "＝1＋1",
+    "a;=1+1",
+    "\\frac{1}{2} $\\undefined$",
+    "Ünï ©",
+    "long " * 100,
+]
+
+
+@pytest.fixture
+def table(tmp_path):
+    """What a model might say of speeches by these."""
+    speakers = load_speeches(write(tmp_path, HEADER, *([name, "Hello.", "x"] for name in NAMES)))["speaker"]
+    n = len(speakers)
+    return pd.DataFrame(
+        {"speaker": speakers, "paragraphs": 2, "positive": 0.5, "mean": 0.5, "spread": [0.1] * n}
+    )
+
+
+def test_names_come_out_as_text_in_a_terminal(table):
+    assert table["speaker"][0] == "$x^2$ and $100"
+    assert table["speaker"][1] == r"\x1b[31mRed\x1b[0m\x07"
+    assert all(character.isprintable() or character == "\n" for character in table.to_string())
+
+
+def test_names_come_out_as_text_in_pictures(table, tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(report, "save", lambda figure, path: figures.append(figure))
+    report.speech_bars(table, tmp_path / "a.png")
+    monkeypatch.undo()
+    labels = figures[0].axes[0].get_yticklabels()[::-1]
+    assert [label.get_text() for label in labels[:2]] == ["$x^2$ and $100 (2)", r"\x1b[31mRed\x1b[0m\x07 (2)"]
+    assert not any(label.get_parse_math() for label in labels)
+    assert max(len(label.get_text()) for label in labels) < 80
+    report.save(figures[0], tmp_path / "a.png")  # with mathematics this would be an error
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_picture_of_very_many_speeches_has_the_first(table, tmp_path):
+    report.speech_bars(pd.concat([table] * 200), tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_name_is_a_formula_in_a_spreadsheet(table, tmp_path):
+    path = tmp_path / "a.csv"
+    report.speech_csv(table, path)
+    with open(path, encoding="utf-8", newline="") as file:
+        names = [row[0] for row in csv.reader(file)][1:]
+    assert [name.removeprefix("'") for name in names] == table["speaker"].tolist()
+    assert [name[0] == "'" for name in names] == [name[0] in "=+-@＝" for name in table["speaker"]]
+    for separator in ",;\t":  # as spreadsheets of different countries read it
+        with open(path, encoding="utf-8", newline="") as file:
+            cells = [cell for row in csv.reader(file, delimiter=separator) for cell in row]
+        assert not any(cell.lstrip().startswith(tuple("=+-@＝＋－＠")) for cell in cells)
+    assert pd.read_csv(path)["positive"].tolist() == [0.5] * len(names)
 
 
 @needs_data

@@ -1,5 +1,6 @@
 """Tests of cleaning text and turning it into tokens, sentences, paragraphs and token ids."""
 
+import html
 import re
 import time
 from collections import Counter
@@ -19,6 +20,8 @@ from datasets import (
     tokenize,
     tokenize_texts,
 )
+from datasets.text import _ENTITY, _PLAIN, _TAG
+from tests.data_faults import HOSTILE_TEXTS
 from tests.datasets_real import DATA_DIR, needs_data
 
 # Text made of what is hard: pieces of tags and entities, marks, abbreviations, any letters.
@@ -212,22 +215,117 @@ def test_paragraphs():
         paragraphs(text, 0)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "a" * 100_000,
-        "!" * 100_000 + "a",
-        "<a " + "x=1 " * 30_000,
-        "<!--" * 25_000,
-        "&a" * 50_000,
-        "mr. " * 30_000,
-    ],
-)
-def test_hostile_texts_take_no_longer_than_others(text):
+def seconds(text):
     start = time.perf_counter()
     tokenize(text)
     paragraphs(text, 10)
-    assert time.perf_counter() - start < 2
+    return time.perf_counter() - start
+
+
+@pytest.mark.parametrize("name", HOSTILE_TEXTS)
+def test_hostile_texts_take_time_as_their_length_does(name):
+    """Four times the text takes some four times the time; with the square of the length it would be 16."""
+    make = HOSTILE_TEXTS[name]
+    short = min(seconds(make(16_000)) for _ in range(2))
+    limit = 9 * short + 0.05
+    assert any(seconds(make(64_000)) < limit for _ in range(3))  # the machine may be busy
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HOSTILE_TEXTS)
+def test_a_hostile_megabyte(name):
+    start = time.perf_counter()
+    tokenize(HOSTILE_TEXTS[name](1_000_000))
+    assert time.perf_counter() - start < 30
+
+
+def until_nothing_changes(text, function):
+    while (changed := function(text)) != text:
+        text = changed
+    return text
+
+
+def layers_undone_one_by_one(text):
+    """What `clean` means, without a limit to the layers."""
+
+    def undo(text):
+        text = _ENTITY.sub(lambda entity: html.unescape(entity[0]), text.translate(_PLAIN))
+        return _TAG.sub(" ", text)
+
+    return until_nothing_changes(
+        text, lambda text: " ".join(until_nothing_changes(text, undo).split()).lower()
+    )
+
+
+nested = st.lists(
+    st.sampled_from(
+        [
+            *(
+                "<a",
+                "<b x=1",
+                "<",
+                ">",
+                "/>",
+                "&",
+                "amp",
+                "amp;",
+                "aMP;",
+                "AMP;",
+                "lt;",
+                "LT;",
+                "gt;",
+                "a",
+                "P;",
+            ),
+            *(
+                "#60;",
+                "#38;",
+                "#x26;",
+                "&#77;",
+                "#77;",
+                "&#65;",
+                "=",
+                " ",
+                "\x1c",
+                "\u0096",
+                '"',
+                "'",
+                "/",
+                "İ",
+            ),
+        ]
+    ),
+    max_size=20,
+).map("".join)
+
+
+@given(hard_text | nested)
+def test_cleaning_is_undoing_layers_until_nothing_changes(text):
+    assert clean(text) == layers_undone_one_by_one(text)
+
+
+@pytest.mark.parametrize("name", HOSTILE_TEXTS)
+def test_cleaning_a_hostile_text_twice_is_cleaning_it_once(name):
+    once = clean(HOSTILE_TEXTS[name](5_000))
+    assert clean(once) == once
+
+
+def test_more_layers_than_are_looked_for_leave_no_markup():
+    assert clean("<a" * 3 + ">" * 3) == ""
+    tags = clean("good <a" + "<a" * 50 + ">" * 50 + " film")
+    entities = clean("good &" + "amp;" * 50 + " film")
+    for text in (tags, entities):
+        assert text.startswith("good ")
+        assert text.endswith(" film")
+        assert not {"<", "&"} & set(text)
+    assert 0 < tags.count(">") < 50
+    assert 0 < entities.count("amp;") < 50
+
+
+def test_numbers_of_any_length_are_characters_or_none():
+    assert clean("&#0000065;&#x00000041;") == "aa"
+    for number in ("9" * 20, "9" * 5000, "x" + "f" * 5000):
+        assert clean(f"a&#{number};b") == "a\ufffdb"
 
 
 def test_tokenized_texts():
@@ -294,6 +392,10 @@ def test_a_saved_vocabulary_comes_back(tmp_path):
         (b"<pad>\n<unk>\na\nb\na\n", ": line 5: 'a' already stands in line 3"),
         (b"<pad>\n<unk>\na\n\nb\n", ": line 4: '' is empty or holds white space, so it is no token"),
         (b"<pad>\n<unk>\na b\n", ": line 3: 'a b' is empty or holds white space, so it is no token"),
+        (
+            b"<pad>\n<unk>\n" + b"a " * 50_000 + b"\n",
+            f": line 3: {'a ' * 30 + '...'!r} is empty or holds white space, so it is no token",
+        ),
         (b"<pad>\n<unk>\nna\xefve\n", ", line 3: the text is not UTF-8"),
     ],
 )

@@ -130,7 +130,7 @@ class Run:
         """Write what the model says of speeches, as a table and as bars."""
         self._commit(
             {
-                self.speeches: lambda path: _write_table(path, table),
+                self.speeches: lambda path: report.speech_csv(table, path),
                 self.speech_bars: lambda path: report.speech_bars(table, path),
             }
         )

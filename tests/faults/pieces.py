@@ -290,7 +290,7 @@ def generators_in_no_grad(rng: Rng) -> str:
                 label = pick(rng, list(kinds))
                 actions.append(f"make {label}")
                 made.append((label, kinds[label][0]()))
-            waiting = any(generator.gi_frame and generator.gi_frame.f_lasti > 4 for label, generator in made if label == "inside")
+            waiting = any(label == "inside" and g.gi_frame and g.gi_frame.f_lasti > 4 for label, g in made)
             if not waiting and not (x * 2).requires_grad:
                 raise Found(
                     ", ".join(actions), "a generator switches recording off outside of itself", "no gradient"
