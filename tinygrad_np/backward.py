@@ -238,7 +238,7 @@ def backward_pass(
                         add(parent, part)
                     else:
                         totals[parent] = part
-            except (AttributeError, *BAD_INPUT) as error:
+            except BAD_INPUT as error:
                 raise describe_vjp_error(node, vjps, g, error) from error
             if node.selects or (selected and node in selected):
                 if not hushed:
@@ -293,7 +293,7 @@ def describe_vjp_error(node: Node, vjps: Any, g: Any, error: Exception) -> Excep
                     return ValueError(
                         f"{where}one of shape {part.shape}; it must have the shape of its array"
                     )
-    except (AttributeError, *BAD_INPUT):
+    except BAD_INPUT:
         pass
     kind = next((k for k in (IndexError, TypeError) if isinstance(error, k)), ValueError)
     return kind(f"{node.name}: its derivative failed with {shown}: {error}")

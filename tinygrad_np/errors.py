@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-BAD_INPUT = ValueError, TypeError, IndexError, OverflowError, ZeroDivisionError  # what NumPy says to it
+BAD_INPUT = (
+    ValueError,
+    TypeError,
+    IndexError,
+    OverflowError,
+    ZeroDivisionError,
+    AttributeError,
+)  # what NumPy says to it
 
 
 def describe_error(name: str, error: Exception, args: Sequence[Any], static: dict[str, Any]) -> Exception:

@@ -61,12 +61,19 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def floats(name: str, x: Any) -> Tensor:
     """What a function is given, as a Tensor of floating-point numbers."""
-    try:
-        tensor: Tensor = x if isinstance(x, Tensor) else Tensor(x)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: {error}") from error
+    tensor: Tensor = x if isinstance(x, Tensor) else Tensor(as_array(x, name))
     whole = tensor.dtype.kind not in "fc"
     return tensor.astype(np.result_type(tensor.dtype, np.float32)) if whole else tensor
+
+
+def generator(name: str, rng: Rng) -> np.random.Generator:
+    """The generator that a seed, a generator or None stands for."""
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"{name} takes a Generator, a seed or None for rng, not {rng!r}: {error}"
+        ) from error
 
 
 def lstm_step(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,7 +84,10 @@ def lstm_step(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     tuple of Tensor
         The new h and c, each (..., H); the equations are in `ops.recurrent.lstm.lstm_step`.
     """
-    return recurrent.lstm_step(floats("lstm_step", gates), floats("lstm_step", c))
+    gates, c = (x if isinstance(x, Tensor) else Tensor(as_array(x, "lstm_step")) for x in (gates, c))
+    dtype = np.result_type(gates.dtype, c.dtype, np.float32)
+    gates, c = (x if x.dtype.kind in "fc" else x.astype(dtype) for x in (gates, c))
+    return recurrent.lstm_step(gates, c)
 
 
 def softmax(x: Tensor, axis: Axis = -1) -> Tensor:
@@ -93,7 +103,9 @@ def logsumexp(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
     """The logarithm of softmax along an axis, without overflow."""
     x = floats("log_softmax", x)
-    axis = normalize_axis_index(axis, x.ndim, "log_softmax: axis")
+    if not isinstance(axis, int | np.integer):
+        raise TypeError(f"log_softmax takes a whole number for axis, not {axis!r}")
+    axis = normalize_axis_index(axis, x.ndim or 1, "log_softmax: axis")
     x = x - reduce.largest(x.detach().data, axis)  # small results are not lost beside large logits
     return x - logsumexp(x, axis=axis, keepdims=True)
 
@@ -122,6 +134,8 @@ def embedding(indices: Any, weight: Tensor, padding_idx: int | None = None) -> T
         from the end here.
     """
     weight = floats("embedding", weight)
+    if not weight.ndim:
+        raise ValueError("embedding takes a table (rows, features), and no single number")
     indices = check_indices("embedding", indices, len(weight))
     if padding_idx is not None and not 0 <= padding_idx < len(weight):
         raise IndexError(f"padding_idx {padding_idx} is not a row of {len(weight)}")
@@ -133,11 +147,9 @@ def embedding(indices: Any, weight: Tensor, padding_idx: int | None = None) -> T
 
 def check_indices(name: str, indices: Any, rows: int) -> np.ndarray:
     """Indices as an array, when all are whole numbers of rows that there are."""
-    try:
-        array = as_array(indices.data if isinstance(indices, Tensor) else indices)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: {error}") from error
-    if array.size == 0 and array.dtype.kind == "f":
+    given = indices.data if isinstance(indices, Tensor) else indices
+    array = as_array(given, name)
+    if given is indices and array.size == 0 and array.dtype.kind == "f":
         array = array.astype(np.int64)  # np.array([]) is an array of floats
     if array.dtype.kind not in "iu":
         raise IndexError(f"{name} takes whole numbers for indices, not {array.dtype}")
@@ -175,7 +187,7 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True, *, rng: Rng = None
     x = floats("dropout", x)
     if not training or not p:
         return x
-    return x * ((np.random.default_rng(rng).random(x.shape) >= p).astype(x.dtype) / (1 - p))
+    return x * ((generator("dropout", rng).random(x.shape) >= p).astype(x.dtype) / (1 - p))
 
 
 def binary_cross_entropy_with_logits(input: Tensor, target: Any, reduction: Reduction = "mean") -> Tensor:
@@ -222,7 +234,7 @@ def cross_entropy(input: Tensor, target: Any, reduction: Reduction = "mean") -> 
     ValueError
         The shapes do not fit, or a target is no class.
     """
-    input, target = floats("cross_entropy", input), as_array(target)
+    input, target = floats("cross_entropy", input), as_array(target, "cross_entropy")
     if input.ndim != 2 or target.shape != input.shape[:1] or target.dtype.kind not in "iu":
         raise ValueError(
             "cross_entropy takes logits (N, classes) and whole-number targets (N,), "
@@ -258,10 +270,7 @@ def mse_loss(input: Tensor, target: Any, reduction: Reduction = "mean") -> Tenso
 
 def _target(name: str, input: Tensor, target: Any) -> np.ndarray:
     """The targets in the dtype of the input; a shape that only broadcasts is a mistake."""
-    try:
-        array = as_array(target)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{name} takes numbers for targets: {error}") from error
+    array = as_array(target, name)
     if array.dtype.kind == "c" and input.dtype.kind != "c":
         raise TypeError(f"{name} takes real targets, not {array.dtype}")
     array = array.astype(input.dtype)  # int64 targets would make float64 of a float32 loss

@@ -9,8 +9,8 @@ import numpy as np
 from tinygrad_np.errors import describe_argument
 
 
-def as_array(x: Any) -> np.ndarray:
-    """An array of numbers, of anything that NumPy makes one of.
+def as_array(x: Any, name: str = "") -> np.ndarray:
+    """An array of numbers, of anything that NumPy makes one of; `name` is what an error begins with.
 
     Raises
     ------
@@ -18,18 +18,21 @@ def as_array(x: Any) -> np.ndarray:
         It holds something else than numbers; or it is an array of a class of its own, such as ``np.matrix`` or a
         masked array, whose operators mean something else, or whose mask would be lost.
     """
+    begin = f"{name}: " if name else ""
     if type(x) is not np.ndarray and isinstance(x, np.ndarray) and not isinstance(x, np.memmap):
         raise TypeError(
-            f"{type(x).__module__}.{type(x).__name__} is an array with rules of its own, which would be lost; give "
-            "np.asarray(...) of it, or of a masked array .filled(...)"
+            f"{begin}{type(x).__module__}.{type(x).__name__} is an array with rules of its own, which would be "
+            "lost; give np.asarray(...) of it, or of a masked array .filled(...)"
         )
     try:
         array = np.asarray(x)
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"no array of numbers can be made of {describe_argument(x)}: {error}") from error
+        raise ValueError(
+            f"{begin}no array of numbers can be made of {describe_argument(x)}: {error}"
+        ) from error
     if array.dtype.kind not in "biufc":
         what = f"{array.dtype}" + f", made of {type(x).__name__}" * (array.dtype == object)
-        raise TypeError(f"a Tensor holds numbers, and this has dtype {what}; make numbers of it first")
+        raise TypeError(f"{begin}a Tensor holds numbers, and this has dtype {what}; make numbers of it first")
     return array
 
 
@@ -51,7 +54,4 @@ def operand(name: str, x: Any) -> Any:
         raise ValueError(
             f"{name}: the whole number {x} is too large for NumPy's integers; write it as a float"
         )
-    try:
-        return as_array(x)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: {error}") from error
+    return as_array(x, name)

@@ -158,7 +158,7 @@ class Tensor:
                 "only a leaf that requires a gradient can be given one; make it with requires_grad=True"
             )
         if value is not None:
-            value = np.array(as_array(value))
+            value = np.array(as_array(value, "the gradient"))
             if (value.shape, value.dtype) != (self.shape, self.dtype):
                 raise ValueError(
                     f"a gradient of {value.dtype}{list(value.shape)} "
@@ -215,7 +215,7 @@ class Tensor:
                     "without one, reduce it to a single element first, such as its sum"
                 )
             gradient = np.ones(self.shape, self.dtype)
-        g = as_array(gradient.data if isinstance(gradient, Tensor) else gradient)
+        g = as_array(gradient.data if isinstance(gradient, Tensor) else gradient, "backward()")
         if g.dtype.kind == "c" and self.dtype.kind != "c":
             raise TypeError(f"backward() of a Tensor of {self.dtype} got a gradient of complex numbers")
         g = g.astype(self.dtype, copy=False)
@@ -373,11 +373,15 @@ class Tensor:
 
     def astype(self, dtype: DTypeLike) -> Tensor:
         """The same numbers in another floating-point dtype; of a constant, in any dtype."""
-        if self.requires_grad and np.dtype(dtype).kind != "f":
-            raise TypeError(f"astype({np.dtype(dtype)}) would lose the gradient; use .detach() first")
-        if np.dtype(dtype).kind not in "biufc":
-            raise TypeError(f"a Tensor holds numbers, and no {np.dtype(dtype)}; use .data.astype")
-        return elementwise.cast(self, dtype=np.dtype(dtype))
+        try:
+            kind = np.dtype(dtype)
+        except TypeError as error:
+            raise TypeError(f"astype: {error}") from error
+        if self.requires_grad and kind.kind != "f":
+            raise TypeError(f"astype({kind}) would lose the gradient; use .detach() first")
+        if kind.kind not in "biufc":
+            raise TypeError(f"a Tensor holds numbers, and no {kind}; use .data.astype")
+        return elementwise.cast(self, dtype=kind)
 
     def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The sum over axes, all unless told; see `numpy.sum`."""
@@ -475,7 +479,11 @@ def _restored(data: np.ndarray, requires_grad: bool, grad: np.ndarray | None) ->
 
 def _flat(values: tuple[Any, ...]) -> tuple[int, ...]:
     """``t.reshape(2, 3)`` and ``t.reshape((2, 3))`` are the same."""
-    return tuple(values[0]) if len(values) == 1 and isinstance(values[0], Sequence | np.ndarray) else values
+    return (
+        tuple(values[0])
+        if len(values) == 1 and (isinstance(values[0], Sequence) or np.ndim(values[0]) == 1)
+        else values
+    )
 
 
 # The wrappers of the primitives make Tensors, and a Tensor's methods are primitives: this closes the circle.

@@ -186,7 +186,8 @@ def judge(call: Call, rng: Rng) -> None:
         for one in flatten(out):
             if isinstance(one, Tensor):
                 judge_tensor(one)
-        if refused is None and not call.uninitialised:
+        by_chance = call.name == "dropout" and call.kwargs.get("rng") is None
+        if refused is None and not call.uninitialised and not by_chance:
             judge_value(
                 out, expected, call.roundings, call.same_dtype and call.ordinary, call.scale(), call.dtypes()
             )
@@ -194,7 +195,8 @@ def judge(call: Call, rng: Rng) -> None:
             if old is not None and not np.array_equal(a.data, old, equal_nan=old.dtype.kind in "fc"):
                 raise Fault("an argument is written to", f"{old!r} became {a.data!r}")
         leaves = [args[i] for i in call.leaves]
-        if leaves and not call.uninitialised:
+        in_steps = call.name == "round"  # its derivative is 0, however fine its steps are
+        if leaves and not call.uninitialised and not by_chance and not in_steps:
             judge_gradient(call, out, leaves, rng)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from tinygrad_np import functional
 from tinygrad_np.functional import Rng
 from tinygrad_np.nn.layer import Layer
@@ -24,7 +22,7 @@ class Dropout(Layer):
     def __init__(self, p: float = 0.5, *, rng: Rng = None):
         functional.check_probability("Dropout", p)
         self.p = p
-        self.rng = np.random.default_rng(rng)
+        self.rng = functional.generator("Dropout", rng)
 
     def extra_repr(self) -> str:
         """The probability."""

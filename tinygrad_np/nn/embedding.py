@@ -49,7 +49,9 @@ class Embedding(Layer):
             check_sizes("Embedding", padding_idx=padding_idx)
             if padding_idx >= num_embeddings:
                 raise ValueError(f"padding_idx {padding_idx} is not a row of {num_embeddings}")
-        weight = init.normal((num_embeddings, embedding_dim), 1.0, np.random.default_rng(rng), dtype)
+        weight = init.normal(
+            (num_embeddings, embedding_dim), 1.0, functional.generator("Embedding", rng), dtype
+        )
         if padding_idx is not None:
             weight[padding_idx] = 0
         self.weight = Tensor(weight, requires_grad=True)

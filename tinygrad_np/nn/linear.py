@@ -48,7 +48,7 @@ class Linear(Layer):
         check_sizes("Linear", in_features=in_features, out_features=out_features)
         self.in_features = in_features
         self.out_features = out_features
-        rng = np.random.default_rng(rng)
+        rng = functional.generator("Linear", rng)
         bound = 1 / math.sqrt(in_features) if in_features else 0.0
         self.weight = Tensor(init.uniform((out_features, in_features), -bound, bound, rng, dtype), True)
         self.bias = Tensor(init.uniform((out_features,), -bound, bound, rng, dtype), True) if bias else None

@@ -100,7 +100,7 @@ class LSTMCell(Layer):
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.bias = bias
-        weights = new_weights(input_size, hidden_size, 4, bias, np.random.default_rng(rng), dtype)
+        weights = new_weights(input_size, hidden_size, 4, bias, functional.generator("LSTMCell", rng), dtype)
         for name, weight in weights.items():
             setattr(self, name, weight)
         if self.bias_ih is not None:
@@ -176,7 +176,7 @@ class Recurrent(Layer):
         self.bidirectional = bidirectional
         self.suffixes = ("", "_reverse") if bidirectional else ("",)
         self.fused = fused
-        self.rng = np.random.default_rng(rng)
+        self.rng = functional.generator(kind, rng)
         for layer in range(num_layers):
             for suffix in self.suffixes:
                 size = input_size if layer == 0 else hidden_size * len(self.suffixes)

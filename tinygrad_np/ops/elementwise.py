@@ -207,6 +207,8 @@ def relu(x: Array) -> Rule:
 @primitive(elementwise=True)
 def cast(x: Array, *, dtype: np.dtype) -> Rule:
     """x in another floating-point dtype. The tape gives each gradient the dtype of its array."""
+    if np.dtype(dtype).kind not in "biufc":
+        raise TypeError(f"{np.dtype(dtype)} holds no numbers")
     return x.astype(dtype), (lambda g: g,)
 
 

@@ -48,6 +48,8 @@ def take(a: Array, indices: Any, axis: int | None = None) -> Array:
 def take_along_axis(arr: Array, indices: Array, axis: int | None = -1) -> Array:
     """For each place, the element along an axis that `indices` names there; PyTorch's ``gather``."""
     indices = as_array(indices)
+    if indices.dtype.kind not in "iu" and indices.size:
+        raise IndexError(f"take_along_axis: the indices are whole numbers, not {indices.dtype}")
     if axis is None:
         arr, axis = np.reshape(arr, -1), 0
     axis = normalize_axis_index(axis, arr.ndim, "take_along_axis")

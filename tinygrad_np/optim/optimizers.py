@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_np.errors import describe_argument
 from tinygrad_np.tensor import Tensor
 
 
@@ -86,13 +87,13 @@ class Optimizer:
         """
         for i, p in enumerate(self.params):
             if p.grad is not None:
-                kinds = (p.data.shape, p.data.dtype), (p.grad.shape, p.grad.dtype)
-                if kinds != (self.kinds[i], self.kinds[i]):
+                kinds = [(getattr(a, "shape", None), getattr(a, "dtype", None)) for a in (p.data, p.grad)]
+                if kinds != [self.kinds[i]] * 2:
                     shape, dtype = self.kinds[i]
                     raise ValueError(
                         f"{type(self).__name__}: parameter {i} was {dtype}{list(shape)}, and is now "
-                        f"{p.dtype}{list(p.shape)} with a gradient {p.grad.dtype}{list(p.grad.shape)}: its data "
-                        "was replaced by another kind of array; make a new Tensor of it, and a new optimizer"
+                        f"{describe_argument(p.data)} with a gradient {describe_argument(p.grad)}: its data was "
+                        "replaced by another kind of array; make a new Tensor of it, and a new optimizer"
                     )
                 self.update(i, p.data, p.grad)
 
