@@ -218,7 +218,7 @@ MESSAGES: dict[str, Callable[[], Any]] = {
     "np.sum takes no Tensor for 'axis', which has no gradient; give it .data": lambda: np.sum(
         LEAF, axis=Tensor(1)
     ),  # type: ignore[call-overload]
-    "a Tensor holds numbers, and this has dtype <U1; make numbers of it first": lambda: Tensor("a"),
+    "Tensor: a Tensor holds numbers, and this has dtype <U1; make numbers of it first": lambda: Tensor("a"),
     "item() takes the only element of a Tensor, and this one has shape (1, 2); index or reduce it first": LEAF.item,
     "len() of a Tensor without axes, which is one number; use .item()": lambda: len(Tensor(1.0)),
     "only a leaf that requires a gradient can be given one; make it with requires_grad=True": lambda: setattr(

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_index
 
 from tinygrad_np.operand import as_array
 from tinygrad_np.ops import recurrent, reduce
@@ -105,7 +104,8 @@ def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
     x = floats("log_softmax", x)
     if not isinstance(axis, int | np.integer):
         raise TypeError(f"log_softmax takes a whole number for axis, not {axis!r}")
-    axis = normalize_axis_index(axis, x.ndim or 1, "log_softmax: axis")
+    if not -(x.ndim or 1) <= axis < (x.ndim or 1):
+        raise IndexError(f"log_softmax: axis {axis} is none of an array of shape {x.shape}")
     x = x - reduce.largest(x.detach().data, axis)  # small results are not lost beside large logits
     return x - logsumexp(x, axis=axis, keepdims=True)
 

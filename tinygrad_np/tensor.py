@@ -71,7 +71,9 @@ class Tensor:
     node: Node | None
 
     def __init__(self, data: ArrayLike | Tensor, requires_grad: bool = False, dtype: DTypeLike | None = None):
-        array = np.asarray(as_array(data), dtype=dtype)  # refuses a Tensor whose gradient would be lost
+        array = np.asarray(
+            as_array(data, "" if isinstance(data, Tensor) else "Tensor"), dtype=dtype
+        )  # refuses a Tensor whose gradient would be lost
         if array.dtype.kind not in "biufc":
             raise TypeError(
                 f"a Tensor holds numbers, and this has dtype {array.dtype}; make numbers of it first"

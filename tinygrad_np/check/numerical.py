@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from tinygrad_np.grad_mode import no_grad
 from tinygrad_np.tensor import Tensor
 
 COMPLEX_TOLERANCE = 1e-12  # relative: rounding only
@@ -29,7 +30,10 @@ def complex_step(
     """The derivative along a direction by complex step, or None where `f` does not take complex numbers."""
     step = 1e-30  # nothing is subtracted, so it may be so small that its square is lost, in float32 too
     try:
-        with warnings.catch_warnings():
+        with (
+            warnings.catch_warnings(),
+            no_grad(),
+        ):  # weights of a layer, say, record, and complex numbers cannot
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
             out = f(*moved(points, 1j * step, direction)).data
     except Exception:  # whatever a function says to complex numbers, it does not take them

@@ -70,8 +70,8 @@ def stack(*xs: Array, axis: int = 0) -> Rule:
 def split_at(x: Array, *, ends: Sequence[int], axis: int) -> MultiRule:
     """The pieces of x along an axis from one end to the next; the ends rise from 0 to the axis's length."""
     shape, dtype, before = x.shape, x.dtype, (slice(None),) * axis
-    if len(ends) < 2 or (ends[0], ends[-1]) != (0, shape[axis]):
-        raise ValueError(f"the ends go from 0 to {shape[axis]}")
+    if len(ends) < 2:
+        raise ValueError("the ends are two at least, of one piece")
 
     def vjp(gs: list[Array | None]) -> list[Array]:
         pieces = [

@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad_np.ops.elementwise import sigmoid, tanh
 from tinygrad_np.ops.index import getitem
 from tinygrad_np.ops.recurrent.gradients import Gradients
-from tinygrad_np.ops.recurrent.packing import Lengths, PackedSequence
+from tinygrad_np.ops.recurrent.packing import Lengths, PackedSequence, check_shapes
 from tinygrad_np.ops.recurrent.unroll import time_major, unroll
 from tinygrad_np.ops.recurrent.workspace import Workspace
 from tinygrad_np.ops.shape import split, transpose
@@ -122,6 +122,7 @@ def lstm(
     tuple of ndarray
         h after each step, (batch, time, hidden), 0 beyond the length; and the last h and c, (batch, hidden).
     """
+    check_shapes(4, x, (h, c), (weight_ih, weight_hh, bias_ih, bias_hh), lengths, indices)
     dtype = np.result_type(x, h, c, weight_ih, weight_hh, bias_ih, bias_hh)
     packed = PackedSequence(dtype, x, h, lengths, reverse, indices)
     workspace = packed.workspace

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -15,6 +15,26 @@ Lengths: TypeAlias = np.ndarray | None
 
 ROWS_PER_CHUNK = 512  # whose factors are computed at once: they stay in the cache
 STEPS_PER_CHUNK = 128  # at most: after each chunk a gradient that has vanished is noticed
+
+
+def check_shapes(
+    gates: int,
+    x: np.ndarray,
+    states: Sequence[np.ndarray],
+    weights: Sequence[np.ndarray],
+    lengths: Lengths,
+    indices: np.ndarray | None,
+) -> None:
+    """Refuse arrays whose shapes do not fit together, empty ones among them, which NumPy would let pass."""
+    batch = (x.shape if indices is None else indices.shape)[:1]
+    hidden = states[0].shape[-1:]
+    rows = (gates * hidden[0],) if hidden else ()
+    features = x.shape[-1:]
+    expected = [(*batch, *hidden)] * len(states) + [rows + features, rows + hidden, rows, rows]
+    found = [array.shape for array in (*states, *weights)]
+    sequences = x.ndim == 3 if indices is None else x.ndim == indices.ndim == 2
+    if not sequences or found != expected or (lengths is not None and lengths.shape != batch):
+        raise ValueError(f"the shapes of states, weights and biases should be {expected}, and are {found}")
 
 
 class PackedSequence:
