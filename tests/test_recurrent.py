@@ -22,7 +22,7 @@ from tests.recurrent_cases import (
     problems,
     run,
 )
-from tinygrad_np import Tensor
+from tinygrad_np import Tensor, no_grad
 from tinygrad_np.gradcheck import gradcheck, gradgradcheck
 from tinygrad_np.nn import GRU, LSTM, LSTMCell
 from tinygrad_np.testing import generators
