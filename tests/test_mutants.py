@@ -246,6 +246,19 @@ def test_the_command_fails_on_a_survivor_and_on_explanations_of_nothing(
 
 
 @pytest.mark.usefixtures("two_targets")
+def test_the_command_tries_one_target_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["--only", "elementwise.log"]) == 0  # and misses no survivor of sqrt
+    total = len([m for m in ALL if str(m.target) == "elementwise.log"])
+    assert f"all{total:>39}" in capsys.readouterr().out
+    for wrong in (["--only", "log"], ["--only", "elementwise.log", "--markdown", "page.md"]):
+        with pytest.raises(SystemExit):
+            command.main(wrong)
+    errors = capsys.readouterr().err
+    assert "no target is named log; their names are elementwise.sqrt, elementwise.log" in errors
+    assert "not allowed with argument" in errors
+
+
+@pytest.mark.usefixtures("two_targets")
 def test_a_wrong_derivative_is_noticed_before_its_mutants_are_tried(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

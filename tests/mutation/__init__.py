@@ -1,6 +1,6 @@
 """Mutation testing: can the checks fail? Every derivative is made wrong in many small ways.
 
-    python -m tests.mutation [--markdown FILE]
+    python -m tests.mutation [--markdown FILE | --only NAME]
 
 A mutant is the source of a derivative with one change in its syntax tree: a term dropped, a sign turned, a matrix
 not transposed, an axis mistaken. The mutant takes the place of the right function, and the checks try it until one

@@ -33,22 +33,46 @@ EXPLAINED: dict[tuple[str, str], list[str]] = {
     ("elementwise.sqrt", "sqrt(x) > 0 where x > 0, and nowhere else; it would only keep x in memory"): [
         "lambda g: g / (2 * mask_poles((g == 0) & ~(x > 0), y))"
     ],
-    ("elementwise.logaddexp", "where z is -inf so is mine, and e^(-inf - 1) is 0 as well"): [
-        "return g * np.exp(mine - np.where(z == -np.inf, 1, z))"
+    ("elementwise.exp_difference", "where y is inf and x is not, e^(x - y) is 0 as well"): [
+        "infinite = np.isinf(x)"
     ],
+    ("elementwise.exp_difference", "where y is infinite it is not chosen, whatever finite number it is"): [
+        "finite = np.where(infinite, 1, x) - np.where(infinite, 0, y)",
+        "finite = np.where(infinite, 0, x) - np.where(infinite, 1, y)",
+    ],
+    (
+        "elementwise.exp_difference",
+        "where y is infinite its exponential, 0 or inf, is not chosen, and the rule of exp sends 0 back",
+    ): ["finite = np.where(infinite, 0, x) - y"],
+    (
+        "elementwise.exp_difference",
+        "of two dtypes in logaddexp alone, whose shares 0, 1/2 and 1 are the same in all",
+    ): ["return np.where(infinite, shares.astype(y.dtype), np.exp(finite))"],
     ("reduce.mean", "the count is 0 for an empty array, whose gradient is empty"): [
-        "lambda g: np.broadcast_to(restore_axes(g, shape, axis) / (count(shape, axis) or 2), shape)"
+        "lambda g: np.broadcast_to(restore_axes(g, shape, axis) / wide(count(shape, axis) or 2, g), shape)"
     ],
+    ("reduce.mean", "wide asks for the dtype of g alone"): [
+        "lambda g: np.broadcast_to(restore_axes(g, shape, axis) / wide(count(shape, axis) or 1, -g), shape)"
+    ],
+    ("reduce.var", "wide asks for the dtype of g alone"): [
+        "return restore_axes(g, x.shape, axis) * wide(scale, -g) * (x - np.mean(x, axis=axis, keepdims=True))"
+    ],
+    ("reduce.split_ties", "wide asks for the dtype of g alone"): [
+        "return np.where(chosen, restore_axes(g, x.shape, axis) / wide(many, -g), 0)"
+    ],
+    ("reduce.split_ties", "float16 divided by the whole numbers of an array is float64 anyway"): [
+        "return np.where(chosen, restore_axes(g, x.shape, axis) / many, 0)"
+    ],
+    (
+        "reduce.largest",
+        "logsumexp takes 0 instead of either infinity, and softmax has nothing to subtract it from",
+    ): ["return np.full(lengths, np.inf, x.dtype)"],
     (
         "reduce.logsumexp",
         "x and y differ in the lengths of the reduced axes, for which restore_axes writes 1",
-    ): ["return restore_axes(g, y.shape, axis) * np.exp(x - np.where(y == -np.inf, 0, y))"],
-    (
-        "reduce.logsumexp",
-        "where x is -inf the result is e^-inf = 0, whatever is subtracted; and where y is -inf so is x",
-    ): ["return restore_axes(g, x.shape, axis) * np.exp(x - np.where(x == -np.inf, 0, y))"],
-    ("reduce.logsumexp", "where y is -inf so is x, and e^(-inf - 1) is 0 as well"): [
-        "return restore_axes(g, x.shape, axis) * np.exp(x - np.where(y == -np.inf, 1, y))"
+    ): ["return restore_axes(g, y.shape, axis) * exp_difference(x, y, ties)"],
+    ("shape.transpose", "the result has as many axes"): [
+        "back = None if axes is None else tuple((int(i) for i in np.argsort([a % y.ndim for a in axes])))"
     ],
     ("shape.split_at", "there is one array, and so one gradient"): [
         "return [np.concatenate(pieces, axis)][::-1]"
@@ -62,6 +86,22 @@ EXPLAINED: dict[tuple[str, str], list[str]] = {
     ],
     ("backward.unbroadcast", "a sum over an axis of length 1 changes nothing"): [
         "repeated = [i + extra for i, n in enumerate(shape) if n == 1]"
+    ],
+    (
+        "backward.without_poles",
+        "a gradient that is handed on has no pole where it is 0; it would only be looked at",
+    ): ["if part.shape != g.shape or np.isfinite(part).all():"],
+    ("backward.without_poles", "where all is finite there is nothing to replace"): [
+        "if part is g or part.shape != g.shape:"
+    ],
+    ("backward.backward_pass", "nothing is in an empty set"): [
+        "below = node.elementwise and node in selected",
+        "if node.selects or node in selected:",
+    ],
+    ("backward.backward_pass", "without_poles asks only whether g is 0"): ["part = without_poles(part, -g)"],
+    ("backward.backward_pass", "a vjp that returns None is refused all the same"): ["if below:"],
+    ("backward.backward_pass", "None is no node that is asked for"): [
+        "selected.update([parent for parent in node.parents])"
     ],
     ("tutorial_lstm.backpropagate", "h has the same length at every step"): ["H = len(steps[0].h)"],
     ("tutorial_lstm.backpropagate", "error is a matrix of one number"): [

@@ -236,8 +236,10 @@ def alternatives(place: Place, names: Counter[str]) -> Iterator[tuple[str, ast.A
             yield from (("condition left out", a), ("condition left out", b))
             other = ast.BitOr() if isinstance(op, ast.BitAnd) else ast.BitAnd()
             yield "operator exchanged", ast.BinOp(a, other, b)
-        case ast.BoolOp(op, [a, b]):
-            yield from (("condition left out", a), ("condition left out", b))
+        case ast.BoolOp(op, conditions):
+            for i in range(len(conditions)):
+                rest = conditions[:i] + conditions[i + 1 :]
+                yield "condition left out", ast.BoolOp(op, rest) if len(rest) > 1 else rest[0]
         case ast.UnaryOp(ast.USub(), ast.Constant(1)) if calls(place.parent, "reshape"):
             pass  # any negative length is the missing one
         case ast.UnaryOp(ast.USub(), ast.Constant(int(value))) if -value in OFF_BY_ONE:

@@ -46,6 +46,7 @@ def trials_of(target: Target) -> Iterator[Trial]:
         yield from OTHER_TRIALS.get(name, ())
     if on_tape:
         yield from (owned_gradients, younger_leaf, float32_among_float64)
+        yield from (poles_not_chosen, poles_that_count, poles_of_other_elements, zero_cotangent_of_a_choice)
         yield from (partial(gradcheck, f, point) for f, point in USES)
     for name in target.primitives:
         if name not in FUSED:
@@ -126,6 +127,19 @@ def power_with_zero_cotangent() -> None:
     np.testing.assert_array_equal(slope, [1, 0, 0, 0, -4, 12])
 
 
+# --- counts in float16 --------------------------------------------------------------------------------
+
+
+def count_in_float16(name: str) -> None:
+    """A count of 70,000 is infinite in float16, and one divided by it is inexact: the gradient is exact."""
+    x = np.arange(140_000) % 2 * 2000.0
+    leaves = [Tensor(x, requires_grad=True, dtype=dtype) for dtype in (np.float16, np.float64)]
+    for leaf in leaves:
+        tape.PRIMITIVES[name](leaf).backward()
+    found, exact = map(checks.gradient_of, leaves)
+    np.testing.assert_array_equal(found, exact.astype(np.float16))
+
+
 # --- LSTM and GRU -------------------------------------------------------------------------------------
 
 STATES_AND_GATES = {"lstm": (2, 4), "gru": (1, 3)}
@@ -171,6 +185,7 @@ def first_step_only(name: str) -> None:
 
 OTHER_TRIALS: dict[str, list[Trial]] = {
     "power": [power_with_zero_cotangent],
+    **{name: [partial(count_in_float16, name)] for name in ("mean", "var", "max", "min")},
     **{
         name: [
             partial(trial, name)
@@ -184,7 +199,7 @@ OTHER_TRIALS: dict[str, list[Trial]] = {
 # --- the tape: how gradients add up where an array is used several times, and who owns the sums -------
 
 TAPE = (
-    tape,
+    backward,
     backward.SparseGrad,
     backward.DeferredMatmul,
     backward.Accumulator,
@@ -268,6 +283,76 @@ def float32_among_float64() -> None:
 
     np.testing.assert_array_equal(grad(slope)(wave(3)).data, [2, 2, 2])
     assert dtypes == [np.float32]
+
+
+# --- the tape: poles below a choice between elements --------------------------------------------------
+
+POINT = np.array([0.0, 2.0])  # of x log x, whose slope is infinite at 0
+SLOPE, CURVATURE = np.log(2) + 1, 0.5  # at 2
+CHOICES: list[Callable[[Any, Any], Any]] = [
+    lambda chosen, y: np.where(chosen, y, 0.0),
+    lambda chosen, y: y[np.flatnonzero(chosen)],
+    lambda chosen, y: np.where(chosen, y.reshape(-1, 1).T, 0.0),
+]
+
+
+def slopes(f: Callable[[Tensor], Any], x: Any) -> np.ndarray:
+    """The gradient of the sum, by an ordinary way back."""
+    leaf = Tensor(x, requires_grad=True, dtype=np.float64)
+    f(leaf).sum().backward()
+    return checks.gradient_of(leaf)
+
+
+def poles_not_chosen() -> None:
+    """What was not chosen gets 0 in first and second order, though its slope is infinite."""
+    for choose in CHOICES:
+
+        def f(x: Any, choose: Callable[[Any, Any], Any] = choose) -> Any:
+            return choose(POINT > 0, x * np.log(x)).sum()
+
+        recorded = grad(f)(Tensor(POINT, requires_grad=True))
+        for first in (slopes(f, POINT), recorded.data):
+            np.testing.assert_allclose(first, np.array([0, SLOPE]))
+        np.testing.assert_allclose(slopes(grad(f), POINT), [0, CURVATURE])
+    x: Any = Tensor(POINT, requires_grad=True)
+    out: Any = np.where(POINT > 0, x * np.log(x), 0.0)
+    with np.errstate(all="raise"):  # nothing is said of the poles that are looked for
+        out.backward(np.ones(2))
+
+
+def poles_that_count() -> None:
+    """What was chosen keeps its infinite slope; and zero times infinity stays NaN where there is no choice."""
+    chosen = slopes(lambda x: np.where(POINT >= 0, x * np.log(x), 0.0), POINT)
+    np.testing.assert_allclose(chosen, np.array([-np.inf, SLOPE]))
+
+    def beside(x: Any) -> Any:
+        product = x * np.array([np.inf, 1.0]) * np.array([0.0, 1.0])  # made first, and so gone back last
+        return np.where(POINT > 0, x, 0.0) + product
+
+    np.testing.assert_array_equal(slopes(beside, POINT), [np.nan, 2])
+
+
+def poles_of_other_elements() -> None:
+    """Below a choice, where an element of the gradient is not of the element of its place alone."""
+    weight = np.array([[1, np.inf], [1, 1]])  # what is chosen, at [0, 1], is made of x[0, 0] too
+    row = slopes(lambda x: np.where([False, True], x @ weight, 0.0), [[1, 1]])
+    np.testing.assert_array_equal(row, [[np.inf, 1]])
+
+    def scaled(x: Any, y: Any) -> tape.Rule:
+        return x * y, (lambda g: g * y, lambda g: np.sum(g * x, axis=1, keepdims=True))
+
+    scale = tape.primitive(elementwise=True)(scaled)  # it sums its gradient itself
+    column = slopes(lambda y: np.where(True, scale(np.array([[np.inf, 1], [1, 1]]), y), 0.0), [[1], [1]])
+    np.testing.assert_array_equal(column, [[np.inf], [2]])
+
+
+def zero_cotangent_of_a_choice() -> None:
+    """The gradient of ``c x log x`` below a choice, differentiated by c at c = 0."""
+
+    def slope(c: Any) -> Any:
+        return grad(lambda x: np.where(POINT > 0, x * np.log(x) * c, 0.0).sum())(POINT)
+
+    np.testing.assert_allclose(slopes(slope, np.zeros(2)), np.array([0, SLOPE]))
 
 
 # --- the tutorial's BPTT ------------------------------------------------------------------------------

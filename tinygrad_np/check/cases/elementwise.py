@@ -45,7 +45,11 @@ ELEMENTWISE = {
         more=[([wave(1, 1), wave(2, 3, 1)], {})],
     ),
     "subtract": Op(binary(real, real), calls=[(lambda x: np.subtract(Y, x), [X])]),
-    "multiply": Op(binary(real, real), calls=[(lambda x, y: np.multiply(x, y), [X, Y[:1]])]),
+    "multiply": Op(
+        binary(real, real),
+        calls=[(lambda x, y: np.multiply(x, y), [X, Y[:1]])],
+        edges=[Edge([[2], [INF]], [0], [[NAN], [0]])],  # only below a choice is zero times infinity 0
+    ),
     "divide": Op(
         binary(real, nonzero),
         calls=[(lambda x: np.true_divide(1.0, x), [POSITIVE])],
@@ -99,7 +103,7 @@ ELEMENTWISE = {
         analytic=False,
         edges=[  # no NaN from -inf - -inf
             Edge([[-INF, -INF, 1], [-INF, 2, -INF]], [1, 1, 1], [[0, 0, 1], [0, 1, 0]], torch="differs"),
-            Edge([[0, INF], [INF, 0]], [1, 1], [[0, 1], [1, 0]]),
+            Edge([[800, INF], [INF, 800]], [1, 1], [[0, 1], [1, 0]]),
             Edge([[INF], [INF]], [1], [[0.5], [0.5]], torch="differs"),
         ],
     ),

@@ -120,11 +120,16 @@ REDUCE = {
         edges=[
             Edge([[[-np.inf, 1], [-np.inf, -np.inf]]], [1, 1], [[[0, 1], [0, 0]]], {"axis": 1}, "differs"),
             Edge([[0, np.inf]], 1, [[0, 1]], torch="differs"),
+            Edge(
+                [[[np.inf, np.inf], [np.inf, 0]]], [1, 1], [[[0.5, 0.5], [1, 0]]], {"axis": 1}, "differs"
+            ),  # equal infinities share the gradient
+            Edge([np.zeros((4, 0))], [1] * 4, [np.zeros((4, 0))], {"axis": 1}),  # of nothing, -inf
         ],
     ),
     "softmax": Op(
         along_axes,
         reference=lambda x, axis: np.exp(x) / np.sum(np.exp(x), axis=axis, keepdims=True),
         torch=torch_softmax,
+        edges=[Edge([np.zeros((4, 0))], np.zeros((4, 0)), [np.zeros((4, 0))], {"axis": 1})],
     ),
 }
