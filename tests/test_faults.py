@@ -290,19 +290,23 @@ def test_damaged_files_are_counted_by_what_their_helpers_say(
     def runs(run: Path, other: Path, count: int, seed: int) -> list[SimpleNamespace]:
         return [SimpleNamespace(what=f"cut config.json ({seed})", passed=seed % 4 == 0, seen="nan negative")]
 
-    def data(seed: int, directory: Path) -> SimpleNamespace:
-        return SimpleNamespace(
-            what=f"reviews cut ({seed})", wrong=None if seed % 4 == 1 else "loaded as if whole"
-        )
+    def try_damages(name: str, directory: Path, count: int, seed: int) -> list[Any]:
+        outcomes = [("refused", "cut off"), ("failed", "loaded as if whole"), ("loaded", "")]
+        what, said = outcomes[0 if seed % 4 == 1 else 1 if seed < 10 else 2]
+        return [("cut", SimpleNamespace(what=what, said=said, result=[2.0]))]
 
-    modules = {
-        "tests.run_faults": SimpleNamespace(damage_runs=runs),
-        "tests.data_faults": SimpleNamespace(damaged=data),
-    }
+    data = SimpleNamespace(
+        LOADERS={"glove.zip": lambda directory: [1.0]},
+        write_sound=lambda directory, seed: None,
+        attempt=lambda load: SimpleNamespace(result=load()),
+        try_damages=try_damages,
+    )
+    modules = {"tests.run_faults": SimpleNamespace(damage_runs=runs), "tests.data_faults": data}
     monkeypatch.setattr(files, "helpers", modules.get)
     monkeypatch.setattr(files, "sound_runs", lambda: (tmp_path, tmp_path))
     found = [files.trial(0, k, tmp_path).wrong for k in range(4)]
     assert found == [None, None, "nan negative", "loaded as if whole"]
+    assert files.trial(1, 3, tmp_path).wrong == "other vectors are loaded without a word"
     assert files.trial(1, 2, tmp_path).what == f"cut config.json ({files.SEEDS + 2})"
 
 

@@ -117,7 +117,7 @@ class Accumulator:
         self.totals: dict[Node, Any] = {}
         self.owned: set[Node] = set()  # whose total nobody else holds
         self.deferred: dict[Node, tuple[list[Array], list[Array]]] = {}  # of a matrix: all rows of x and of g
-        self.selected: set[Node] = set()  # below a choice between elements
+        self.selected: set[Node | None] = set()  # below a choice between elements
 
     def fit(self, node: Node, part: Any) -> Any:
         """A gradient in the shape and dtype of its array; None if it was added, or put aside, in its own way."""
@@ -198,14 +198,17 @@ def backward_pass(
     leaves: dict[Node, Any] = {}
     totals, add, take, selected = gradients.totals, gradients.add, gradients.take, gradients.selected
     totals[nodes[0]] = g
-    hushed: list[np.errstate] = []
+    hushed: list[np.errstate] = []  # entered once, where it is first needed
     try:
         for node in nodes:
             g = take(node)
             if g is None:
                 continue
             vjps = node.vjps if vjps_of is None else vjps_of(node)
-            below = selected and node.elementwise and node in selected
+            below = selected and node in selected
+            if (below or node.selects) and not hushed:
+                hushed.append(np.errstate(divide="ignore", invalid="ignore"))  # for poles that are looked for
+                hushed[0].__enter__()
             try:
                 if type(vjps) is tuple:
                     if not vjps:
@@ -228,7 +231,7 @@ def backward_pass(
                         continue
                     if parts is vjps:
                         part = part(g)
-                        if below and part is not None:
+                        if below and node.elementwise:
                             part = without_poles(part, g)
                     if part.shape != parent.shape or part.dtype is not parent.dtype:
                         part = gradients.fit(parent, part)
@@ -240,13 +243,8 @@ def backward_pass(
                         totals[parent] = part
             except BAD_INPUT as error:
                 raise describe_vjp_error(node, vjps, g, error) from error
-            if node.selects or (selected and node in selected):
-                if not hushed:
-                    hushed.append(
-                        np.errstate(divide="ignore", invalid="ignore")
-                    )  # of the poles that are looked for
-                    hushed[0].__enter__()
-                selected.update([parent for parent in node.parents if parent is not None])
+            if below or node.selects:
+                selected.update(node.parents)
             if free:
                 node.parents, node.vjps, node.replay = (), None, None
     finally:

@@ -108,7 +108,8 @@ def wrap_output(kind: type[Node], out: Any, parents: tuple[Node | None, ...], vj
 
 def refuse_complex(name: str, out: Any) -> None:
     """Where a gradient is recorded, an op of real numbers meets complex ones only as constants."""
-    if out.dtype.kind == "c":
+    one = out[0] if type(out) is tuple and out else out
+    if isinstance(one, complex) or getattr(getattr(one, "dtype", None), "kind", "f") == "c":
         raise TypeError(
             f"{name}: complex numbers have no gradient here; leave it behind with .detach() first"
         )
@@ -263,8 +264,7 @@ def primitive(
                 raise describe_error(name, error, data, static) from error
             if not recorded:
                 return wrap_output(kind, out, (), None, None)
-            for one in out if type(out) is tuple else (out,):
-                refuse_complex(name, one)
+            refuse_complex(name, out)
             replay: Any = None
             if now == CREATE_GRAPH:
                 inputs = tuple([x if type(x) is Tensor else d for x, d in zip(xs, data, strict=True)])

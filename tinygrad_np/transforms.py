@@ -169,7 +169,7 @@ class TensorAccumulator:
     def __init__(self, nodes: list[Node], targets: set[Node]):
         self.totals: dict[Node, Any] = {}
         self.targets = targets
-        self.selected: set[Node] = set()  # below a choice between elements
+        self.selected: set[Node | None] = set()  # below a choice between elements
         self.on_path: set[Node] = set()
         for node in reversed(nodes):
             if node in targets or any(parent in self.on_path for parent in node.parents):

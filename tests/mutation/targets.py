@@ -64,6 +64,7 @@ class Target:
 HELPERS = (  # what vjps call, and what the tape does to every gradient
     Target(elementwise, "mask_poles", ("divide", "power", "sqrt", "log")),
     Target(elementwise, "exp_difference", ("logaddexp", "logsumexp")),
+    Target(elementwise, "floating", ("softmax", "logsumexp")),
     Target(reduce, "normalize_axes", ("sum", "mean", "max", "logsumexp")),
     Target(reduce, "restore_axes", ("sum", "mean", "var", "max", "logsumexp")),
     Target(reduce, "count", ("mean", "var")),

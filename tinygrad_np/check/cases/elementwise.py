@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,11 @@ POSITIVE = 1 + X**2
 
 
 def clipped(rng: Rng, shape: Shape) -> Arguments:
-    bounds = [{"a_min": -0.5, "a_max": 0.5}, {"a_min": -0.5}, {"a_max": 0.5}]
+    bounds: list[dict[str, Any]] = [
+        {"a_min": -0.5, "a_max": 0.5},
+        {"a_min": -0.5, "a_max": None},  # one alone is refused by some versions of NumPy
+        {"a_min": None, "a_max": 0.5},
+    ]
     return [distinct(rng, shape)], bounds[rng.integers(3)]
 
 
