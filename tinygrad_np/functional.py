@@ -149,7 +149,7 @@ def check_indices(name: str, indices: Any, rows: int) -> np.ndarray:
     """Indices as an array, when all are whole numbers of rows that there are."""
     given = indices.data if isinstance(indices, Tensor) else indices
     array = as_array(given, name)
-    if given is indices and array.size == 0 and array.dtype.kind == "f":
+    if given is indices and array.shape == (0,) and array.dtype.kind == "f":
         array = array.astype(np.int64)  # np.array([]) is an array of floats
     if array.dtype.kind not in "iu":
         raise IndexError(f"{name} takes whole numbers for indices, not {array.dtype}")

@@ -151,6 +151,9 @@ class Call:
 SUMS = {"sum", "mean", "var", "matmul", "einsum", "linear", "lstm", "gru", "dot", "vdot", "inner", "trace"}
 
 
+FAINT = 1e-11  # of a gradient, beside values and cotangents of about 1
+
+
 def judge(call: Call, rng: Rng) -> None:
     """Raise a `Fault` if the call is neither right nor refused as it should be."""
     with quiet():
@@ -187,6 +190,10 @@ def judge(call: Call, rng: Rng) -> None:
             if isinstance(one, Tensor):
                 judge_tensor(one)
         by_chance = call.name == "dropout" and call.kwargs.get("rng") is None
+        # its weights are one matrix with zeros in it: an infinite input makes NaN, as docs/reliability.md says
+        by_chance |= call.name == "gru" and not all(
+            np.isfinite(a).all() for a in call.args if type(a) is np.ndarray
+        )
         if refused is None and not call.uninitialised and not by_chance:
             judge_value(
                 out, expected, call.roundings, call.same_dtype and call.ordinary, call.scale(), call.dtypes()
@@ -232,6 +239,8 @@ def judge_gradient(call: Call, out: Any, leaves: list[Tensor], rng: Rng) -> None
         try:
             gradcheck(joined, [x.astype(np.float64) for x in points], rng, call.analytic, directions=1)
         except GradientError as error:
+            if all(abs(d.gradient - d.derivative) < FAINT for d in error.disagreements):
+                return  # such a small one no difference of values can tell from 0
             raise Fault("a wrong gradient", " ".join(str(error).split())[:300]) from None
     elif call.benign and finite:
         wide = [Tensor(x.astype(np.float64), requires_grad=True) for x in points]

@@ -111,6 +111,7 @@ def spoiled(rng: Rng, call: Call) -> None:
         call.ordinary &= call.name != "embedding"  # which takes an empty list for indices
         call.array_like = i if isinstance(call.args[i], list | tuple) else None
         call.benign = False
+        call.refusable = call.name in RECURRENT  # which takes a number for no array, even for an empty one
     elif arrays and rng.random() < 0.12:
         i = int(rng.choice(arrays))
         call.args[i] = np.asarray(rng.standard_normal(values.a_shape(rng)))
@@ -164,6 +165,7 @@ NAMES = {  # what an error may say instead: what the op is made of, where that n
     "log_softmax": ("logsumexp", "max"),
     "linear": ("matmul", "transpose", "add"),
     "clip": ("minimum", "maximum"),
+    "lstm_step": ("sigmoid", "multiply"),
 }
 
 OPERATORS: dict[str, tuple[Callable[..., Any], int]] = {

@@ -94,6 +94,11 @@ EXPLAINED: dict[tuple[str, str], list[str]] = {
     ("backward.without_poles", "where all is finite there is nothing to replace"): [
         "if part is g or part.shape != g.shape:"
     ],
+    ("backward.backward_pass", "only decides which warnings of NumPy's are heard"): [
+        "if not hushed:",
+        "if node.selects and (not hushed):",
+        "if below and (not hushed):",
+    ],
     ("backward.backward_pass", "nothing is in an empty set"): [
         "below = node in selected",
     ],

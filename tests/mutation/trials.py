@@ -183,8 +183,27 @@ def first_step_only(name: str) -> None:
     gradcheck(lambda *xs: tape.PRIMITIVES[name](*xs)[0][:, :1], arrays, analytic=False)
 
 
+def power_of_mixed_dtypes() -> None:
+    """A float16 base under float64 exponents: its logarithm has the digits of the exponents."""
+    base, y = np.array([1.5, 0.25], np.float16), Tensor(np.array([0.3, 2.5]), requires_grad=True)
+    checks.op("power")(base, y).sum().backward()
+    wide = base.astype(np.float64)
+    np.testing.assert_allclose(checks.gradient_of(y), wide**y.data * np.log(wide), rtol=1e-14)
+
+
+def whole_numbers(name: str) -> None:
+    """Unsigned numbers are computed as the same numbers of float64, and those of float64 stay so."""
+    x = np.array([[3, 1], [0, 30]], np.uint8)
+    found = checks.op(name)(x, axis=1)
+    wide = checks.op(name)(x.astype(np.float64), axis=1)
+    assert found.dtype == np.float32
+    assert wide.dtype == np.float64
+    np.testing.assert_allclose(found.data, wide.data, rtol=1e-6)
+
+
 OTHER_TRIALS: dict[str, list[Trial]] = {
-    "power": [power_with_zero_cotangent],
+    "power": [power_with_zero_cotangent, power_of_mixed_dtypes],
+    **{name: [partial(whole_numbers, name)] for name in ("softmax", "logsumexp")},
     **{name: [partial(count_in_float16, name)] for name in ("mean", "var", "max", "min")},
     **{
         name: [

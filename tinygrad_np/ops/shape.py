@@ -70,8 +70,8 @@ def stack(*xs: Array, axis: int = 0) -> Rule:
 def split_at(x: Array, *, ends: Sequence[int], axis: int) -> MultiRule:
     """The pieces of x along an axis from one end to the next; the ends rise from 0 to the axis's length."""
     shape, dtype, before = x.shape, x.dtype, (slice(None),) * axis
-    if len(ends) < 2:
-        raise ValueError("the ends are two at least, of one piece")
+    if len(ends) < 2 or not 0 <= axis < x.ndim:
+        raise ValueError(f"the ends are two at least, of one piece, and the axis is from 0 to {x.ndim - 1}")
 
     def vjp(gs: list[Array | None]) -> list[Array]:
         pieces = [
@@ -101,6 +101,9 @@ def numpy_stack(arrays: Sequence[Array], axis: int = 0) -> Array:
     return stack(*arrays, axis=axis)
 
 
+MOST_EMPTY_PARTS = 2**20  # of an array that has no elements along the axis
+
+
 @implements(np.split)
 def split(ary: Array, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Array]:
     """An array cut along an axis: into so many equal parts, or before each of these places, in rising order."""
@@ -108,7 +111,7 @@ def split(ary: Array, indices_or_sections: int | Sequence[int], axis: int = 0) -
     length = ary.shape[axis]
     if isinstance(indices_or_sections, int | np.integer):
         sections = int(indices_or_sections)
-        if sections < 1 or length % sections:
+        if sections < 1 or length % sections or sections > max(length, MOST_EMPTY_PARTS):
             raise ValueError(f"split: axis {axis} of {list(ary.shape)} is not {sections} equal parts")
         ends = [i * (length // sections) for i in range(sections + 1)]
     else:
