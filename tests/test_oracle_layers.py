@@ -238,7 +238,7 @@ def test_where_it_differs_the_forget_bias(rng: np.random.Generator) -> None:
 def test_where_it_differs_negative_numbers_are_no_rows() -> None:
     # A padding_idx of -1 is the last row in PyTorch. Here it is refused, as negative indices are in both.
     assert torch.nn.Embedding(5, 3, padding_idx=-1).padding_idx == 4
-    with pytest.raises(ValueError, match="not a row of 5"):
+    with pytest.raises(ValueError, match="from 0 for padding_idx"):
         Embedding(5, 3, padding_idx=-1, rng=0)
     with pytest.raises(IndexError):
         torch.nn.Embedding(5, 3)(torch.tensor([-1]))

@@ -206,7 +206,8 @@ def backward_pass(
                 continue
             vjps = node.vjps if vjps_of is None else vjps_of(node)
             below = selected and node in selected
-            if (below or node.selects) and not hushed:
+            selects = below or node.selects
+            if selects and not hushed:
                 hushed.append(np.errstate(divide="ignore", invalid="ignore"))  # for poles that are looked for
                 hushed[0].__enter__()
             try:
@@ -243,7 +244,7 @@ def backward_pass(
                         totals[parent] = part
             except BAD_INPUT as error:
                 raise describe_vjp_error(node, vjps, g, error) from error
-            if below or node.selects:
+            if selects:
                 selected.update(node.parents)
             if free:
                 node.parents, node.vjps, node.replay = (), None, None

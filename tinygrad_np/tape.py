@@ -235,11 +235,10 @@ def primitive(
                 replay = declared, inputs, {}
             if node_y is None:  # drop the vjp that is not needed, and with it the arrays that it holds
                 vjps = (vjps[0], None) if type(vjps) is tuple else vjps
-                refuse_complex(name, out)
             elif node_x is None:
                 vjps = (None, vjps[1]) if type(vjps) is tuple else vjps
+            if type(out) is not np.ndarray or out.dtype.kind == "c":
                 refuse_complex(name, out)
-            if type(out) is not np.ndarray:
                 return wrap_output(kind, out, (node_x, node_y), vjps, replay)
             tensor = object.__new__(Tensor)
             tensor.data = out

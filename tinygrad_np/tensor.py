@@ -481,11 +481,10 @@ def _restored(data: np.ndarray, requires_grad: bool, grad: np.ndarray | None) ->
 
 def _flat(values: tuple[Any, ...]) -> tuple[int, ...]:
     """``t.reshape(2, 3)`` and ``t.reshape((2, 3))`` are the same."""
-    return (
-        tuple(values[0])
-        if len(values) == 1 and (isinstance(values[0], Sequence) or np.ndim(values[0]) == 1)
-        else values
-    )
+    if len(values) == 1 and type(values[0]) is not int:  # np.ndim takes longer than the op
+        only = values[0]
+        return tuple(only) if isinstance(only, Sequence) or np.ndim(only) == 1 else values
+    return values
 
 
 # The wrappers of the primitives make Tensors, and a Tensor's methods are primitives: this closes the circle.

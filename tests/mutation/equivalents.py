@@ -96,8 +96,6 @@ EXPLAINED: dict[tuple[str, str], list[str]] = {
     ],
     ("backward.backward_pass", "only decides which warnings of NumPy's are heard"): [
         "if not hushed:",
-        "if node.selects and (not hushed):",
-        "if below and (not hushed):",
     ],
     ("backward.backward_pass", "nothing is in an empty set"): [
         "below = node in selected",

@@ -194,7 +194,8 @@ def tanh(x: Array) -> Rule:
 def sigmoid(x: Array) -> Rule:
     """The logistic function 1 / (1 + e^-x), element-wise: d/dx = y - y^2."""
     with np.errstate(over="ignore"):  # far below zero e^-x is inf, and y = 0 is right
-        y = 1 / (1 + np.exp(-1.0 * x))  # and not -x, which wraps around where x is unsigned
+        # -x of unsigned numbers would wrap around
+        y = 1 / (1 + np.exp(-x if x.dtype.kind in "fc" else -1.0 * x))
     return y, (lambda g: g * (y - y * y),)
 
 
