@@ -19,7 +19,7 @@ from tests.faults import calls, campaign, files, forks, kills, numbers, pieces, 
 from tests.faults.call import Call, Found, judge
 from tests.faults.campaign import Outcome, Part
 from tests.faults.judge import Fault, judge_error, judge_value
-from tinygrad_np import Tensor, tape
+from tinygrad_np import Tensor, backward, declaration, tape
 from tinygrad_np.check import checks
 from tinygrad_np.check.cases import LOSSES, OPS
 
@@ -167,8 +167,8 @@ def test_a_refusal_of_what_numpy_takes_is_found() -> None:
     ("error", "kind"),
     [
         (lambda t: np.sum(t, axis=7), None),
-        (lambda t: tape.unbroadcast(np.ones(3), (2, 2)), "an error without the op's name"),
-        (lambda t: tape.check_form(1, ()), "an error without the op's name"),
+        (lambda t: backward.unbroadcast(np.ones(3), (2, 2)), "an error without the op's name"),
+        (lambda t: declaration.check_form(1, ()), "an error without the op's name"),
     ],
 )
 def test_an_error_has_to_name_the_op(error: Callable[[Tensor], Any], kind: str | None) -> None:

@@ -108,6 +108,8 @@ def wrap_output(kind: type[Node], out: Any, parents: tuple[Node | None, ...], vj
 
 def refuse_complex(name: str, out: Any) -> None:
     """Where a gradient is recorded, an op of real numbers meets complex ones only as constants."""
+    if type(out) is np.ndarray and out.dtype.kind != "c":
+        return  # the usual answer first
     one = out[0] if type(out) is tuple and out else out
     if isinstance(one, complex) or getattr(getattr(one, "dtype", None), "kind", "f") == "c":
         raise TypeError(
@@ -235,10 +237,13 @@ def primitive(
                 replay = declared, inputs, {}
             if node_y is None:  # drop the vjp that is not needed, and with it the arrays that it holds
                 vjps = (vjps[0], None) if type(vjps) is tuple else vjps
+                if not isinstance(data_y, float):
+                    refuse_complex(name, out)
             elif node_x is None:
                 vjps = (None, vjps[1]) if type(vjps) is tuple else vjps
-            if type(out) is not np.ndarray or out.dtype.kind == "c":
-                refuse_complex(name, out)
+                if not isinstance(data_x, float):
+                    refuse_complex(name, out)
+            if type(out) is not np.ndarray:
                 return wrap_output(kind, out, (node_x, node_y), vjps, replay)
             tensor = object.__new__(Tensor)
             tensor.data = out
