@@ -70,6 +70,19 @@ def test_softmax_and_its_logarithm(rng: np.random.Generator, rows: int, columns:
         gradgradcheck(lambda x, f=f: f(tensor(x), axis=axis), [x], rng)
 
 
+@pytest.mark.parametrize("axis", [True, 1.0, "1", None, [0]])
+@pytest.mark.parametrize(
+    "f", [F.softmax, F.log_softmax, F.logsumexp, np.max, np.sum, np.var], ids=lambda f: f.__name__
+)
+def test_an_axis_that_is_no_whole_number_is_refused_by_name(f: Any, axis: Any) -> None:
+    x = Tensor(np.ones((2, 3)), requires_grad=True)
+    if axis is None and f is not F.log_softmax:  # all axes
+        assert np.isfinite(f(x, axis=axis).data).all()
+        return
+    with pytest.raises(TypeError, match=f.__name__):
+        f(x, axis=axis)
+
+
 def test_softmax_goes_along_the_last_axis_unless_told() -> None:
     x = Tensor(np.array([[0.0, math.log(3.0)], [0.0, 0.0]]))
     np.testing.assert_allclose(F.softmax(x).data, [[0.25, 0.75], [0.5, 0.5]])

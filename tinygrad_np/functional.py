@@ -102,7 +102,7 @@ def logsumexp(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
     """The logarithm of softmax along an axis, without overflow."""
     x = floats("log_softmax", x)
-    if not isinstance(axis, int | np.integer):
+    if isinstance(axis, bool) or not isinstance(axis, int | np.integer):
         raise TypeError(f"log_softmax takes a whole number for axis, not {axis!r}")
     if not -(x.ndim or 1) <= axis < (x.ndim or 1):
         raise IndexError(f"log_softmax: axis {axis} is none of an array of shape {x.shape}")
