@@ -1,6 +1,6 @@
 """How the tutorial starts, steps and reads: initial weights, optimizer and word vectors, as it has them.
 
-The LSTM of `models.tutorial_lstm` is trained with these three. Each says what is unusual about it, and
+The LSTM of `models.tutorial_lstm.model` is trained with these three. Each says what is unusual about it, and
 ``tests/test_tutorial_slips.py`` measures what comes of it, beside what this repository does.
 """
 

@@ -16,8 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from models import tutorial_lstm as tutorial
-from models.tutorial_lstm import (
+from models.tutorial_lstm import model as tutorial
+from models.tutorial_lstm import train as training
+from models.tutorial_lstm import trial as trials
+from models.tutorial_lstm.cli import main
+from models.tutorial_lstm.model import (
     PARAMETERS,
     Arrays,
     corrected_gradient,
@@ -25,9 +28,6 @@ from models.tutorial_lstm import (
     forward,
     published_gradient,
 )
-from models.tutorial_lstm import train as training
-from models.tutorial_lstm import trial as trials
-from models.tutorial_lstm.cli import main
 from models.tutorial_slips import SwappedAdam, initial_parameters
 from tinygrad_np import Tensor
 from tinygrad_np import functional as F

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.peers.shared import Arrays, Job, numpy_blas
-from models.tutorial_lstm import EPS, PARAMETERS, backpropagate, loss_of
+from models.tutorial_lstm.model import EPS, PARAMETERS, backpropagate, loss_of
 from models.tutorial_slips import SwappedAdam, word_vectors
 
 GATES = ("i", "f", "cm", "o")  # in PyTorch's order

@@ -14,7 +14,16 @@ from datasets.glove import load_glove
 from datasets.imdb import load_tokenized_imdb
 from datasets.text import TokenizedTexts
 from models import report
-from models.tutorial_lstm import DIMENSIONS, EPS, HIDDEN, PARAMETERS, Arrays, backpropagate, loss_of, unroll
+from models.tutorial_lstm.model import (
+    DIMENSIONS,
+    EPS,
+    HIDDEN,
+    PARAMETERS,
+    Arrays,
+    backpropagate,
+    loss_of,
+    unroll,
+)
 from models.tutorial_slips import SwappedAdam, initial_parameters, word_vectors
 from tinygrad_np.extras import import_optional
 from tinygrad_np.files import atomic_write

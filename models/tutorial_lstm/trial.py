@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from models import report
-from models.tutorial_lstm import (
+from models.tutorial_lstm.model import (
     DIMENSIONS,
     HIDDEN,
     PARAMETERS,

@@ -101,13 +101,13 @@ EXPLAINED: dict[tuple[str, str], list[str]] = {
         "below = node in selected",
     ],
     ("backward.backward_pass", "without_poles asks only whether g is 0"): ["part = without_poles(part, -g)"],
-    ("tutorial_lstm.backpropagate", "h has the same length at every step"): ["H = len(steps[0].h)"],
-    ("tutorial_lstm.backpropagate", "error is a matrix of one number"): [
+    ("model.backpropagate", "h has the same length at every step"): ["H = len(steps[0].h)"],
+    ("model.backpropagate", "error is a matrix of one number"): [
         "dh, dc = (inputs['W2'].T @ error.T, np.zeros((H, 1)))",
         "gradients = {'W2': error.T @ steps[-1].h.T, 'b2': error}",
     ],
     (
-        "tutorial_lstm.backpropagate",
+        "model.backpropagate",
         "it takes away the slip of the published version, and the corrected one is on trial",
     ): ["dc = dc * f + through_h * f * (dh if overwritten else dh)"],
 }

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from models import tutorial_lstm
+from models.tutorial_lstm import model as tutorial_lstm
 from tinygrad_np import backward, tape, transforms
 from tinygrad_np.check.cases import OPS
 from tinygrad_np.ops import elementwise, linalg, reduce

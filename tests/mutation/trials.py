@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from models import tutorial_lstm
+from models.tutorial_lstm import model as tutorial_lstm
 from tests.mutation.targets import BPTT, Target, rules
 from tinygrad_np import Tensor, backward, tape, transforms
 from tinygrad_np.check import checks
