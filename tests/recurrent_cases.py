@@ -1,7 +1,5 @@
 """What the tests of LSTM and GRU share: their equations in plain loops, problems to try, and how to compare."""
 
-import math
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,6 +8,7 @@ import pytest
 from hypothesis import strategies as st
 
 from tinygrad_np import Tensor
+from tinygrad_np.check.cases.recurrent import plain_gru, plain_lstm
 from tinygrad_np.nn import GRU, LSTM
 from tinygrad_np.testing import generators
 
@@ -22,64 +21,7 @@ MAKERS = {
 every_way = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 
 
-# --- the equations, number by number ------------------------------------------------------------------
-
-
-def logistic(x: float) -> float:
-    return 1 / (1 + math.exp(-x))
-
-
-def lstm_step(from_x: list, from_h: list, h: list, c: list) -> tuple[list, list]:
-    """One step for one sequence, from what its gates i, f, g, o get from x and from h."""
-    hidden = len(h)
-    i, f, g, o = (
-        [from_x[row] + from_h[row] for row in range(k * hidden, (k + 1) * hidden)] for k in range(4)
-    )
-    c = [logistic(f[k]) * c[k] + logistic(i[k]) * math.tanh(g[k]) for k in range(hidden)]
-    return [logistic(o[k]) * math.tanh(c[k]) for k in range(hidden)], c
-
-
-def gru_step(from_x: list, from_h: list, h: list) -> tuple[list]:
-    """One step for one sequence, from what its gates r, z, n get from x and from h."""
-    hidden = len(h)
-    new = []
-    for k in range(hidden):
-        r = logistic(from_x[k] + from_h[k])
-        z = logistic(from_x[hidden + k] + from_h[hidden + k])
-        n = math.tanh(from_x[2 * hidden + k] + r * from_h[2 * hidden + k])
-        new.append((1 - z) * n + z * h[k])
-    return (new,)
-
-
-def affine(weight: np.ndarray, bias: np.ndarray, vector: list) -> list:
-    return [sum(w * v for w, v in zip(row, vector)) + b for row, b in zip(weight, bias)]
-
-
-def plain(
-    step: Callable[..., Any],
-    x: np.ndarray,
-    *arrays: np.ndarray,
-    lengths: Any = None,
-    reverse: bool = False,
-    indices: Any = None,
-) -> tuple[np.ndarray, ...]:
-    """The primitive `lstm` or `gru`, for one sequence after the other; each is cut to its length first."""
-    *states, weight_ih, weight_hh, bias_ih, bias_hh = arrays
-    x = x if indices is None else x[indices]
-    batch, time, _ = x.shape
-    out = np.zeros((batch, time, weight_hh.shape[1]))
-    last = np.array(states)
-    for b in range(batch):
-        times = list(range(time if lengths is None else lengths[b]))
-        for t in times[::-1] if reverse else times:
-            state = [list(s) for s in last[:, b]]
-            from_x, from_h = affine(weight_ih, bias_ih, x[b, t]), affine(weight_hh, bias_hh, state[0])
-            last[:, b] = step(from_x, from_h, *state)
-            out[b, t] = last[0, b]
-    return out, *last
-
-
-plain_lstm, plain_gru = partial(plain, lstm_step), partial(plain, gru_step)
+# --- the equations, number by number: those of the check's rows ---------------------------------------
 
 
 def plain_layer(

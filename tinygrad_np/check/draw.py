@@ -75,15 +75,6 @@ def some_axes(rng: Rng, shape: Shape) -> Any:
     return signed[0] if rng.random() < 0.5 else signed
 
 
-def reduction(values: Values, full: bool = False, **static: Any) -> Draw:
-    def draw(rng: Rng, shape: Shape) -> Arguments:
-        shape = filled(shape) if full else shape
-        keepdims = {"keepdims": bool(rng.random() < 0.5)}
-        return [values(rng, shape)], {"axis": some_axes(rng, shape), **keepdims, **static}
-
-    return draw
-
-
 def wave(*shape: int) -> np.ndarray:
     """Numbers without a pattern, always the same ones."""
     numbers: np.ndarray = np.sin(np.arange(1.0, 1 + math.prod(shape)))
