@@ -20,11 +20,13 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from tinygrad_np import backward, tape
 from tinygrad_np.errors import BAD_INPUT, describe_error, numpy_name
+from tinygrad_np.methods import Methods
 from tinygrad_np.operand import as_array, operand
 from tinygrad_np.ops import elementwise, index, linalg, reduce, shape
 from tinygrad_np.ops.constant import CONSTANT
 from tinygrad_np.ops.reduce import Axis
 from tinygrad_np.tape import NUMPY, Node
+from tinygrad_np.torch_names import torch_parameters
 
 _adding = threading.Lock()  # several threads may send gradients to one leaf
 
@@ -39,7 +41,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_new_lock)
 
 
-class Tensor:
+class Tensor(Methods):
     """An array with a gradient.
 
     The graph holds the arrays and indices that went into it, not copies: they must not be written to before
@@ -385,22 +387,27 @@ class Tensor:
             raise TypeError(f"a Tensor holds numbers, and no {kind}; use .data.astype")
         return elementwise.cast(self, dtype=kind)
 
+    @torch_parameters
     def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The sum over axes, all unless told; see `numpy.sum`."""
         return reduce.sum(self, axis=axis, keepdims=keepdims)
 
+    @torch_parameters
     def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The mean over axes, all unless told; see `numpy.mean`."""
         return reduce.mean(self, axis=axis, keepdims=keepdims)
 
+    @torch_parameters
     def var(self, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Tensor:
         """The variance over axes, sum (x - mean)^2 / (n - ddof); see `numpy.var`. PyTorch's has ddof 1."""
         return reduce.var(self, axis=axis, ddof=ddof, keepdims=keepdims)
 
+    @torch_parameters
     def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The largest element over axes, and no indices. Equal ones share the gradient evenly."""
         return reduce.max(self, axis=axis, keepdims=keepdims)
 
+    @torch_parameters
     def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The smallest element over axes, and no indices. Equal ones share the gradient evenly."""
         return reduce.min(self, axis=axis, keepdims=keepdims)
@@ -413,10 +420,12 @@ class Tensor:
         """The axes in another order, as numbers or as a tuple; reversed unless told."""
         return shape.transpose(self, axes=_flat(axes) or None)
 
+    @torch_parameters
     def squeeze(self, axis: int | tuple[int, ...] | None = None) -> Tensor:
         """It without its axes of length 1, or without the named ones."""
         return shape.squeeze(self, axis=axis)
 
+    @torch_parameters
     def expand_dims(self, axis: int | tuple[int, ...]) -> Tensor:
         """It with new axes of length 1 at these places of the result."""
         return shape.expand_dims(self, axis=axis)

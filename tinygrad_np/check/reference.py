@@ -13,6 +13,7 @@ from tinygrad_np.check.cases import LAYERS, LOSSES, OPS, OPTIMIZERS
 from tinygrad_np.check.checks import answered, op
 from tinygrad_np.errors import numpy_name
 from tinygrad_np.files import atomic_write
+from tinygrad_np.methods import Methods
 
 PAGE = Path("docs/reference.md")
 INTRODUCTION = """\
@@ -52,6 +53,16 @@ def torch_name(name: str) -> str:
     )
 
 
+def methods() -> str:
+    """The Tensor's methods that are functions elsewhere, by where those are."""
+    named = {name: method for name, method in vars(Methods).items() if not name.startswith("_")}
+    lines = []
+    for where in ("numpy", "functional"):
+        here = ", ".join(f"`{name}`" for name, method in named.items() if f"`{where}." in method.__doc__)
+        lines.append(f"- of `{where}`: {here}")
+    return "\n".join(lines)
+
+
 def page() -> str:
     """The page as Markdown."""
     ops = (
@@ -79,6 +90,12 @@ def page() -> str:
             "## Ops",
             "",
             table(("op", "kind", "what it is", "NumPy", "PyTorch", "edges"), ops),
+            "",
+            "## Methods",
+            "",
+            "A Tensor's methods that are functions, which take what those take. Others are in the class itself.",
+            "",
+            methods(),
             "",
             "## Layers, losses, optimizers",
             "",

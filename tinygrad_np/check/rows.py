@@ -14,7 +14,7 @@ import numpy as np
 
 from tinygrad_np import nn
 from tinygrad_np.check.draw import Arguments, Draw, Rng
-from tinygrad_np.functional import Reduction
+from tinygrad_np.functional.common import Reduction
 
 
 @dataclass(frozen=True)

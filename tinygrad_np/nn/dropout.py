@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tinygrad_np import functional
-from tinygrad_np.functional import Rng
+from tinygrad_np.functional import common
+from tinygrad_np.functional.common import Rng
 from tinygrad_np.nn.layer import Layer
 from tinygrad_np.tensor import Tensor
 
@@ -20,9 +21,9 @@ class Dropout(Layer):
     """
 
     def __init__(self, p: float = 0.5, *, rng: Rng = None):
-        functional.check_probability("Dropout", p)
+        common.check_probability("Dropout", p)
         self.p = p
-        self.rng = functional.generator("Dropout", rng)
+        self.rng = common.generator("Dropout", rng)
 
     def extra_repr(self) -> str:
         """The probability."""

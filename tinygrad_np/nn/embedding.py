@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from tinygrad_np import functional
-from tinygrad_np.functional import Rng
+from tinygrad_np.functional import common
+from tinygrad_np.functional.common import Rng
 from tinygrad_np.nn import init
 from tinygrad_np.nn.layer import Layer, check_sizes
 from tinygrad_np.tensor import Tensor
@@ -49,9 +50,7 @@ class Embedding(Layer):
             check_sizes("Embedding", padding_idx=padding_idx)
             if padding_idx >= num_embeddings:
                 raise ValueError(f"padding_idx {padding_idx} is not a row of {num_embeddings}")
-        weight = init.normal(
-            (num_embeddings, embedding_dim), 1.0, functional.generator("Embedding", rng), dtype
-        )
+        weight = init.normal((num_embeddings, embedding_dim), 1.0, common.generator("Embedding", rng), dtype)
         if padding_idx is not None:
             weight[padding_idx] = 0
         self.weight = Tensor(weight, requires_grad=True)

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike
 
-from tinygrad_np.functional import Rng
+from tinygrad_np.functional.common import Rng
 
 Shape: TypeAlias = tuple[int, ...]
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from tinygrad_np import functional
-from tinygrad_np.functional import Rng
+from tinygrad_np.functional import common
+from tinygrad_np.functional.common import Rng
 from tinygrad_np.nn import init
 from tinygrad_np.nn.layer import Layer, check_sizes
 from tinygrad_np.tensor import Tensor
@@ -48,7 +49,7 @@ class Linear(Layer):
         check_sizes("Linear", in_features=in_features, out_features=out_features)
         self.in_features = in_features
         self.out_features = out_features
-        rng = functional.generator("Linear", rng)
+        rng = common.generator("Linear", rng)
         bound = 1 / math.sqrt(in_features) if in_features else 0.0
         self.weight = Tensor(init.uniform((out_features, in_features), -bound, bound, rng, dtype), True)
         self.bias = Tensor(init.uniform((out_features,), -bound, bound, rng, dtype), True) if bias else None
@@ -61,7 +62,7 @@ class Linear(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in_features) to (..., out_features)."""
-        x = functional.floats("Linear", x)
+        x = common.floats("Linear", x)
         if x.shape[-1:] != self.weight.shape[1:]:
             raise ValueError(f"Linear takes (..., {self.in_features}), and got an input of shape {x.shape}")
         return functional.linear(x, self.weight, self.bias)

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from tinygrad_np import functional
-from tinygrad_np.functional import Rng
+from tinygrad_np.functional import common
+from tinygrad_np.functional.common import Rng
 from tinygrad_np.nn import init
 from tinygrad_np.nn.layer import Layer, check_sizes
 from tinygrad_np.ops.recurrent import gru, gru_composed, lstm, lstm_composed
@@ -100,7 +101,7 @@ class LSTMCell(Layer):
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.bias = bias
-        weights = new_weights(input_size, hidden_size, 4, bias, functional.generator("LSTMCell", rng), dtype)
+        weights = new_weights(input_size, hidden_size, 4, bias, common.generator("LSTMCell", rng), dtype)
         for name, weight in weights.items():
             setattr(self, name, weight)
         if self.bias_ih is not None:
@@ -167,7 +168,7 @@ class Recurrent(Layer):
             )
         check_sizes(kind, input_size=input_size)
         check_sizes(kind, 1, hidden_size=hidden_size, num_layers=num_layers)
-        functional.check_probability(kind, dropout)
+        common.check_probability(kind, dropout)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
@@ -176,7 +177,7 @@ class Recurrent(Layer):
         self.bidirectional = bidirectional
         self.suffixes = ("", "_reverse") if bidirectional else ("",)
         self.fused = fused
-        self.rng = functional.generator(kind, rng)
+        self.rng = common.generator(kind, rng)
         for layer in range(num_layers):
             for suffix in self.suffixes:
                 size = input_size if layer == 0 else hidden_size * len(self.suffixes)
@@ -210,7 +211,7 @@ class Recurrent(Layer):
                 raise ValueError(
                     f"{kind} with indices takes a table (rows, {self.input_size}), not one of shape {x.shape}"
                 )
-            indices = functional.check_indices(kind, indices, len(x))
+            indices = common.check_indices(kind, indices, len(x))
             if indices.ndim != 2:
                 raise ValueError(f"{kind} takes indices (batch, time), and got some of shape {indices.shape}")
             batch, time = indices.shape

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_np.check.draw import Rng, real
 from tinygrad_np.check.rows import Loss, LossCase
-from tinygrad_np.functional import Reduction
+from tinygrad_np.functional.common import Reduction
 
 
 def a_reduction(rng: Rng) -> Reduction:

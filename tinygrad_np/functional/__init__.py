@@ -1,0 +1,13 @@
+"""Functions composed of primitives, a file a family.
+
+Their names are PyTorch's (``torch.nn.functional`` and ``torch``), where NumPy has none; docs/differences-from-pytorch.md
+lists what differs. An axis is called `axis`, as in NumPy, and ``dim`` is taken too. NumPy's own functions that are
+composed of primitives are here as well, and are called by NumPy's names: ``np.hstack([t, u])``.
+"""
+
+from tinygrad_np.functional import activations, layers, losses
+from tinygrad_np.functional.activations import *
+from tinygrad_np.functional.layers import *
+from tinygrad_np.functional.losses import *
+
+__all__ = [*activations.__all__, *layers.__all__, *losses.__all__]
