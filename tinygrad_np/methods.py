@@ -1,7 +1,7 @@
 """Methods of a Tensor that are functions elsewhere: what an ndarray or a ``torch.Tensor`` has, one line each.
 
-A method of an ndarray takes what NumPy's function takes; one that only a ``torch.Tensor`` has is the function of its
-name in `functional`. Both take PyTorch's ``dim`` and ``keepdim`` too. Methods with more to say are in `tensor`.
+A method of an ndarray takes what NumPy's function takes; one that only a ``torch.Tensor`` has is the function of
+its name in `functional`. Both take PyTorch's ``dim`` and ``keepdim`` too. Methods with more to say are in `tensor`.
 """
 
 from __future__ import annotations
