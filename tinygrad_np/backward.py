@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_np.errors import BAD_INPUT
+from tinygrad_np.anomaly import watched
+from tinygrad_np.errors import BAD_INPUT, describe_argument
+from tinygrad_np.grad_mode import ANOMALY, MODE
 from tinygrad_np.tape import PRIMITIVES, Array, Node
 
 PLAIN_INDEX = (int, np.integer, slice, type(None), type(...))  # indices that name each place once
@@ -168,6 +170,44 @@ class Accumulator:
         return np.asarray(total, node.dtype) if node in self.owned else np.array(total, node.dtype)
 
 
+KEEP: Any = (
+    object()
+)  # in place of a hook: keep the gradient on the node. One that held its node would be a cycle
+_any_hooks = False  # whether there ever was one: before that none is looked for
+
+
+def add_hook(node: Node, hook: Callable[[Any], Any]) -> None:
+    """Have the way back show a node's gradient to a function, which may return another one."""
+    global _any_hooks
+    _any_hooks = True
+    if not hasattr(node, "hooks"):
+        node.hooks = []
+    node.hooks.append(hook)
+
+
+def run_hooks(node: Node, g: Any) -> Any:
+    """The gradient of a node after all of its hooks have seen it, and perhaps replaced it."""
+    for hook in list(node.hooks):
+        if hook is KEEP:
+            kept = g if isinstance(g, np.ndarray) else g.data
+            node.grad = kept.copy() if node.grad is None else np.asarray(node.grad + kept, node.dtype)
+            continue
+        shown = g
+        if isinstance(g, np.ndarray):
+            shown = g.view()  # it may be somebody else's
+            shown.flags.writeable = False
+        new = hook(shown)
+        if new is None:
+            continue
+        if getattr(new, "shape", None) != node.shape:
+            raise ValueError(
+                f"a hook on a gradient of shape {node.shape} returned {describe_argument(new)}; return one of that "
+                "shape, or None to leave it"
+            )
+        g = cast(node, np.array(new)) if isinstance(g, np.ndarray) else new
+    return g
+
+
 def backward_pass(
     nodes: Sequence[Node],
     g: Any,
@@ -195,6 +235,8 @@ def backward_pass(
     free : bool
         Whether each node is freed as soon as it is passed.
     """
+    if MODE.get() & ANOMALY:
+        vjps_of = watched(vjps_of)
     leaves: dict[Node, Any] = {}
     totals, add, take, selected = gradients.totals, gradients.add, gradients.take, gradients.selected
     totals[nodes[0]] = g
@@ -204,6 +246,8 @@ def backward_pass(
             g = take(node)
             if g is None:
                 continue
+            if _any_hooks and hasattr(node, "hooks"):
+                g = run_hooks(node, g)
             vjps = node.vjps if vjps_of is None else vjps_of(node)
             below = selected and node in selected
             selects = below or node.selects
@@ -263,6 +307,8 @@ def without_poles(part: Any, g: Array) -> Any:
 
 def describe_vjp_error(node: Node, vjps: Any, g: Any, error: Exception) -> Exception:
     """The error of going back through a node: which primitive, which argument, what is wrong with its gradient."""
+    if node.name not in PRIMITIVES:  # what was run again by `transforms.checkpoint`
+        return error
     shown = "gradients" if isinstance(g, list) else f"a gradient {g.dtype}{list(g.shape)}"
     parameters = inspect.signature(PRIMITIVES[node.name]).parameters.values()
     names = [p.name for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY]

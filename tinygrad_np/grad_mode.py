@@ -12,14 +12,15 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Record nothing; record vjps; and keep the inputs of each node too, for higher derivatives.
-NO_GRAD, GRAD, CREATE_GRAPH = 0, 1, 2
+# Record nothing; record vjps; and keep the inputs of each node too, for higher derivatives. To the latter two may
+# be added: look at every number on the way, see `anomaly`.
+NO_GRAD, GRAD, CREATE_GRAPH, ANOMALY = 0, 1, 2, 4
 MODE: ContextVar[int] = ContextVar("grad_mode", default=GRAD)
 _open_blocks: ContextVar[tuple[set_grad_mode, ...]] = ContextVar("open_blocks", default=())
 
 
 def grad_mode() -> int:
-    """What is recorded now: NO_GRAD, GRAD or CREATE_GRAPH."""
+    """What is recorded now: NO_GRAD, GRAD or CREATE_GRAPH, the latter two perhaps with ANOMALY."""
     return MODE.get()
 
 

@@ -34,9 +34,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeAlias,
 
 import numpy as np
 
+from tinygrad_np.anomaly import Trace
 from tinygrad_np.declaration import POSITIONAL, check_form, check_free, checked_signature, origin
 from tinygrad_np.errors import BAD_INPUT, cause_of, describe_error, numpy_name
-from tinygrad_np.grad_mode import CREATE_GRAPH, MODE
+from tinygrad_np.grad_mode import ANOMALY, CREATE_GRAPH, GRAD, MODE
 from tinygrad_np.operand import operand
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class Node:
 
     `parents` are the nodes of the primitive's arguments, None for one that needs no gradient. A leaf, a Tensor made
     by hand, has no vjps, and is where gradients arrive. `vjps` is None once the graph was freed. `replay` is (rule,
-    inputs, static parameters) while inputs are kept, otherwise None.
+    inputs, static parameters, trace) while inputs are kept, otherwise None. `hooks` is set by
+    `Tensor.register_hook` and `retain_grad` alone.
 
     An op with several outputs has a node of its own, whose shape is their number and whose gradient is a list,
     and above it one for each output, whose `vjps` is just its place in that list.
@@ -68,11 +70,12 @@ class Node:
     and whether it chooses between elements, so that what was not chosen gets a gradient of 0.
     """
 
-    __slots__ = ("dtype", "grad", "number", "parents", "replay", "shape", "vjps")
+    __slots__ = ("dtype", "grad", "hooks", "number", "parents", "replay", "shape", "vjps")
 
     name: ClassVar[str] = "leaf"
     elementwise: ClassVar[bool] = False
     selects: ClassVar[bool] = False
+    hooks: list[Callable[[Any], Any]]
 
     def __init__(
         self,
@@ -104,6 +107,13 @@ def wrap_output(kind: type[Node], out: Any, parents: tuple[Node | None, ...], vj
         return tuple([Tensor._of(one, kind(one.shape, one.dtype, op, i)) for i, one in enumerate(outs)])
     out = np.asarray(out)
     return Tensor._of(out, kind(out.shape, out.dtype, parents, vjps, replay) if parents else None)
+
+
+def kept(
+    now: int, rule: Callable[..., Any], inputs: tuple[Any, ...], static: dict[str, Any], out: Any
+) -> Any:
+    """What a node keeps where more than GRAD is recorded: how to run its rule again, and a trace."""
+    return rule, inputs, static, Trace(rule.__name__, inputs, out) if now & ANOMALY else None
 
 
 def refuse_complex(name: str, out: Any) -> None:
@@ -208,7 +218,7 @@ def primitive(
                 raise describe_error(name, error, (data,), static) from error
             if node is None or not (now := MODE.get()):
                 return wrap_output(kind, out, (), None, None)
-            replay: Any = (declared, (x,), static) if now == CREATE_GRAPH else None
+            replay: Any = kept(now, declared, (x,), static, out) if now != GRAD else None
             if type(out) is not np.ndarray:
                 return wrap_output(kind, out, (node,), vjps, replay)
             tensor = object.__new__(Tensor)  # `wrap_output`, written out where most results pass
@@ -232,9 +242,9 @@ def primitive(
             if (node_x is None and node_y is None) or not (now := MODE.get()):
                 return wrap_output(kind, out, (), None, None)
             replay: Any = None
-            if now == CREATE_GRAPH:
+            if now != GRAD:
                 inputs = (x if type(x) is Tensor else data_x, y if type(y) is Tensor else data_y)
-                replay = declared, inputs, {}
+                replay = kept(now, declared, inputs, {}, out)
             if node_y is None:  # drop the vjp that is not needed, and with it the arrays that it holds
                 vjps = (vjps[0], None) if type(vjps) is tuple else vjps
                 if not isinstance(data_y, float):
@@ -255,7 +265,7 @@ def primitive(
             data = [x.data if type(x) is Tensor else operand(name, x) for x in xs]
             parents = tuple([x.node if now and type(x) is Tensor else None for x in xs])
             recorded = any(parents)
-            if composite is not None and recorded and now == CREATE_GRAPH:
+            if composite is not None and recorded and now & CREATE_GRAPH:
                 return composite(
                     *[x if type(x) is Tensor else d for x, d in zip(xs, data, strict=True)], **static
                 )
@@ -270,9 +280,9 @@ def primitive(
                 return wrap_output(kind, out, (), None, None)
             refuse_complex(name, out)
             replay: Any = None
-            if now == CREATE_GRAPH:
+            if now != GRAD:
                 inputs = tuple([x if type(x) is Tensor else d for x, d in zip(xs, data, strict=True)])
-                replay = declared, inputs, told
+                replay = kept(now, declared, inputs, told, out)
             if type(vjps) is tuple:
                 vjps = tuple([None if n is None else v for n, v in zip(parents, vjps, strict=True)])
             return wrap_output(kind, out, parents, vjps, replay)

@@ -149,10 +149,13 @@ class Tensor(Methods):
     def grad(self) -> np.ndarray | None:
         """The gradient that `backward` has added up so far: an ndarray of this Tensor's own, or None.
 
-        A result has none: an AttributeError, so that ``getattr(tensor, "grad", None)`` and ``hasattr`` work.
+        A result has none, unless `retain_grad` was called: an AttributeError, so that
+        ``getattr(tensor, "grad", None)`` and ``hasattr`` work.
         """
-        if not self.is_leaf:
-            raise AttributeError("only leaves keep their gradient; use tinygrad_np.grad for that of a result")
+        if not (self.is_leaf or self.retains_grad):
+            raise AttributeError(
+                "only leaves keep their gradient; call retain_grad() before backward() to keep that of a result"
+            )
         return None if self.node is None else self.node.grad
 
     @grad.setter
@@ -232,6 +235,43 @@ class Tensor(Methods):
         with _adding:
             for leaf, part in parts.items():
                 leaf.grad = part if leaf.grad is None else np.asarray(leaf.grad + part, leaf.dtype)
+
+    def register_hook(self, hook: Callable[[Any], Any]) -> Callable[[], None]:
+        """Have each gradient that arrives here, whole, shown to a function on the way back.
+
+        Parameters
+        ----------
+        hook : callable
+            Takes the gradient, an ndarray that cannot be written to (under `grad` and its like a Tensor), and
+            returns None, or another one of its shape that goes on, and is kept, in its place.
+
+        Returns
+        -------
+        callable
+            Takes the hook off again.
+
+        Raises
+        ------
+        RuntimeError
+            No gradient comes here.
+        """
+        if self.node is None:
+            raise RuntimeError("register_hook: no gradient comes to a Tensor that does not require one")
+        node = self.node
+        backward.add_hook(node, hook)
+        return lambda: node.hooks.remove(hook) if hook in node.hooks else None
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this result in `grad` too, as those of leaves are. Call it before `backward`."""
+        if self.node is None:
+            raise RuntimeError("retain_grad: no gradient comes to a Tensor that does not require one")
+        if not (self.is_leaf or self.retains_grad):
+            backward.add_hook(self.node, backward.KEEP)
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether `retain_grad` was called on this result."""
+        return backward.KEEP in getattr(self.node, "hooks", ())
 
     def detach(self) -> Tensor:
         """The same array without its history: gradients stop here."""

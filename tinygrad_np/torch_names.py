@@ -33,7 +33,7 @@ def torch_parameters(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> R:
-        return function(*args, **with_numpy_names(function.__name__, kwargs)) if kwargs else function(*args)
+        return function(*args, **with_numpy_names(function.__name__, kwargs))
 
     return call
 

@@ -7,7 +7,8 @@ back is recorded too. When nobody can ask for a derivative of the result, the pl
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,12 @@ from tinygrad_np.backward import (
     toposort,
     unbroadcast,
 )
-from tinygrad_np.grad_mode import CREATE_GRAPH, grad_mode, set_grad_mode
+from tinygrad_np.errors import describe_argument
+from tinygrad_np.grad_mode import ANOMALY, CREATE_GRAPH, GRAD, grad_mode, set_grad_mode
 from tinygrad_np.ops.elementwise import identity
 from tinygrad_np.ops.index import scatter
 from tinygrad_np.ops.shape import stack
-from tinygrad_np.tape import Node
+from tinygrad_np.tape import Node, wrap_output
 from tinygrad_np.tensor import Tensor
 
 
@@ -72,29 +74,165 @@ def grad(f: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0) -> Callab
     return gradient
 
 
-def jacobian(f: Callable[..., Tensor], argnums: int = 0) -> Callable[..., Tensor]:
+def jacobian(f: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
     """The function that returns every derivative of every element of ``f(...)``.
 
-    Its result has the shape of ``f(...)`` followed by that of the argument. One way back an element.
+    Its result has the shape of ``f(...)`` followed by that of the argument, and is a tuple of such where `argnums`
+    is one. One way back an element.
     """
 
-    if not isinstance(argnums, int):
-        raise TypeError(f"jacobian takes one argument number, not {argnums!r}")
-
-    def all_derivatives(*args: Any, **kwargs: Any) -> Tensor:
+    def all_derivatives(*args: Any, **kwargs: Any) -> Any:
         value, pull = _record(f, argnums, args, kwargs)
-        shape = (*value.shape, *np.shape(args[argnums]))
-        if not value.size:
-            return Tensor(np.zeros(shape, value.dtype))
-        units = np.eye(value.size, dtype=value.dtype).reshape(-1, *value.shape)
-        return stack(*(pull(unit)[0] for unit in units)).reshape(shape)
+        units = np.eye(value.size, dtype=value.dtype).reshape(value.size, *value.shape)
+        rows = [pull(unit) for unit in units]  # of each element, the derivatives by each argument
+        numbers = (argnums,) if isinstance(argnums, int) else argnums
+        shapes = [(*value.shape, *np.shape(args[i])) for i in numbers]
+        found = [
+            stack(*(row[k] for row in rows)).reshape(shape) if rows else Tensor(np.zeros(shape, value.dtype))
+            for k, shape in enumerate(shapes)
+        ]
+        return found[0] if isinstance(argnums, int) else tuple(found)
 
     return all_derivatives
 
 
 def hessian(f: Callable[..., Tensor], argnums: int = 0) -> Callable[..., Tensor]:
     """The function that returns all second derivatives of `f`, in the argument's shape twice over."""
+    if not isinstance(argnums, int):
+        raise TypeError(f"hessian takes one argument number, not {argnums!r}")
     return jacobian(grad(f, argnums), argnums)
+
+
+def vjp(f: Callable[..., Tensor], *args: Any) -> tuple[Tensor, Callable[[Any], tuple[Tensor, ...]]]:
+    """The value of ``f(*args)``, and the function that takes a gradient of it back to all arguments.
+
+    Parameters
+    ----------
+    f : callable
+        Takes Tensors, and returns a Tensor of any shape.
+    *args : array_like or Tensor
+        Floating-point numbers, arrays or Tensors.
+
+    Returns
+    -------
+    value : Tensor
+        ``f(*args)``.
+    pull : callable
+        Takes a gradient in the shape of the value; returns a tuple with that of each argument. May be called again.
+    """
+    value, pull = _record(f, tuple(range(len(args))), args, {})
+
+    def checked(g: Any) -> tuple[Tensor, ...]:
+        array = np.asarray(g.data if isinstance(g, Tensor) else g, value.dtype)
+        if array.shape != value.shape:
+            raise ValueError(f"vjp: a gradient of shape {array.shape} for a value of shape {value.shape}")
+        return pull(array)
+
+    return value, checked
+
+
+def jvp(f: Callable[..., Tensor], args: Sequence[Any], tangents: Sequence[Any]) -> tuple[Tensor, Tensor]:
+    """The value of ``f(*args)``, and how it changes when the arguments move along `tangents`.
+
+    It is the derivative of <J^T u, v> with respect to u, which is J v for every u: two ways back for any shapes.
+
+    Parameters
+    ----------
+    f : callable
+        Takes Tensors, and returns a Tensor of any shape.
+    args, tangents : sequence of array_like
+        Of the same number and shapes.
+
+    Returns
+    -------
+    tuple of Tensor
+        The value and its derivative along the tangents, of one shape.
+    """
+    if [np.shape(x) for x in args] != [np.shape(v) for v in tangents]:
+        raise ValueError(
+            f"jvp takes tangents of the shapes {[np.shape(x) for x in args]} of the arguments, not of "
+            f"{[np.shape(v) for v in tangents]}"
+        )
+    value = f(*[x if isinstance(x, Tensor) else Tensor(x) for x in args])
+
+    def along(u: Tensor) -> Tensor:
+        pulled = grad(lambda *xs: (f(*xs) * u).sum(), tuple(range(len(args))))(*args)
+        total: Tensor = sum(((g * v).sum() for g, v in zip(pulled, tangents, strict=True)), Tensor(0.0))
+        return total
+
+    return value, grad(along)(np.ones(value.shape, value.dtype))
+
+
+def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, which keeps nothing for the way back but its arguments, and runs again there.
+
+    It trades time for memory (Chen et al., 2016): of a deep network one part at a time is held. Tensors that `f`
+    uses without taking them, such as the weights of a layer, get their gradients too. For higher derivatives it is
+    `f` itself.
+
+    Parameters
+    ----------
+    f : callable
+        Takes anything, Tensors by position, and returns a Tensor or a tuple of them.
+
+    Raises
+    ------
+    RuntimeError
+        On the way back: `f` gave something else the second time, as with random numbers drawn anew, so that its
+        gradient would be that of another function.
+    """
+
+    @functools.wraps(f)
+    def checkpointed(*args: Any, **kwargs: Any) -> Any:
+        if grad_mode() & ~ANOMALY != GRAD:
+            return f(*args, **kwargs)
+        inputs = [i for i, x in enumerate(args) if isinstance(x, Tensor) and x.requires_grad]
+
+        def run() -> tuple[Any, list[Tensor]]:
+            """`f` on variables of its own in place of its arguments, and those variables."""
+            given = list(args)
+            for i in inputs:
+                given[i] = Tensor._of(args[i].data, Node(args[i].shape, args[i].dtype))
+            return f(*given, **kwargs), [given[i] for i in inputs]
+
+        start = Node((), None).number  # what is older is not inside
+        first, variables = run()
+        several = isinstance(first, tuple)
+        outs = first if several else (first,)
+        if not all(isinstance(out, Tensor) for out in outs):
+            raise TypeError(f"checkpoint: {describe_argument(first)} is no Tensor, nor a tuple of them")
+        if not any(out.requires_grad for out in outs):
+            return first
+        results = [out.data for out in outs]
+        border = _border(outs, start)
+        del first, variables, outs  # and with them all that the first run has kept
+
+        def joint(gs: Any) -> list[Any]:
+            stand_in = {node: Node(node.shape, node.dtype) for node in border}  # older than what runs now
+            with set_grad_mode(GRAD | grad_mode() & ANOMALY):
+                again, variables = run()
+            outs = again if several else (again,)
+            if not all(np.array_equal(a.data, b, equal_nan=True) for a, b in zip(outs, results, strict=True)):
+                raise RuntimeError(
+                    "checkpoint: the function gave another result when it ran again for the way back; where it "
+                    "draws random numbers, give it a seed and not a generator that goes on"
+                )
+            gs = gs if isinstance(gs, list) else [gs]
+            root = Node((), None, tuple([out.node for out in outs]), lambda _: gs)
+            nodes = toposort(root)
+            for node in nodes:  # the gradients stop at the border: beyond it the way back goes by itself
+                if node.number > start:
+                    node.parents = tuple([p and stand_in.get(p, p) for p in node.parents])
+            found = backward_pass(toposort(root), np.ones(()), Accumulator(), free=True)
+            targets = [*[v.node for v in variables], *stand_in.values()]
+            return [None if node is None else found.get(node) for node in targets]
+
+        parents = (*[args[i].node for i in inputs], *border)
+        kind = type("Node of checkpoint", (Node,), {"__slots__": (), "name": "checkpoint"})
+        out = tuple(results) if several else results[0]
+        return wrap_output(kind, out, parents, joint, None)
+
+    return checkpointed
 
 
 def hvp(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -110,6 +248,29 @@ def hvp(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return product
 
     return hessian_vector_product
+
+
+class Variable(Node):
+    """The leaf that stands for an argument of a function. Once that has returned nobody differentiates by it."""
+
+    __slots__ = ("finished",)
+    finished: bool
+
+
+def _border(outs: tuple[Tensor, ...], start: int) -> list[Node]:
+    """The nodes below some results, the first on each way that are older than `start`."""
+    seen = {out.node for out in outs if out.node is not None}
+    stack, border = list(seen), []
+    while stack:
+        node = stack.pop()
+        if node.number < start:
+            border.append(node)
+            continue
+        for parent in node.parents:
+            if parent is not None and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+    return border
 
 
 def _record(
@@ -131,9 +292,10 @@ def _record(
             variable = identity(x)
         else:
             variable = Tensor(x.detach() if isinstance(x, Tensor) else x, requires_grad=True)
+            variable.node = Variable(variable.shape, variable.dtype)
         given[i] = variable
         variables.append(variable)
-    with set_grad_mode(CREATE_GRAPH):
+    with set_grad_mode(CREATE_GRAPH | grad_mode() & ANOMALY):
         value = f(*given, **kwargs)
     if not isinstance(value, Tensor):
         raise TypeError(
@@ -142,7 +304,12 @@ def _record(
 
     targets = [v.node for v in variables if v.node is not None]
     nodes = toposort(value.node) if value.node is not None else []
-    traced = bool(grad_mode()) and any(not node.parents and node not in targets for node in nodes)
+    for node in targets:
+        if isinstance(node, Variable):
+            node.finished = True
+    traced = bool(grad_mode()) and any(
+        not node.parents and node not in targets and not getattr(node, "finished", False) for node in nodes
+    )
 
     def pull(g: np.ndarray) -> tuple[Tensor, ...]:
         if traced:
@@ -186,7 +353,7 @@ class TensorAccumulator:
                 "part of the function ran on another thread, where nothing is kept for higher derivatives; "
                 "run it there with contextvars.copy_context().run"
             )
-        rule, inputs, static = node.replay
+        rule, inputs, static, _ = node.replay
         vjps = rule(*inputs, **static)[1]
         if callable(vjps):
             return vjps

@@ -1,8 +1,8 @@
 """Functions composed of primitives, a file a family.
 
-Their names are PyTorch's (``torch.nn.functional`` and ``torch``), where NumPy has none; docs/differences-from-pytorch.md
-lists what differs. An axis is called `axis`, as in NumPy, and ``dim`` is taken too. NumPy's own functions that are
-composed of primitives are here as well, and are called by NumPy's names: ``np.hstack([t, u])``.
+Their names are PyTorch's (``torch.nn.functional`` and ``torch``), where NumPy has none, and what differs stands in
+docs/differences-from-pytorch.md. An axis is called `axis`, as in NumPy, and ``dim`` is taken too. NumPy's own
+functions that are composed of primitives are here as well, and called by NumPy's names: ``np.hstack([t, u])``.
 """
 
 from tinygrad_np.functional import activations, layers, losses
