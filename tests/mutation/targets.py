@@ -72,6 +72,7 @@ HELPERS = (  # what vjps call, and what the tape does to every gradient
     Target(reduce, "largest", ("softmax", "logsumexp")),
     Target(reduce, "split_ties", ("max", "min")),
     Target(linalg, "parse_subscripts", ("einsum",)),
+    Target(linalg, "spell_subscripts", ("einsum",)),
     *(
         Target(gradients.Gradients, name, ("lstm", "gru"))
         for name in ("__init__", "d_out", "accumulate", "d_x", "flush_vanished")

@@ -1,17 +1,20 @@
-"""Matrix products: matmul with batches and broadcasting, and einsum."""
+"""Matrix products: matmul with batches and broadcasting, and einsum; and the norm of a vector."""
 
 from __future__ import annotations
 
 import math
 import string
+from typing import Any
 
 import numpy as np
 
 from tinygrad_np.backward import DeferredMatmul
+from tinygrad_np.ops.elementwise import mask_poles
+from tinygrad_np.ops.reduce import Axis, restore_axes, split_ties
 from tinygrad_np.tape import Array, Rule, implements, primitive
 
 
-@primitive(np.matmul)
+@primitive(np.matmul, np.linalg.matmul)
 def matmul(x: Array, y: Array) -> Rule:
     """x @ y. A one-dimensional x is a row, a one-dimensional y a column, and all axes but two are batches.
 
@@ -43,10 +46,11 @@ def matmul(x: Array, y: Array) -> Rule:
 
 
 @primitive()
-def einsum(*xs: Array, subscripts: str) -> Rule:
+def einsum(*xs: Array, subscripts: str, optimize: Any = False) -> Rule:
     """The sum of products that the subscripts say, as in `numpy.einsum` (explicit or implicit output).
 
-    The gradient of one operand is an einsum too: of g and the other operands, to the subscripts of that one.
+    The gradient of one operand is an einsum too: of g and the other operands, to the subscripts of that one. Where
+    `optimize` is given, its order is NumPy's own: a path is one through the operands alone.
     """
 
     def vjp(g: Array) -> list[Array]:
@@ -68,7 +72,7 @@ def einsum(*xs: Array, subscripts: str) -> Rule:
             terms = [output, *(t for j, t in enumerate(unique) if j != i), *ties]
             # A letter of this operand alone was summed over: its gradient is the same all along it.
             known = "".join(c for c in term if any(c in t for t in terms))
-            part = np.einsum(f"{','.join(terms)}->{known}", g, *others, *eyes)
+            part = np.einsum(f"{','.join(terms)}->{known}", g, *others, *eyes, optimize=bool(optimize))
             part = np.expand_dims(part, tuple(j for j, c in enumerate(term) if c not in known))
             gradients.append(np.broadcast_to(part, tuple(size[c] for c in term)))
         return gradients
@@ -78,7 +82,7 @@ def einsum(*xs: Array, subscripts: str) -> Rule:
     shapes = [np.shape(x) for x in xs]
     if any(0 in shape for shape in shapes):  # there NumPy lets pass what does not fit
         parse_subscripts(subscripts, shapes)
-    return np.einsum(subscripts, *xs), vjp
+    return np.einsum(subscripts, *xs, optimize=optimize), vjp
 
 
 def parse_subscripts(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str], str, dict[str, int]]:
@@ -107,8 +111,47 @@ def parse_subscripts(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[li
 
 
 @implements(np.einsum)
-def numpy_einsum(subscripts: str, *operands: Array) -> Array:
-    """`einsum` with its arguments in NumPy's order."""
-    if not isinstance(subscripts, str):
-        raise TypeError("np.einsum of Tensors takes its subscripts as a string")
-    return einsum(*operands, subscripts=subscripts)
+def numpy_einsum(*operands: Any, optimize: Any = False) -> Array:
+    """`einsum` with its arguments in NumPy's order: ``"ij,jk", x, y``, or ``x, [0, 1], y, [1, 2]``."""
+    subscripts, *xs = operands if isinstance(operands[0], str) else spell_subscripts(operands)
+    return einsum(*xs, subscripts=subscripts, optimize=optimize)
+
+
+def spell_subscripts(operands: tuple[Any, ...]) -> tuple[Any, ...]:
+    """``x, [0, 1], y, [1, 2], [0, 2]`` as a string of subscripts, and the operands."""
+    letters = string.ascii_uppercase + string.ascii_lowercase  # in the order in which NumPy sorts an output
+
+    def spell(places: Any) -> str:
+        if any(place is not ... and not 0 <= place < len(letters) for place in places):
+            raise ValueError(
+                f"the subscripts {places} are not all numbers from 0 to {len(letters) - 1}, or ..."
+            )
+        return "".join("..." if place is ... else letters[place] for place in places)
+
+    pairs = len(operands) // 2
+    output = f"->{spell(operands[-1])}" if len(operands) % 2 else ""
+    return ",".join(map(spell, operands[1 : 2 * pairs : 2])) + output, *operands[: 2 * pairs : 2]
+
+
+@primitive(np.linalg.vector_norm)
+def vector_norm(x: Array, *, axis: Axis = None, keepdims: bool = False, ord: float | None = 2) -> Rule:
+    """The p-norm (sum |x|^p)^(1/p) over axes, p = `ord` any number: d/dx = sign(x) (|x| / norm)^(p - 1).
+
+    Equal largest elements share the gradient for p = inf, equal smallest ones for -inf. What is 0 gets the gradient
+    0, and so does everything where the norm is 0, in the second derivative too; the count of what is not 0 (p = 0)
+    sends back 0.
+    """
+    y = np.linalg.vector_norm(x, axis=axis, keepdims=keepdims, ord=ord)
+
+    def vjp(g: Array) -> Array:
+        g, norm = restore_axes(g, x.shape, axis), restore_axes(y, x.shape, axis)
+        if ord in (0, 1):
+            return g * np.sign(x) * ord
+        if ord in (np.inf, -np.inf):
+            return split_ties(g, np.absolute(x), norm, axis) * np.sign(x)
+        ratio = x / mask_poles(norm == 0, norm)
+        if ord not in (2, None):
+            ratio = np.sign(x) * np.power(mask_poles(x == 0, np.absolute(ratio)), ord - 1)
+        return g * np.where(norm == 0, 0, ratio)
+
+    return y, (vjp,)
