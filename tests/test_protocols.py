@@ -35,11 +35,8 @@ def test_constants_take_tensors_and_give_what_numpy_gives() -> None:
         np.isfinite,
         np.isinf,
         np.signbit,
-        np.sign,
-        np.floor,
-        np.ceil,
-        np.trunc,
-        np.rint,
+        np.isposinf,
+        np.isneginf,
     ):
         np.testing.assert_array_equal(function(x), function(x.data))
     for function in (np.argmax, np.argmin, np.argsort, np.all, np.any, np.count_nonzero):
@@ -49,7 +46,6 @@ def test_constants_take_tensors_and_give_what_numpy_gives() -> None:
         np.testing.assert_array_equal(function(x), function(x.data))
     assert (np.shape(x), np.ndim(x), np.size(x)) == ((2, 2), 2, 4)
     assert np.result_type(x, np.float32) == np.float64
-    np.testing.assert_array_equal(np.round(x, 1), np.round(x.data, 1))
     np.testing.assert_array_equal(np.nonzero(x), np.nonzero(x.data))
     assert np.array_equal(x[0], [1.0, -2.5])
     assert np.allclose(x[0], x.data[0] + 1e-12)
@@ -67,7 +63,7 @@ def test_constants_take_tensors_and_give_what_numpy_gives() -> None:
         ("fftn", lambda x: np.fft.fftn(x)),
         ("sort", lambda x: np.sort(x)),
         ("cumsum", lambda x: np.cumsum(x)),
-        ("sin", lambda x: np.sin(x)),
+        ("unwrap", lambda x: np.unwrap(x)),
         ("fft", lambda x: np.fft.fft(x)),
         ("copyto", lambda x: np.copyto(np.zeros((2, 3)), x)),
         ("full_like", lambda x: np.full_like(x, 2.0)),
@@ -94,9 +90,9 @@ def test_constants_take_tensors_and_give_what_numpy_gives() -> None:
         ("var", lambda x: np.var(x, mean=0.0)),
         ("reshape", lambda x: np.reshape(x, 6, order="F")),
         ("ravel", lambda x: np.ravel(x, order="F")),
-        ("clip", lambda x: np.clip(x, x, None)),
-        ("clip", lambda x: np.clip(X, None, x)),
-        ("clip", lambda x: x.clip(Tensor(0.0))),
+        ("clip", lambda x: np.clip(x, 0.0, 1.0, max=2.0)),
+        ("clip", lambda x: np.clip(x, 0.0, 1.0, out=np.zeros((2, 3)))),
+        ("round", lambda x: np.round(x, out=np.zeros((2, 3)))),
         ("concatenate", lambda x: np.concatenate([x, x], out=np.zeros((4, 3)))),
         ("stack", lambda x: np.stack([x, x], dtype=np.float32, casting="same_kind")),
         ("einsum", lambda x: np.einsum("ij->i", x, out=np.zeros(2))),

@@ -122,7 +122,7 @@ def test_the_gradient_check_fails_on_a_wrong_rule(name: str) -> None:
     kinds = [parameter.kind for parameter in inspect.signature(rule).parameters.values()]
     places = range(2 if inspect.Parameter.VAR_POSITIONAL in kinds else len(arrays))
     for wrong in [i for i in places if i >= len(arrays) or arrays[i].dtype.kind == "f"]:
-        tried = caught = 0
+        tried = caught = constant = 0
         for seed in range(40):
             rng = np.random.default_rng(seed)
             arrays, static = OPS[name].draw(rng, (2, 3))
@@ -134,6 +134,7 @@ def test_the_gradient_check_fails_on_a_wrong_rule(name: str) -> None:
             out = concatenate_outputs(right(*tensors, **static))
             out.backward(rng.standard_normal(out.shape))
             if not np.any(tensors[wrong].grad):
+                constant += 1
                 continue  # zero is not made wrong by a factor
             tried += 1
             if tried > 8:
@@ -142,7 +143,7 @@ def test_the_gradient_check_fails_on_a_wrong_rule(name: str) -> None:
                 gradcheck(f, floats, rng, OPS[name].analytic)
             except AssertionError:
                 caught += 1
-        assert tried >= 5
+        assert tried >= 5 or constant == 40
         assert caught >= 0.8 * tried, (
             f"a wrong vjp {wrong} of {name} passed {tried - caught} of {tried} checks"
         )
@@ -298,7 +299,9 @@ def halved(p: float, gs: list[float], lr: float = 1e-3) -> float:
 
 @pytest.fixture
 def own(registries: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A primitive, a layer and an optimizer, declared and public."""
+    """A primitive, a layer and an optimizer, declared and public. That of np.arctan makes room for it."""
+    for registry, key in ((tape.PRIMITIVES, "arctan"), (tape.NUMPY, np.arctan), (OPS, "arctan")):
+        monkeypatch.delitem(registry, key)  # type: ignore[arg-type]
 
     @tape.primitive(np.arctan)
     def arctan(x: Any) -> Any:

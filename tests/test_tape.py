@@ -613,6 +613,9 @@ def test_integers_and_bools_never_require_a_gradient() -> None:
 
 @pytest.mark.usefixtures("declared")
 def test_a_declared_primitive_answers_its_numpy_function() -> None:
+    for function in (np.sin, np.cos):  # which have rules already
+        del tape.PRIMITIVES[function.__name__], tape.NUMPY[function]
+
     @primitive(np.sin)
     def sin(x: Any) -> Any:
         """The sine."""

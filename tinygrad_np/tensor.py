@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from tinygrad_np import backward, tape
 from tinygrad_np.errors import BAD_INPUT, describe_error, numpy_name
-from tinygrad_np.methods import Methods
+from tinygrad_np.methods import Methods, method
 from tinygrad_np.operand import as_array, operand
 from tinygrad_np.ops import elementwise, index, linalg, reduce, shape
 from tinygrad_np.ops.constant import CONSTANT
@@ -381,6 +381,28 @@ class Tensor(Methods):
     def __rmatmul__(self, other: Any) -> Tensor:
         return linalg.matmul(other, self)
 
+    __pos__ = elementwise.identity
+    __mod__ = elementwise.remainder
+    __floordiv__ = method(np.floor_divide)
+    __divmod__ = method(np.divmod)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return elementwise.remainder(other, self)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return NUMPY[np.floor_divide](other, self)  # type: ignore[no-any-return]
+
+    def __rdivmod__(self, other: Any) -> tuple[Tensor, Tensor]:
+        return NUMPY[np.divmod](other, self)  # type: ignore[no-any-return]
+
+    def __round__(self, decimals: int | None = None) -> Tensor:
+        return NUMPY[np.round](self, decimals or 0)  # type: ignore[no-any-return]
+
+    __and__ = __rand__ = method(np.bitwise_and)
+    __or__ = __ror__ = method(np.bitwise_or)
+    __xor__ = __rxor__ = method(np.bitwise_xor)
+    __invert__ = method(np.invert)
+
     def __eq__(self, other: Any) -> Any:
         return self.__array_function__(np.equal, (), (self, other), {})
 
@@ -469,10 +491,6 @@ class Tensor(Methods):
     def expand_dims(self, axis: int | tuple[int, ...]) -> Tensor:
         """It with new axes of length 1 at these places of the result."""
         return shape.expand_dims(self, axis=axis)
-
-    def clip(self, a_min: float | None = None, a_max: float | None = None) -> Tensor:
-        """It held between two numbers, element-wise; None for no bound. The derivative on a bound is 1."""
-        return elementwise.clip(self, a_min=a_min, a_max=a_max)
 
     def exp(self) -> Tensor:
         """e^x, element-wise."""

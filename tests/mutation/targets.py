@@ -13,7 +13,7 @@ from typing import Any
 from models.tutorial_lstm import model as tutorial_lstm
 from tinygrad_np import backward, tape, transforms
 from tinygrad_np.check.cases import OPS
-from tinygrad_np.ops import elementwise, linalg, reduce
+from tinygrad_np.ops import elementwise, linalg, reduce, special
 from tinygrad_np.ops.recurrent import gradients, packing
 
 
@@ -63,6 +63,8 @@ class Target:
 
 HELPERS = (  # what vjps call, and what the tape does to every gradient
     Target(elementwise, "mask_poles", ("divide", "power", "sqrt", "log")),
+    Target(elementwise, "divisor", ("sqrt", "log", "arcsin")),
+    Target(elementwise, "bounded", ("exp", "expm1", "sinh")),
     Target(elementwise, "exp_difference", ("logaddexp", "logsumexp")),
     Target(elementwise, "floating", ("softmax", "logsumexp")),
     Target(reduce, "normalize_axes", ("sum", "mean", "max", "logsumexp")),
@@ -73,6 +75,16 @@ HELPERS = (  # what vjps call, and what the tape does to every gradient
     Target(reduce, "split_ties", ("max", "min")),
     Target(linalg, "parse_subscripts", ("einsum",)),
     Target(linalg, "spell_subscripts", ("einsum",)),
+    Target(special, "computed", ("erf", "polygamma")),
+    Target(special, "by_size", ("erf", "erfc", "erfcx")),
+    *(
+        Target(special, name, ("erf", "erfc", "erfcx"))
+        for name in ("erf_near", "erfcx_far", "erfc_far", "erf_slope")
+    ),
+    *(
+        Target(special, f"{name}_of_array", (name,))
+        for name in ("erf", "erfc", "erfcx", "erfinv", "lgamma", "polygamma")
+    ),
     *(
         Target(gradients.Gradients, name, ("lstm", "gru"))
         for name in ("__init__", "d_out", "accumulate", "d_x", "flush_vanished")

@@ -1,4 +1,4 @@
-"""Element-wise primitives: arithmetic, powers, exponentials, and the non-linearities of neural networks.
+"""Element-wise primitives: arithmetic, powers, exponentials, logarithms, steps, and what neural networks bend with.
 
 Several derivatives are infinite somewhere: sqrt and log at 0, division by 0, exp where it overflows. Where
 nothing depends on such an element, its incoming gradient is exactly 0, and 0 times infinity would make a NaN
@@ -12,6 +12,7 @@ to it as to any number that is handed on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -24,6 +25,16 @@ from tinygrad_np.tape import Array, Rule, primitive
 def mask_poles(pole: Array, x: Array) -> Array:
     """x, with 1 where `pole` is true: there the gradient is 0, and stays 0 times a finite number."""
     return np.where(pole, 1, x) if np.any(pole) else x
+
+
+def divisor(d: Array, g: Array) -> Array:
+    """d, by which g is divided, and which is above 0 where there is a derivative; 1 where it is not, and g is 0."""
+    return mask_poles(~(d > 0) & (g == 0), d)  # `~(d > 0)` and not `d <= 0`: outside of its domain d is NaN
+
+
+def bounded(x: Array, y: Array, g: Array) -> Array:
+    """x, with 1 where y, a result that grows like e^x, is infinite, and g is 0."""
+    return mask_poles(np.isinf(y) & (g == 0), x)
 
 
 def floating(x: Array) -> Array:
@@ -95,21 +106,59 @@ def square(x: Array) -> Rule:
 def sqrt(x: Array) -> Rule:
     """The square root, element-wise: d/dx = 1 / (2 sqrt(x))."""
     y = np.sqrt(x)
-    # `~(y > 0)` and not `y == 0`: below zero y is NaN
-    return y, (lambda g: g / (2 * mask_poles((g == 0) & ~(y > 0), y)),)
+    return y, (lambda g: g / (2 * divisor(y, g)),)
+
+
+@primitive(np.cbrt)
+def cbrt(x: Array) -> Rule:
+    """The cube root, element-wise, of negative numbers too: d/dx = 1 / (3 y^2), infinite at 0."""
+    y = np.cbrt(x)
+    return y, (lambda g: g / (3 * divisor(y * y, g)),)
 
 
 @primitive(np.exp)
 def exp(x: Array) -> Rule:
     """e^x, element-wise."""
     y = np.exp(x)
-    return y, (lambda g: g * mask_poles(np.isinf(y) & (g == 0), y),)
+    return y, (lambda g: g * bounded(y, y, g),)
+
+
+@primitive(np.exp2)
+def exp2(x: Array) -> Rule:
+    """2^x, element-wise."""
+    y = np.exp2(x)
+    return y, (lambda g: g * bounded(y, y, g) * math.log(2),)
+
+
+@primitive(np.expm1)
+def expm1(x: Array) -> Rule:
+    """e^x - 1, element-wise, with all digits of small x."""
+    y = np.expm1(x)
+    return y, (lambda g: g * np.exp(bounded(x, y, g)),)
 
 
 @primitive(np.log)
 def log(x: Array) -> Rule:
     """The natural logarithm, element-wise."""
-    return np.log(x), (lambda g: g / mask_poles(~(x > 0) & (g == 0), x),)
+    return np.log(x), (lambda g: g / divisor(x, g),)
+
+
+@primitive(np.log2)
+def log2(x: Array) -> Rule:
+    """The logarithm to the base 2, element-wise."""
+    return np.log2(x), (lambda g: g / (divisor(x, g) * math.log(2)),)
+
+
+@primitive(np.log10)
+def log10(x: Array) -> Rule:
+    """The logarithm to the base 10, element-wise."""
+    return np.log10(x), (lambda g: g / (divisor(x, g) * math.log(10)),)
+
+
+@primitive(np.log1p)
+def log1p(x: Array) -> Rule:
+    """log(1 + x), element-wise, with all digits of small x."""
+    return np.log1p(x), (lambda g: g / divisor(1 + x, g),)
 
 
 def exp_difference(x: Array, y: Array, ties: Callable[[], Array]) -> Array:
@@ -136,6 +185,32 @@ def absolute(x: Array) -> Rule:
     return np.absolute(x), (lambda g: g * np.sign(x),)
 
 
+@primitive(np.hypot)
+def hypot(x: Array, y: Array) -> Rule:
+    """sqrt(x^2 + y^2), element-wise, without overflow. The derivatives at 0 are taken as 0."""
+    z = np.hypot(x, y)
+    return z, (lambda g: g * (x / mask_poles(z == 0, z)), lambda g: g * (y / mask_poles(z == 0, z)))
+
+
+@primitive(np.remainder)
+def remainder(x: Array, y: Array) -> Rule:
+    """x - y floor(x / y), element-wise, with the sign of y. The derivatives at a jump are those beside it."""
+    return np.remainder(x, y), (lambda g: g, lambda g: -g * np.floor_divide(x, y))
+
+
+@primitive(np.fmod)
+def fmod(x: Array, y: Array) -> Rule:
+    """x - y trunc(x / y), element-wise, with the sign of x. The derivatives at a jump are those beside it."""
+    z = np.fmod(x, y)
+    return z, (lambda g: g, lambda g: -g * np.rint((x - z) / y))
+
+
+@primitive()
+def step(*xs: Array, function: Callable[..., Array]) -> Rule:
+    """A function whose derivative is 0 wherever there is one, such as floor; at its jumps it is taken as 0 too."""
+    return function(*xs), lambda g: [np.where(False, g, 0)] * len(xs)
+
+
 @primitive(np.maximum, selects=True)
 def maximum(x: Array, y: Array) -> Rule:
     """The larger of x and y, element-wise. Where they are equal, each gets half of the gradient."""
@@ -156,7 +231,7 @@ def minimum(x: Array, y: Array) -> Rule:
     return np.minimum(x, y), (lambda g: route(g, x, y), lambda g: route(g, y, x))
 
 
-@primitive(np.clip, selects=True)
+@primitive(selects=True)
 def clip(x: Array, *, a_min: float | None = None, a_max: float | None = None) -> Rule:
     """x held between two numbers, element-wise. The derivative on a bound is 1, and 0 outside."""
 
@@ -172,7 +247,7 @@ def clip(x: Array, *, a_min: float | None = None, a_max: float | None = None) ->
     return np.clip(x, a_min, a_max), (vjp,)
 
 
-@primitive(np.where, selects=True)
+@primitive(selects=True)
 def where(condition: Array, x: Array, y: Array) -> Rule:
     """x where the condition is true, y elsewhere."""
     chosen: Array = np.where(condition, x, y)
@@ -213,7 +288,7 @@ def cast(x: Array, *, dtype: np.dtype) -> Rule:
     return x.astype(dtype), (lambda g: g,)
 
 
-@primitive()
+@primitive(np.positive)
 def identity(x: Array) -> Rule:
     """x itself, as a new node: a variable of its own to differentiate with respect to."""
     return x, (lambda g: g,)

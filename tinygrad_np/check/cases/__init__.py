@@ -13,8 +13,20 @@ from tinygrad_np.check.cases.optimizers import OPTIMIZERS
 from tinygrad_np.check.cases.recurrent import RECURRENT
 from tinygrad_np.check.cases.reduce import REDUCE
 from tinygrad_np.check.cases.shape import SHAPE
+from tinygrad_np.check.cases.special import SPECIAL
+from tinygrad_np.check.cases.trigonometric import TRIGONOMETRIC
 from tinygrad_np.check.rows import Op
 
-OPS: dict[str, Op] = {**ELEMENTWISE, **REDUCE, **SHAPE, **INDEX, **LINALG, **COMPOSED, **RECURRENT}
+OPS: dict[str, Op] = {
+    **ELEMENTWISE,
+    **TRIGONOMETRIC,
+    **SPECIAL,
+    **REDUCE,
+    **SHAPE,
+    **INDEX,
+    **LINALG,
+    **COMPOSED,
+    **RECURRENT,
+}
 
 __all__ = ["LAYERS", "LOSSES", "OPS", "OPTIMIZERS"]
