@@ -21,6 +21,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 import tinygrad_np
 import tinygrad_np.functional as F
 from tinygrad_np import Tensor, data, nn, optim, parallel, weights
+from tinygrad_np.check.cases import OPTIMIZERS
 from tinygrad_np.data import batches
 
 ROOT = Path(__file__).parent.parent
@@ -277,7 +278,7 @@ def test_arguments_by_position_are_pytorchs() -> None:
         (getattr(nn, n), getattr(torch.nn, n), 0) for n in ("Linear", "Embedding", "Dropout", "LSTMCell")
     ]
     pairs += [(kind, torch.nn.RNNBase, 1) for kind in (nn.LSTM, nn.GRU)]  # its first is the kind of layer
-    pairs += [(getattr(optim, n), getattr(torch.optim, n), 0) for n in ("SGD", "RMSprop", "Adam", "AdamW")]
+    pairs += [(getattr(optim, n), getattr(torch.optim, n), 0) for n in OPTIMIZERS if n != "Lion"]
     functions = ("relu", "sigmoid", "softmax", "log_softmax", "embedding", "dropout")
     pairs += [(getattr(F, name), getattr(torch.nn.functional, name), 0) for name in functions]
     pairs += [(tinygrad_np.grad, torch.func.grad, 0)]
@@ -285,11 +286,6 @@ def test_arguments_by_position_are_pytorchs() -> None:
         names = by_position(ours)
         assert names
         assert names == by_position(theirs, first)[: len(names)], ours
-
-
-def test_weight_decay_of_sgd_is_no_fourth_argument_as_pytorchs_is_another() -> None:
-    with pytest.raises(TypeError, match="positional arguments"):
-        optim.SGD([LEAF], 0.1, 0.9, 0.01)  # type: ignore[misc]
 
 
 # --- the version --------------------------------------------------------------------------------------

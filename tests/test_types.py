@@ -65,7 +65,7 @@ REVEALED = {  # an expression and its type
     "optim.clip_grad_norm(p, 1.0)": "float",
     "optim.clip_grad_norm(Mine().named_parameters(), 1.0)": "float",
     "optim.clip_grad_norm(x, 1.0)": "float",
-    "optim.Adam(Mine().parameters())": "tinygrad_np.optim.optimizers.Adam",
+    "optim.Adam(Mine().parameters())": "tinygrad_np.optim.adam.Adam",
 }
 ERRORS = {  # a statement and what is wrong with it
     "nn.Linear(2, 3, biass=False)": 'Unexpected keyword argument "biass" for "Linear"',

@@ -118,21 +118,27 @@ def compare_loss(torch: Any, name: str, rng: Rng) -> None:
 
 def compare_optimizer(torch: Any, name: str, rng: Rng) -> None:
     """Twenty steps of an optimizer with the same settings; one parameter joins late, and is left out once."""
-    for settings in ({}, *OPTIMIZERS[name].settings):
-        start = real_parameters(rng)
-        parameters = [Tensor(p, requires_grad=True) for p in start]
-        others = [torch.tensor(p, requires_grad=True) for p in start]
-        settings = {"lr": getattr(optim, name)(parameters).lr, **settings}
-        ours, theirs = (
-            getattr(o, name)(p, **settings) for o, p in ((optim, parameters), (torch.optim, others))
-        )
-        for step in range(20):
-            for k, (p, q, g) in enumerate(zip(parameters, others, real_parameters(rng), strict=True)):
-                missing = k == 1 and step in (0, 1, 7)
-                p.grad, q.grad = (None, None) if missing else (g, torch.tensor(g))
-            ours.step()
-            theirs.step()
-            for p, q in zip(parameters, others, strict=True):
-                np.testing.assert_allclose(
-                    p.data, q.detach().numpy(), rtol=1e-11, atol=1e-13, err_msg=f"{settings}"
-                )
+    if not OPTIMIZERS[name].torch:
+        return
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)  # some of its numbers are Tensors of this dtype
+    try:
+        for settings in ({}, *OPTIMIZERS[name].settings):
+            start = real_parameters(rng)
+            parameters = [Tensor(p, requires_grad=True) for p in start]
+            others = [torch.tensor(p, requires_grad=True) for p in start]
+            ours, theirs = (
+                getattr(o, name)(p, **settings) for o, p in ((optim, parameters), (torch.optim, others))
+            )
+            for step in range(20):
+                for k, (p, q, g) in enumerate(zip(parameters, others, real_parameters(rng), strict=True)):
+                    missing = k == 1 and step in (0, 1, 7)
+                    p.grad, q.grad = (None, None) if missing else (g, torch.tensor(g))
+                ours.step()
+                theirs.step()
+                for p, q in zip(parameters, others, strict=True):
+                    np.testing.assert_allclose(
+                        p.data, q.detach().numpy(), rtol=1e-11, atol=1e-13, err_msg=f"{settings}"
+                    )
+    finally:
+        torch.set_default_dtype(usual)

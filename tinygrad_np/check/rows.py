@@ -119,7 +119,10 @@ class Optimizer:
         settings by name, and returns the number after all steps.
     settings : sequence of mapping
         Settings to try, besides the defaults: names and values are PyTorch's too.
+    torch : bool
+        Whether PyTorch has an optimizer of this name, and steps it by gradients of this kind.
     """
 
     rule: Callable[..., float]
     settings: Sequence[Mapping[str, Any]]
+    torch: bool = True
