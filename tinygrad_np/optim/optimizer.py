@@ -223,25 +223,23 @@ class Optimizer:
                     g = p.grad
                     if g is None:
                         continue
-                    data = p.data
-                    self._check_kind(i, data, g)
+                    data, kind = p.data, self.kinds[i]
+                    if (getattr(data, "shape", None), getattr(data, "dtype", None)) != kind or (
+                        g.shape,
+                        g.dtype,
+                    ) != kind:
+                        shape, dtype = kind
+                        raise ValueError(
+                            f"{type(self).__name__}: parameter {i} was {dtype}{list(shape)}, and is now "
+                            f"{describe_argument(data)} with a gradient {describe_argument(g)}: its data was "
+                            "replaced by another kind of array; make a new Tensor of it, and a new optimizer"
+                        )
                     if not self.state[i]:
                         self.state[i] = self.start(data)
                     self.update(i, data, self.decayed(data, g))
         finally:
             self.group = {}
         return loss
-
-    def _check_kind(self, i: int, data: Any, g: np.ndarray) -> None:
-        """Refuse another array, or gradient, than what the parameter was made with."""
-        shape, dtype = self.kinds[i]
-        is_array = isinstance(data, np.ndarray)
-        if not (is_array and data.shape == g.shape == shape and data.dtype == g.dtype == dtype):
-            raise ValueError(
-                f"{type(self).__name__}: parameter {i} was {dtype}{list(shape)}, and is now "
-                f"{describe_argument(data)} with a gradient {describe_argument(g)}: its data was "
-                "replaced by another kind of array; make a new Tensor of it, and a new optimizer"
-            )
 
     def start(self, p: np.ndarray) -> dict[str, Any]:
         """What is kept of a parameter, before its first step: arrays of its shape, and numbers."""
