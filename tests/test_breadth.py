@@ -9,7 +9,7 @@ import pytest
 
 from tests import breadth
 from tests.breadth import __main__ as command
-from tests.breadth import names, report
+from tests.breadth import lists, names, report
 from tests.breadth.outcomes import GRADIENT, LEFT_OUT, MISSING, PASS, RAISED, VALUE, Trial
 from tinygrad_np import Tensor, functional, nn, optim
 
@@ -65,6 +65,38 @@ def test_variances_divide_as_pytorch_does_unless_told() -> None:
     assert var(x, False).item() == np.var(x.data)
     assert var(x, 1, False, True).data == pytest.approx(np.var(x.data, axis=1, keepdims=True))
     assert var(x, dim=1, correction=0).data == pytest.approx(np.var(x.data, axis=1))
+
+
+# --- names beside those of others ----------------------------------------------------------------------
+
+
+def test_without_the_other_packages_the_comparison_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setitem(sys.modules, "mygrad", None)
+    assert lists.main([]) == 1
+    assert (
+        capsys.readouterr().err == "this needs mygrad, which is not installed: pip install -e '.[breadth]'\n"
+    )
+
+
+def test_what_is_missing_has_a_reason_or_is_not_there_yet() -> None:
+    found = lists.missing(["tanh", "fft.fft", "no_such_function", "nn.Linear", "nn.NoSuchLayer", "optim.SGD"])
+    assert found == {
+        "complex numbers have no gradient here": ["fft.fft"],
+        "not there yet": ["no_such_function", "nn.NoSuchLayer"],
+    }
+    assert lists.reason("zero_") == "in place: a Tensor is a value"
+    assert lists.reason("__rmod__") == "not there yet"
+    head, row = lists.table({"some": ["tanh", "fft.fft", "no_such_function"]})
+    assert row == ["some", "3", "1", "1", "1"]
+    assert len(head) == len(row)
+
+
+def test_other_names_of_the_same_function_are_known() -> None:
+    assert lists.is_here("softmax_crossentropy")
+    assert lists.is_here("expit")
+    assert not lists.is_here("yn")
 
 
 # --- the report ---------------------------------------------------------------------------------------
