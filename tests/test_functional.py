@@ -236,9 +236,9 @@ def test_binary_cross_entropy(rng: np.random.Generator, shape: tuple[int, ...], 
     z, y = 3 * rng.standard_normal(shape), rng.choice([0.0, 1.0, 0.3], shape)
     p = 1 / (1 + np.exp(-z))
     expected = REDUCE[reduction](-y * np.log(p) - (1 - y) * np.log(1 - p))
-    out = F.binary_cross_entropy_with_logits(Tensor(z), y, reduction)
+    out = F.binary_cross_entropy_with_logits(Tensor(z), y, reduction=reduction)
     np.testing.assert_allclose(out.data, expected, rtol=1e-10)
-    f = lambda z: F.binary_cross_entropy_with_logits(z, y, reduction)
+    f = lambda z: F.binary_cross_entropy_with_logits(z, y, reduction=reduction)
     gradcheck(f, [z], rng, analytic=False)  # NumPy has no complex logaddexp
     gradgradcheck(f, [z], rng)
 
@@ -249,9 +249,9 @@ def test_cross_entropy(rng: np.random.Generator, rows: int, classes: int, reduct
     losses = [-math.log(math.exp(row[k]) / sum(map(math.exp, row))) for row, k in zip(z, y)]
     expected = REDUCE[reduction](losses)
     np.testing.assert_allclose(
-        F.cross_entropy(Tensor(z), y, reduction).data, expected, rtol=1e-12, atol=1e-14
+        F.cross_entropy(Tensor(z), y, reduction=reduction).data, expected, rtol=1e-12, atol=1e-14
     )
-    f = lambda z: F.cross_entropy(tensor(z), y, reduction)
+    f = lambda z: F.cross_entropy(tensor(z), y, reduction=reduction)
     gradcheck(f, [z], rng)
     gradgradcheck(f, [z], rng)
 
@@ -293,7 +293,7 @@ def test_binary_cross_entropy_of_extreme_logits_is_exact(
     z: float, y: float, loss: float, gradient: float, dtype: Any
 ) -> None:
     logits = Tensor(np.array([z], dtype=dtype), requires_grad=True)
-    out = F.binary_cross_entropy_with_logits(logits, [y], "sum")
+    out = F.binary_cross_entropy_with_logits(logits, [y], reduction="sum")
     assert out.item() == loss
     assert gradient_of(out, logits).tolist() == [gradient]
 
@@ -301,7 +301,7 @@ def test_binary_cross_entropy_of_extreme_logits_is_exact(
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_tiny_losses_of_confident_right_answers_are_not_rounded_to_zero(dtype: Any) -> None:
     logits = Tensor(np.array([40.0, -40.0], dtype=dtype), requires_grad=True)
-    loss = F.binary_cross_entropy_with_logits(logits, [1, 0], "none")
+    loss = F.binary_cross_entropy_with_logits(logits, [1, 0], reduction="none")
     np.testing.assert_allclose(loss.data, [4.248354255291589e-18] * 2, rtol=1e-6)
     np.testing.assert_allclose(
         gradient_of(loss.sum(), logits), [-4.248354255291589e-18, 4.248354255291589e-18], rtol=1e-5
@@ -350,6 +350,8 @@ def test_cross_entropy_refuses_a_class_that_does_not_exist(low: int, high: int) 
         (np.zeros((2, 3)), np.zeros(3, dtype=int)),
         (np.zeros((2, 3)), np.zeros(2)),
         (np.zeros(3), np.zeros(3, dtype=int)),
+        (np.zeros(()), np.zeros((), dtype=int)),
+        (np.zeros((2, 3)), np.zeros((3, 2))),
         (np.zeros((2, 3, 1)), np.zeros(2, dtype=int)),
     ],
 )
@@ -357,19 +359,14 @@ def test_cross_entropy_refuses_other_shapes_and_fractions(input: np.ndarray, tar
     with pytest.raises(ValueError, match=r"^cross_entropy takes logits") as error:
         F.cross_entropy(Tensor(input), target)
     assert str(error.value) == (
-        "cross_entropy takes logits (N, classes) and whole-number targets (N,), "
-        f"not float64{list(input.shape)} and {target.dtype}{list(target.shape)}"
+        "cross_entropy takes logits (N, C, ...) or (C,) and whole-number targets of that shape without C, or "
+        f"probabilities in that shape, not float64{list(input.shape)} and {target.dtype}{list(target.shape)}"
     )
 
 
 def test_losses_refuse_another_reduction() -> None:
     with pytest.raises(ValueError, match=r"^reduction is 'mean', 'sum' or 'none', not 'average'$"):
         F.mse_loss(Tensor([1.0]), [1.0], "average")  # type: ignore[arg-type]
-
-
-def test_a_target_with_a_gradient_is_not_lost_in_silence() -> None:
-    with pytest.raises(RuntimeError, match="would lose the gradient"):
-        F.mse_loss(Tensor([1.0]), Tensor([1.0], requires_grad=True))
 
 
 # --- that these checks can fail -----------------------------------------------------------------------

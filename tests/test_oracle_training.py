@@ -39,13 +39,13 @@ def test_losses(rng: np.random.Generator, reduction: Any, rows: int, columns: in
     classes = rng.integers(0, columns, rows)
     there = torch.nn.functional
     compare(
-        lambda z: F.binary_cross_entropy_with_logits(z, y, reduction),
+        lambda z: F.binary_cross_entropy_with_logits(z, y, reduction=reduction),
         lambda z: there.binary_cross_entropy_with_logits(z, torch.tensor(y), reduction=reduction),
         z,
         rng,
     )
     compare(
-        lambda z: F.cross_entropy(z, classes, reduction),
+        lambda z: F.cross_entropy(z, classes, reduction=reduction),
         lambda z: there.cross_entropy(z, torch.tensor(classes), reduction=reduction),
         z,
         rng,

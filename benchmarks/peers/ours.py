@@ -108,7 +108,7 @@ def train(arrays: Arrays, head: str, lr: float, workers: int) -> Job:
                 mine = slice(team.rank, None, team.size)
                 optimizer.zero_grad()
                 logits = model(numbers[mine], lengths[mine])
-                loss = F.binary_cross_entropy_with_logits(logits, labels[mine], "sum") / len(labels)
+                loss = F.binary_cross_entropy_with_logits(logits, labels[mine], reduction="sum") / len(labels)
                 loss.backward()
                 gradients = {name: p.grad for name, p in parameters.items() if p.grad is not None}
                 total = loss.data.reshape(1).copy()

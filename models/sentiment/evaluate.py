@@ -42,7 +42,7 @@ def evaluate(model: SentimentLSTM, examples: Examples, batch_size: int, team: Wo
         for rows, token_ids, lengths in islice(examples.batches(batch_size), team.rank, None, team.size):
             logits = model(token_ids, lengths)
             labels = examples.labels[rows]
-            totals[0] += F.binary_cross_entropy_with_logits(logits, labels, "sum").item()
+            totals[0] += F.binary_cross_entropy_with_logits(logits, labels, reduction="sum").item()
             totals[1] += ((logits.data >= 0) == labels).sum()
     team.all_reduce([totals])
     return Metrics(*(totals / len(examples.labels)).tolist())

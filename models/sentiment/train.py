@@ -47,7 +47,7 @@ def train_epoch(
         optimizer.zero_grad()
         logits = model(token_ids[team.shard], lengths[team.shard])
         labels = examples.labels[rows[team.shard]]
-        loss = F.binary_cross_entropy_with_logits(logits, labels, "sum") / len(rows)
+        loss = F.binary_cross_entropy_with_logits(logits, labels, reduction="sum") / len(rows)
         loss.backward()
         gradients = []
         for p in parameters:

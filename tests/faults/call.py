@@ -266,7 +266,7 @@ def judge_gradient(call: Call, out: Any, leaves: list[Tensor], rng: Rng) -> None
 # In these an infinite element meets others on the way back, and not only the number that it made.
 MIXES = {
     *("matmul", "einsum", "linear", "lstm", "gru", "lstm_step", "var", "softmax", "log_softmax", "logsumexp"),
-    *("mse_loss", "cross_entropy", "binary_cross_entropy_with_logits"),
+    *LOSSES,
 }
 
 

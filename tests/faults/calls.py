@@ -6,6 +6,7 @@ import functools
 import inspect
 import operator
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -445,33 +446,36 @@ def _for_parameter(rng: Rng, name: str, later: bool, shape: tuple[int, ...]) -> 
 # --- losses -----------------------------------------------------------------------
 
 
+VARIED = ("mse_loss", "l1_loss", "cross_entropy", "binary_cross_entropy_with_logits")  # take nasty numbers
+
+
 def a_loss(rng: Rng) -> Call:
-    """A loss with inputs and targets of all dtypes and kinds, against its formula in float64."""
+    """A loss against its formula in float64; some with inputs and targets of all dtypes and kinds."""
     name = pick(rng, list(LOSSES))
     row = LOSSES[name]
     case = row.draw(rng)
     loss = getattr(F, name)
+    arrays = [*case.inputs, *case.constants]
+    classes = arrays[1].dtype.kind in "iu"
 
-    def reference(x: Any, target: Any, reduction: str = "mean", **settings: Any) -> Any:
-        if reduction not in ("mean", "sum", "none"):
+    def reference(x: Any, *others: Any, reduction: Any = "mean", **settings: Any) -> Any:
+        if reduction not in ("mean", "sum", "none", "batchmean"):
             raise ValueError(reduction)
-        target = np.asarray(target)
-        if np.shape(x)[: target.ndim] != target.shape or (
-            name != "cross_entropy" and np.shape(x) != target.shape
-        ):
+        others = tuple(np.asarray(other) for other in others)
+        if any(other.shape != drawn.shape for other, drawn in zip(others, arrays[1:])):
             raise ValueError("shapes")
-        if name != "cross_entropy":
-            target = target.astype(np.float64)
-        each = row.reference(np.asarray(x, np.float64), target, **settings)
-        return each if reduction == "none" else getattr(np, reduction)(each)
+        if not classes:
+            others = tuple(other.astype(np.float64) for other in others)
+        expected = row.reference(np.asarray(x, np.float64), *others, **settings)
+        return checks.loss_reduced(expected, replace(case, reduction=reduction))
 
-    kwargs = {**case.settings, "reduction": case.reduction}
-    call = Call(name, loss, reference, [case.input, case.target], kwargs)
+    call = Call(name, loss, reference, arrays, case.keywords)
     call.names = [name, "reduction"]
     call.same_dtype, call.roundings = False, 1000.0
     call.torch = getattr(torch().nn.functional, name) if torch() is not None else None
-    call.benign = float(np.abs(case.input).max(initial=0.0)) < 10
-    way = rng.random()
+    call.benign = float(np.abs(arrays[0]).max(initial=0.0)) < 10
+    call.leaves = list(range(len(case.inputs)))
+    way = rng.random() if name in VARIED else 1.0
     if way < 0.2:
         call.args[0] = values.of_another_dtype(rng, call.args[0])
         call.benign = False
@@ -487,11 +491,12 @@ def a_loss(rng: Rng) -> Call:
         call.args[1] = table[label](call.args[1])
         call.benign = call.ordinary = False
     elif way < 0.8:
-        call.args[1] = np.zeros(values.a_shape(rng), case.target.dtype)
+        call.args[1] = np.zeros(values.a_shape(rng), arrays[1].dtype)
         call.benign = call.ordinary = False
     elif way < 0.85:
         call.kwargs["reduction"] = pick(rng, values.WRONG_STATIC)
         call.benign = call.ordinary = False
-    call.leaves = [0] if call.args[0].dtype.kind == "f" else []
-    call.constants = [] if call.leaves else [0]
+    floats = [type(a) is np.ndarray and a.dtype.kind == "f" for a in call.args]
+    call.leaves = [i for i in call.leaves if floats[i]]
+    call.constants = [] if 0 in call.leaves else [0]
     return call

@@ -18,7 +18,7 @@ from tinygrad_np import functional, nn, optim, tape
 from tinygrad_np.check.cases import LAYERS, LOSSES, OPS, OPTIMIZERS
 from tinygrad_np.check.draw import Rng
 from tinygrad_np.check.gradient import gradcheck, gradgradcheck
-from tinygrad_np.check.rows import Edge, LayerCase
+from tinygrad_np.check.rows import Edge, LayerCase, LossCase
 from tinygrad_np.grad_mode import CREATE_GRAPH, GRAD, set_grad_mode
 from tinygrad_np.ops.shape import concatenate
 from tinygrad_np.tensor import Tensor
@@ -228,7 +228,8 @@ OP_CHECKS: dict[str, Callable[[str, list[np.ndarray], Static, Rng], float | None
 def with_weights(case: LayerCase) -> tuple[Function, list[np.ndarray]]:
     """A layer as a function of its floating-point inputs and of all of its weights, and a point to try it at."""
     layer, inputs = case.layer, case.inputs
-    names = list(layer.named_tensors().keys())
+    weights = layer.named_parameters()
+    names, arrays = list(weights.keys()), [p.data for p in weights.values()]
     is_float = [x.dtype.kind == "f" for x in inputs]
 
     def f(*tensors: Tensor) -> Tensor:
@@ -243,7 +244,7 @@ def with_weights(case: LayerCase) -> tuple[Function, list[np.ndarray]]:
         return concatenate_outputs(case.call(layer, *given))
 
     floats = [x for x, real in zip(inputs, is_float, strict=True) if real]
-    return f, [*floats, *layer.state_dict().values()]
+    return f, [*floats, *arrays]
 
 
 def check_layer(name: str, rng: Rng) -> float:
@@ -254,18 +255,32 @@ def check_layer(name: str, rng: Rng) -> float:
 
 
 def check_loss(name: str, rng: Rng) -> float:
-    """Value and gradient of a loss."""
+    """Value, gradient and second derivative of a loss."""
     row = LOSSES[name]
     case = row.draw(rng)
-    loss = getattr(functional, name)
-    expected = row.reference(case.input, case.target, **case.settings)
-    if case.reduction != "none":
-        expected = getattr(np, case.reduction)(expected)
-    out = loss(Tensor(case.input), case.target, **case.settings, reduction=case.reduction)
-    np.testing.assert_allclose(out.data, expected, rtol=1e-12, atol=1e-14)
-    scale = float(np.abs(case.input).max())  # logits of 1,000 have slopes that no difference can tell from 0
-    point = case.input / max(1.0, scale / 3)
-    return gradcheck(lambda x: loss(x, case.target, **case.settings, reduction=case.reduction), [point], rng)
+    loss = partial(getattr(functional, name), **case.keywords)
+    out = loss(*map(Tensor, case.inputs), *case.constants)
+    expected = loss_reduced(row.reference(*case.inputs, *case.constants, **case.settings), case)
+    assert out.shape == np.shape(expected), f"the value has shape {out.shape}, not {np.shape(expected)}"
+    np.testing.assert_allclose(out.data, expected, rtol=1e-12, atol=1e-13)
+
+    def of_inputs(*inputs: Tensor) -> Tensor:
+        whole: Tensor = loss(*inputs, *case.constants)
+        return whole
+
+    return max(gradcheck(of_inputs, case.point, rng), gradgradcheck(of_inputs, case.point, rng))
+
+
+def loss_reduced(expected: Any, case: LossCase) -> np.ndarray:
+    """What a reference says, a number an element and perhaps the divisor of the mean, reduced as the case asks."""
+    each, total = expected if isinstance(expected, tuple) else (np.asarray(expected), np.size(expected))
+    if case.reduction == "batchmean":
+        total = len(case.inputs[0])
+    return (
+        each
+        if case.reduction == "none"
+        else np.asarray(each.sum() / (1 if case.reduction == "sum" else total))
+    )
 
 
 def check_optimizer(name: str, rng: Rng) -> float:

@@ -14,7 +14,6 @@ import numpy as np
 
 from tinygrad_np import nn
 from tinygrad_np.check.draw import Arguments, Draw, Rng
-from tinygrad_np.functional.common import Reduction
 
 
 @dataclass(frozen=True)
@@ -91,21 +90,44 @@ LayerRow: TypeAlias = Callable[[Rng], LayerCase]
 class LossCase:
     """One call of a loss: the function of its name in `functional`, and in ``torch.nn.functional``.
 
-    `input` is differentiated; `target` and `settings` are what else it is called with.
+    `inputs` are differentiated, targets among them where that is meant; `constants` come behind them.
     """
 
-    input: np.ndarray
-    target: np.ndarray
-    reduction: Reduction
+    inputs: Sequence[np.ndarray]
+    constants: Sequence[np.ndarray]
+    reduction: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """All that is given by name."""
+        return {**self.settings, "reduction": self.reduction}
+
+    @property
+    def point(self) -> list[np.ndarray]:
+        """The inputs, the first made smaller: logits of 1,000 have slopes that no difference can tell from 0."""
+        first, *others = self.inputs
+        return [first / max(1.0, float(np.abs(first).max(initial=0.0)) / 3), *others]
 
 
 @dataclass(frozen=True)
 class Loss:
-    """How to try a loss; `reference` is its published formula, (input, target, settings) to a number an element."""
+    """How to try a loss.
+
+    Attributes
+    ----------
+    draw : callable
+        Takes a generator, and returns a case.
+    reference : callable
+        The published formula: takes inputs, constants and settings, and returns a number an element; or these and
+        what their sum is divided by for a mean.
+    layer : str
+        The name of the loss in `nn`, and in ``torch.nn``.
+    """
 
     draw: Callable[[Rng], LossCase]
-    reference: Callable[..., np.ndarray]
+    reference: Callable[..., Any]
+    layer: str
 
 
 @dataclass(frozen=True)

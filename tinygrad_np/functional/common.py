@@ -48,3 +48,15 @@ def check_probability(name: str, p: Any) -> None:
     """Refuse what is no probability to drop."""
     if not (isinstance(p, int | float | np.number) and 0 <= p < 1):
         raise ValueError(f"{name} takes a probability from 0 to below 1, not {p!r}")
+
+
+def check_number(name: str, what: str, value: Any, low: float = -np.inf, high: float = np.inf) -> float:
+    """A setting, when it is a number within two bounds."""
+    if not isinstance(value, int | float | np.number) or not low <= value <= high:
+        raise ValueError(f"{name} takes a number{within(low, high)} for {what}, not {value!r}")
+    return float(value)
+
+
+def within(low: float, high: float) -> str:
+    """Bounds in words."""
+    return f" from {low:g}" * (low > -np.inf) + f" to {high:g}" * (high < np.inf)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tinygrad_np import nn
+from tinygrad_np.check.cases.losses import LOSSES
 from tinygrad_np.check.draw import Rng, real
 from tinygrad_np.check.rows import LayerCase, LayerRow
 from tinygrad_np.tensor import Tensor
@@ -94,6 +96,33 @@ def recurrent(kind: type[nn.LSTM] | type[nn.GRU], rng: Rng) -> LayerCase:
     )
 
 
+def loss_layer(function: str, rng: Rng) -> LayerCase:
+    """A loss as a layer, of the case that is drawn for the function."""
+    row = LOSSES[function]
+    case = row.draw(rng)
+
+    def torch_layer(torch: Any) -> Any:
+        tensors = {
+            k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in case.keywords.items()
+        }
+        return getattr(torch.nn, row.layer)(**tensors)
+
+    def torch_call(torch: Any, layer: Any, *inputs: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a mean is not the divergence
+            return layer(*inputs, *map(torch.from_numpy, case.constants))
+
+    # PyTorch's layers have no weights for each element
+    by_element = "weight" in case.settings and row.layer in ("MSELoss", "L1Loss", "HuberLoss")
+    return LayerCase(
+        getattr(nn, row.layer)(**case.keywords),
+        case.point,
+        torch=None if by_element else torch_layer,
+        call=lambda layer, *inputs: layer(*inputs, *case.constants),
+        torch_call=torch_call,
+    )
+
+
 LAYERS: dict[str, LayerRow] = {
     "Linear": linear,
     "Embedding": embedding,
@@ -102,4 +131,5 @@ LAYERS: dict[str, LayerRow] = {
     "LSTMCell": lstm_cell,
     "LSTM": partial(recurrent, nn.LSTM),
     "GRU": partial(recurrent, nn.GRU),
+    **{row.layer: partial(loss_layer, function) for function, row in LOSSES.items()},
 }
