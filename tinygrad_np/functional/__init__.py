@@ -5,19 +5,32 @@ docs/differences-from-pytorch.md. An axis is called `axis`, as in NumPy, and ``d
 functions that are composed of primitives are here as well, and called by NumPy's names: ``np.hstack([t, u])``.
 """
 
-from tinygrad_np.functional import activations, elementwise, layers, linalg, losses, margins
+from tinygrad_np.functional import (
+    activations,
+    convolution,
+    elementwise,
+    layers,
+    linalg,
+    losses,
+    margins,
+    pooling,
+)
 from tinygrad_np.functional.activations import *
+from tinygrad_np.functional.convolution import *
 from tinygrad_np.functional.elementwise import *
 from tinygrad_np.functional.layers import *
 from tinygrad_np.functional.linalg import *
 from tinygrad_np.functional.losses import *
 from tinygrad_np.functional.margins import *
+from tinygrad_np.functional.pooling import *
 
 __all__ = [
     *activations.__all__,
+    *convolution.__all__,
     *elementwise.__all__,
     *layers.__all__,
     *linalg.__all__,
     *losses.__all__,
     *margins.__all__,
+    *pooling.__all__,
 ]

@@ -60,3 +60,21 @@ def check_number(name: str, what: str, value: Any, low: float = -np.inf, high: f
 def within(low: float, high: float) -> str:
     """Bounds in words."""
     return f" from {low:g}" * (low > -np.inf) + f" to {high:g}" * (high < np.inf)
+
+
+def per_axis(name: str, axes: int, minimum: int = 0, **settings: Any) -> list[tuple[int, ...]]:
+    """Whole numbers from a minimum, one for each axis, of which a single one holds for all; by their names."""
+    found = []
+    for key, value in settings.items():
+        one = isinstance(value, int | np.integer)
+        given = (
+            (value,) * axes if one else tuple(value) if isinstance(value, list | tuple | np.ndarray) else ()
+        )
+        given = given * axes if len(given) == 1 else given
+        if len(given) != axes or not all(isinstance(n, int | np.integer) and n >= minimum for n in given):
+            raise ValueError(
+                f"{name} takes a whole number from {minimum} for {key}, or one for each of its {axes} axes, "
+                f"not {value!r}"
+            )
+        found.append(tuple(map(int, given)))
+    return found

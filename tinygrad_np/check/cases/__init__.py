@@ -4,6 +4,7 @@
 """
 
 from tinygrad_np.check.cases.composed import COMPOSED
+from tinygrad_np.check.cases.conv import CONV
 from tinygrad_np.check.cases.elementwise import ELEMENTWISE
 from tinygrad_np.check.cases.index import INDEX
 from tinygrad_np.check.cases.layers import LAYERS
@@ -26,6 +27,7 @@ OPS: dict[str, Op] = {
     **INDEX,
     **LINALG,
     **COMPOSED,
+    **CONV,
     **RECURRENT,
 }
 
