@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_np.tape import NUMPY
-from tinygrad_np.torch_names import FUNCTIONS, with_numpy_names
+from tinygrad_np.torch_names import FUNCTIONS, torch_parameters, with_numpy_names
 
 
 def method(function: Callable[..., Any] | str) -> Callable[..., Any]:
@@ -28,21 +28,57 @@ def method(function: Callable[..., Any] | str) -> Callable[..., Any]:
     return call
 
 
+def reduction(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The method of a reduction: axis and keepdims by position, as PyTorch's; NumPy's has ``out`` between them."""
+
+    def call(self: Any, axis: Any = None, keepdims: bool = False, **more: Any) -> Any:
+        return NUMPY.get(function, function)(self, axis=axis, keepdims=keepdims, **more)
+
+    call.__name__ = call.__qualname__ = function.__name__
+    call.__doc__ = f"See `numpy.{function.__name__}`."
+    return torch_parameters(call)
+
+
 class Methods:
     """What `Tensor` inherits."""
 
     __slots__ = ()
 
-    argmax = method(np.argmax)
-    argmin = method(np.argmin)
+    all = reduction(np.all)
+    amax = reduction(np.amax)
+    amin = reduction(np.amin)
+    any = reduction(np.any)
+    argmax = reduction(np.argmax)
+    argmin = reduction(np.argmin)
+    count_nonzero = reduction(np.count_nonzero)
+    median = reduction(np.median)
+    nanmean = reduction(np.nanmean)
+    nanmedian = reduction(np.nanmedian)
+    nansum = reduction(np.nansum)
+    prod = reduction(np.prod)
+    ptp = reduction(np.ptp)
+    argpartition = method(np.argpartition)
     argsort = method(np.argsort)
+    cumprod = method(np.cumprod)
+    cumsum = method(np.cumsum)
+    diff = method(np.diff)
+    nanquantile = method(np.nanquantile)
     dot = method(np.dot)
     inner = method(np.inner)
     outer = method(np.outer)
     vdot = method(np.vdot)
-    all = method(np.all)
-    any = method(np.any)
     nonzero = method(np.nonzero)
+    quantile = method(np.quantile)
+    searchsorted = method(np.searchsorted)
+    sort = method(np.sort)
+    aminmax = method("aminmax")
+    cummax = method("cummax")
+    cummin = method("cummin")
+    kthvalue = method("kthvalue")
+    logcumsumexp = method("logcumsumexp")
+    mode = method("mode")
+    msort = method("msort")
+    topk = method("topk")
     ravel = method(np.ravel)
     swapaxes = method(np.swapaxes)
     log_softmax = method("log_softmax")

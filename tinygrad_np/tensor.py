@@ -460,9 +460,18 @@ class Tensor(Methods):
         return reduce.mean(self, axis=axis, keepdims=keepdims)
 
     @torch_parameters
-    def var(self, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Tensor:
+    def var(
+        self, axis: Axis = None, ddof: float = 0, keepdims: bool = False, *, correction: float | None = None
+    ) -> Tensor:
         """The variance over axes, sum (x - mean)^2 / (n - ddof); see `numpy.var`. PyTorch's has ddof 1."""
-        return reduce.var(self, axis=axis, ddof=ddof, keepdims=keepdims)
+        return reduce.var(self, axis=axis, ddof=ddof, keepdims=keepdims, correction=correction)
+
+    @torch_parameters
+    def std(
+        self, axis: Axis = None, ddof: float = 0, keepdims: bool = False, *, correction: float | None = None
+    ) -> Tensor:
+        """The standard deviation over axes, the root of `var`; see `numpy.std`. PyTorch's has ddof 1."""
+        return NUMPY[np.std](self, axis=axis, ddof=ddof, keepdims=keepdims, correction=correction)
 
     @torch_parameters
     def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:

@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 
-PARAMETERS = {"dim": "axis", "keepdim": "keepdims"}
+PARAMETERS = {"dim": "axis", "keepdim": "keepdims", "unbiased": "ddof"}
 FUNCTIONS: dict[str, Callable[..., Any]] = {}  # PyTorch's name -> the function of `functional`
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from models.tutorial_lstm import model as tutorial_lstm
 from tinygrad_np import backward, tape, transforms
 from tinygrad_np.check.cases import OPS
-from tinygrad_np.ops import conv, elementwise, linalg, reduce, special
+from tinygrad_np.ops import conv, elementwise, linalg, reduce, scan, special
 from tinygrad_np.ops.recurrent import gradients, packing
 
 
@@ -70,6 +70,10 @@ HELPERS = (  # what vjps call, and what the tape does to every gradient
     Target(reduce, "normalize_axes", ("sum", "mean", "max", "logsumexp")),
     Target(reduce, "restore_axes", ("sum", "mean", "var", "max", "logsumexp")),
     Target(reduce, "count", ("mean", "var")),
+    Target(reduce, "merge_axes", ("prod",)),
+    Target(reduce, "divisible", ("prod", "cumprod")),
+    Target(scan, "cumsum_from_end", ("cumsum", "cumprod")),
+    Target(scan, "recur_from_end", ("cumprod", "logcumsumexp")),
     Target(reduce, "wide", ("mean", "var", "max")),
     Target(reduce, "largest", ("softmax", "logsumexp")),
     Target(reduce, "split_ties", ("max", "min")),

@@ -8,12 +8,15 @@ functions that are composed of primitives are here as well, and called by NumPy'
 from tinygrad_np.functional import (
     activations,
     convolution,
+    differences,
     elementwise,
     layers,
     linalg,
     losses,
     margins,
     pooling,
+    reductions,
+    statistics,
 )
 from tinygrad_np.functional.activations import *
 from tinygrad_np.functional.convolution import *
@@ -23,14 +26,18 @@ from tinygrad_np.functional.linalg import *
 from tinygrad_np.functional.losses import *
 from tinygrad_np.functional.margins import *
 from tinygrad_np.functional.pooling import *
+from tinygrad_np.functional.reductions import *
 
 __all__ = [
     *activations.__all__,
     *convolution.__all__,
+    *differences.__all__,
     *elementwise.__all__,
     *layers.__all__,
     *linalg.__all__,
     *losses.__all__,
     *margins.__all__,
     *pooling.__all__,
+    *reductions.__all__,
+    *statistics.__all__,
 ]

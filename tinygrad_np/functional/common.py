@@ -14,9 +14,14 @@ Reduction: TypeAlias = Literal["mean", "sum", "none"]
 Rng: TypeAlias = "np.random.Generator | int | None"
 
 
+def as_tensor(name: str, x: Any) -> Tensor:
+    """What a function is given, as a Tensor."""
+    return x if isinstance(x, Tensor) else Tensor(as_array(x, name))
+
+
 def floats(name: str, x: Any) -> Tensor:
     """What a function is given, as a Tensor of floating-point numbers."""
-    tensor: Tensor = x if isinstance(x, Tensor) else Tensor(as_array(x, name))
+    tensor = as_tensor(name, x)
     whole = tensor.dtype.kind not in "fc"
     return tensor.astype(np.result_type(tensor.dtype, np.float32)) if whole else tensor
 

@@ -1,6 +1,17 @@
 """The primitives, a file a family. Importing this package declares all of them."""
 
-from tinygrad_np.ops import constant, conv, elementwise, index, linalg, reduce, shape, special, trigonometric
+from tinygrad_np.ops import (
+    constant,
+    conv,
+    elementwise,
+    index,
+    linalg,
+    reduce,
+    scan,
+    shape,
+    special,
+    trigonometric,
+)
 
 __all__ = [
     "constant",
@@ -9,6 +20,7 @@ __all__ = [
     "index",
     "linalg",
     "reduce",
+    "scan",
     "shape",
     "special",
     "trigonometric",

@@ -16,7 +16,17 @@ CONSTANT = frozenset(
         *(np.gcd, np.lcm, np.bitwise_count),
         *(np.isfinite, np.isinf, np.isnan, np.isposinf, np.isneginf, np.signbit),
         *(np.all, np.any, np.count_nonzero),
-        *(np.argmax, np.argmin, np.argsort, np.nonzero, np.array_equal, np.allclose, np.isclose),
+        *(np.argpartition, np.argwhere, np.digitize, np.flatnonzero, np.lexsort, np.nanargmax, np.nanargmin),
+        *(
+            np.searchsorted,
+            np.argmax,
+            np.argmin,
+            np.argsort,
+            np.nonzero,
+            np.array_equal,
+            np.allclose,
+            np.isclose,
+        ),
         *(np.shape, np.ndim, np.size, np.result_type),
         *(np.zeros_like, np.ones_like, np.empty_like),
     }

@@ -1,4 +1,4 @@
-"""Primitives that reduce axes: sum, mean, variance, largest, smallest; and softmax, which normalises one.
+"""Primitives that reduce axes: sum, product, mean, variance, largest, smallest; and softmax, which normalises one.
 
 `axis` is None for all axes, a number or a tuple, as in NumPy. A gradient comes back with the reduced axes
 missing, so each rule first gives it those axes again, with length 1.
@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from tinygrad_np.ops.elementwise import exp_difference, floating
 from tinygrad_np.tape import Array, Rule, primitive
@@ -41,6 +42,19 @@ def wide(number: Any, g: Array) -> Any:
     return np.asarray(number, np.result_type(g.dtype, np.float32)) if g.dtype == np.float16 else number
 
 
+def merge_axes(x: Array, axis: Axis) -> tuple[Array, list[int]]:
+    """x with the axes to reduce merged into a last one, and all axes in the order in which they stand then."""
+    named = range(x.ndim) if axis is None or not x.ndim else normalize_axis_tuple(axis, x.ndim)
+    order = [i for i in range(x.ndim) if i not in named] + list(named)
+    kept = [x.shape[i] for i in order[: x.ndim - len(named)]]
+    return np.reshape(np.transpose(x, order), (*kept, count(x.shape, axis))), order
+
+
+def divisible(y: Array) -> bool:
+    """Whether products can be divided by their factors: none is 0, and none over- or underflowed."""
+    return bool(np.all((abs(y) >= np.finfo(y.dtype).tiny) & (abs(y) < np.inf)))
+
+
 @primitive(np.sum)
 def sum(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
     """The sum over axes."""
@@ -48,6 +62,24 @@ def sum(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
     return np.sum(x, axis=axis, keepdims=keepdims), (
         lambda g: np.broadcast_to(restore_axes(g, shape, axis), shape),
     )
+
+
+@primitive(np.prod)
+def prod(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
+    """The product over axes: d/dx is the product of the other elements, with any number of zeros."""
+    y = np.prod(x, axis=axis, keepdims=keepdims)
+
+    def vjp(g: Array) -> Array:
+        if divisible(y):
+            return restore_axes(g * y, x.shape, axis) / x
+        rows, order = merge_axes(x, axis)
+        one = np.ones_like(rows[..., :1])
+        left = np.cumprod(np.concatenate([one, rows[..., :-1]], -1), -1)
+        right = np.cumprod(np.concatenate([one, rows[..., :0:-1]], -1), -1)[..., ::-1]
+        others = np.transpose(np.reshape(left * right, [x.shape[i] for i in order]), np.argsort(order))
+        return restore_axes(g, x.shape, axis) * others
+
+    return y, (vjp,)
 
 
 @primitive(np.mean)
@@ -60,9 +92,17 @@ def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
 
 
 @primitive(np.var)
-def var(x: Array, *, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Rule:
-    """The variance over axes, sum (x - mean)^2 / (n - ddof): d/dx = 2 (x - mean) / (n - ddof)."""
+def var(
+    x: Array, *, axis: Axis = None, ddof: float = 0, keepdims: bool = False, correction: float | None = None
+) -> Rule:
+    """The variance over axes, sum (x - mean)^2 / (n - ddof): d/dx = 2 (x - mean) / (n - ddof).
 
+    `correction` is another name of `ddof`, NumPy's since 2.0 and PyTorch's.
+    """
+    if correction is not None:
+        if ddof:
+            raise ValueError("ddof and correction are two names of one number; give one of them")
+        ddof = correction
     if not isinstance(ddof, int | float | np.number):
         raise TypeError(f"ddof is a number, not {ddof!r}")
 

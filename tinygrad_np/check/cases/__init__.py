@@ -13,8 +13,10 @@ from tinygrad_np.check.cases.losses import LOSSES
 from tinygrad_np.check.cases.optimizers import OPTIMIZERS
 from tinygrad_np.check.cases.recurrent import RECURRENT
 from tinygrad_np.check.cases.reduce import REDUCE
+from tinygrad_np.check.cases.scan import SCAN
 from tinygrad_np.check.cases.shape import SHAPE
 from tinygrad_np.check.cases.special import SPECIAL
+from tinygrad_np.check.cases.statistics import STATISTICS
 from tinygrad_np.check.cases.trigonometric import TRIGONOMETRIC
 from tinygrad_np.check.rows import Op
 
@@ -23,6 +25,8 @@ OPS: dict[str, Op] = {
     **TRIGONOMETRIC,
     **SPECIAL,
     **REDUCE,
+    **SCAN,
+    **STATISTICS,
     **SHAPE,
     **INDEX,
     **LINALG,

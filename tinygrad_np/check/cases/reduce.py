@@ -15,6 +15,7 @@ from tinygrad_np.check.draw import (
     Values,
     distinct,
     filled,
+    nonzero,
     real,
     some_axes,
     wave,
@@ -38,6 +39,12 @@ def variance(rng: Rng, shape: Shape) -> Arguments:
     return arrays, {**static, "ddof": float(rng.integers(2))}
 
 
+def with_zeros(rng: Rng, shape: Shape) -> np.ndarray:
+    """Numbers away from 0, or with some that are 0."""
+    x = nonzero(rng, shape)
+    return np.where(rng.random(shape) < 0.3, 0.0, x) if rng.random() < 0.5 else x
+
+
 def along_axes(rng: Rng, shape: Shape) -> Arguments:
     shape = filled(shape, 1)
     return [real(rng, shape)], {"axis": some_axes(rng, shape)}
@@ -53,6 +60,13 @@ def reduced(name: str) -> Callable[..., Any]:
     return lambda torch, x, axis=None, keepdims=False: getattr(torch, name)(
         x, dim=dims(x, axis), keepdim=keepdims
     )
+
+
+def torch_prod(torch: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """PyTorch multiplies along one axis, or all."""
+    for dim in sorted((d % (x.ndim or 1) for d in dims(x, axis)), reverse=True):
+        x = torch.prod(x, dim, keepdim=keepdims)
+    return x
 
 
 def torch_softmax(torch: Any, x: Any, axis: Any) -> Any:
@@ -73,6 +87,22 @@ REDUCE = {
         ],
         edges=[Edge([2], 3, [3], {"axis": 0})],  # NumPy lets axis 0 of a single number pass
     ),
+    "prod": Op(
+        reduction(with_zeros),
+        torch=torch_prod,
+        analytic=False,  # with several zeros a complex step leaves a number so small that it is no 0
+        calls=[
+            (lambda x: np.prod(x), [CUBE]),
+            (lambda x: np.prod(x, axis=(2, 0), keepdims=True), [np.where(CUBE > 0.9, 0, CUBE)]),
+        ],
+        edges=[
+            Edge([[2, 0, 3]], 1, [[0, 6, 0]]),
+            Edge([[[2, 0, 0], [0, 2, 3]]], [1, 1], [[[0, 0, 0], [6, 0, 0]]], {"axis": 1}),
+            Edge([0], 2, [2], {"axis": 0}),
+            Edge([np.zeros((2, 0))], [1, 1], [np.zeros((2, 0))], {"axis": 1}),  # of nothing, 1
+        ],
+        more=[([np.array([[2.0, 0, 3, 0], [1, 2, 3, 0], [4, 0, 1, 2]])], {"axis": axis}) for axis in (0, 1)],
+    ),
     "mean": Op(
         reduction(real, full=True),
         torch=reduced("mean"),
@@ -89,6 +119,7 @@ REDUCE = {
         calls=[
             (lambda x: np.var(x, 0), [CUBE]),
             (lambda x: np.var(x, axis=-1, ddof=1, keepdims=True), [CUBE]),
+            (lambda x: np.var(x, axis=1, correction=1.5), [CUBE]),
         ],
         more=[([wave(3, 4)], {"axis": 0, "ddof": 1}), ([wave(3, 4)], {"ddof": 2})],
     ),
