@@ -112,7 +112,8 @@ def slope(f: Tensor, spacing: Any, axis: int, edge_order: int) -> Tensor:
 
 def cumulate(x: Any, scan: Any, axis: int | None, include_initial: bool, first: float) -> Tensor:
     """A running sum or product along an axis, which a vector need not name; with its value of nothing in front."""
-    if axis is None and x.ndim != 1:
+    x = x if x.ndim else np.reshape(x, 1)
+    if axis is None and x.ndim > 1:
         raise ValueError(f"an array of shape {x.shape} needs an axis")
     axis = normalize_axis_index(axis or 0, x.ndim)
     y = scan(x, axis=axis)
