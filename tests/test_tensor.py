@@ -260,14 +260,16 @@ def test_augmented_assignment_rebinds() -> None:
 
 def test_no_item_assignment_and_no_new_attributes() -> None:
     x = leaf([1.0, 2.0])
-    with pytest.raises(TypeError, match="does not support item assignment"):
-        x[0] = 3.0  # type: ignore[index]
+    with pytest.raises(TypeError, match=r"a Tensor is a value: .* t = t\.at\[index\]\.set\(v\)"):
+        x[0] = 3.0
+    with pytest.raises(TypeError, match=r"a Tensor is a value: .* np\.delete"):
+        del x[0]
     with pytest.raises(AttributeError):
         x.gard = None  # type: ignore[attr-defined]
     with pytest.raises(AttributeError):
         _ = x.missing  # type: ignore[attr-defined]
-    for op in (operator.floordiv, operator.mod, operator.and_, operator.lshift):
-        with pytest.raises(TypeError, match="unsupported operand"):
+    for op in (operator.and_, operator.lshift):
+        with pytest.raises(TypeError, match="unsupported operand|not supported for the input types"):
             op(x, 2)
 
 

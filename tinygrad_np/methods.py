@@ -6,6 +6,7 @@ its name in `functional`. Both take PyTorch's ``dim`` and ``keepdim`` too. Metho
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -39,10 +40,24 @@ def reduction(function: Callable[..., Any]) -> Callable[..., Any]:
     return torch_parameters(call)
 
 
+def method_of_several(function: Callable[..., Any] | str) -> Callable[..., Any]:
+    """The same, where the numbers may also come one by one: ``t.flip(0, 1)`` is ``t.flip((0, 1))``."""
+    whole = method(function)
+
+    @functools.wraps(whole)
+    def call(self: Any, *numbers: Any, **kwargs: Any) -> Any:
+        return whole(self, *(numbers if len(numbers) < 2 else (numbers,)), **kwargs)
+
+    return call
+
+
 class Methods:
     """What `Tensor` inherits."""
 
     __slots__ = ()
+
+    # An update of elements, as a new Tensor: t.at[index].set(v), .add(v), .multiply(v), .max(v), .min(v).
+    at = property(lambda self: FUNCTIONS["at"](self), doc="See `functional.indexing.Update`.")
 
     all = reduction(np.all)
     amax = reduction(np.amax)
@@ -223,3 +238,63 @@ class Methods:
     def where(self, condition: Any, other: Any) -> Any:
         """It where the condition is true, the other elsewhere; see `numpy.where`."""
         return NUMPY[np.where](condition, self, other)
+
+    # Moving elements.
+    broadcast_to = method_of_several(np.broadcast_to)
+    chunk = method("chunk")
+    clone = copy = method(np.copy)
+    diag = method(np.diag)
+    diag_embed = method("diag_embed")
+    diagflat = method(np.diagflat)
+    diagonal = method(np.diagonal)
+    dsplit = method(np.dsplit)
+    expand = method("expand")
+    expand_as = method("expand_as")
+    flatten = method("flatten")
+    flip = method_of_several(np.flip)
+    fliplr = method(np.fliplr)
+    flipud = method(np.flipud)
+    hsplit = method(np.hsplit)
+    moveaxis = movedim = method(np.moveaxis)
+    narrow = method("narrow")
+    repeat = method(np.repeat)
+    repeat_interleave = method("repeat_interleave")
+    roll = method(np.roll)
+    rot90 = method(np.rot90)
+    select = method("select")
+    split = method("split")
+    swapdims = swapaxes
+    t = method(np.transpose)
+    tensor_split = method("tensor_split")
+    tile = method_of_several(np.tile)
+    trace = method(np.trace)
+    tril = method(np.tril)
+    triu = method(np.triu)
+    unbind = method("unbind")
+    unflatten = method("unflatten")
+    unfold = method("unfold_axis")
+    view_as = reshape_as = method("reshape_as")
+    vsplit = method(np.vsplit)
+
+    # Taking elements, and writing them into a new Tensor.
+    argwhere = method(np.argwhere)
+    choose = method(np.choose)
+    diagonal_scatter = method("diagonal_scatter")
+    gather = method("gather")
+    index_add = method("index_add")
+    index_copy = method("index_copy")
+    index_fill = method("index_fill")
+    index_put = method("index_put")
+    index_reduce = method("index_reduce")
+    index_select = method("index_select")
+    masked_scatter = method("masked_scatter")
+    masked_select = method("masked_select")
+    put = method("put")
+    scatter = method("scatter")
+    scatter_add = method("scatter_add")
+    scatter_reduce = method("scatter_reduce")
+    searchsorted = method(np.searchsorted)
+    select_scatter = method("select_scatter")
+    slice_scatter = method("slice_scatter")
+    take = method(np.take)
+    take_along_dim = method("take_along_dim")

@@ -3,7 +3,7 @@
 NumPy's own functions and operators work on Tensors and record themselves: ``np.tanh(t)``, ``array * t``,
 ``np.concatenate([t, u])``. A NumPy function without a rule raises, and never loses the gradient in silence.
 
-A Tensor is a value: it has no item assignment, and ``a += b`` makes a new one. Its dtype is that of its
+A Tensor is a value: ``t.at[index].set(v)`` makes a new one, and so does ``a += b``. Its dtype is that of its
 array, and a Python number takes the dtype of what it meets, so float32 stays float32. Comparisons and
 other functions whose derivative is 0 give plain ndarrays.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -23,7 +23,7 @@ from tinygrad_np.errors import BAD_INPUT, describe_error, numpy_name
 from tinygrad_np.methods import Methods, method
 from tinygrad_np.operand import as_array, operand
 from tinygrad_np.ops import elementwise, index, linalg, reduce, shape
-from tinygrad_np.ops.constant import CONSTANT
+from tinygrad_np.ops.constant import CONSTANT, IN_PLACE
 from tinygrad_np.ops.reduce import Axis
 from tinygrad_np.tape import NUMPY, Node
 from tinygrad_np.torch_names import torch_parameters
@@ -348,6 +348,10 @@ class Tensor(Methods):
                 return function(*arrays, **named)
             except BAD_INPUT as error:
                 raise describe_error(numpy_name(function), error, arrays, named) from error
+        if function in IN_PLACE:
+            raise TypeError(
+                f"{numpy_name(function)} writes into its array, and a Tensor is a value: use t.at[index].set(v)"
+            )
         raise TypeError(
             f"{numpy_name(function)} has no rule for a Tensor: use what has one, declare it with "
             "tinygrad_np.primitive, or leave the gradient behind with .detach() or .data"
@@ -427,8 +431,13 @@ class Tensor(Methods):
         return self._ordered(np.greater_equal, other)
 
     def __getitem__(self, key: Any) -> Tensor:
-        key = tuple(map(_data, key)) if isinstance(key, tuple) else _data(key)
-        return index.getitem(self, index=key)
+        return index.getitem(self, index=plain_index(key))
+
+    def __setitem__(self, key: Any, value: Any) -> NoReturn:
+        raise TypeError("a Tensor is a value: instead of t[index] = v write t = t.at[index].set(v)")
+
+    def __delitem__(self, key: Any) -> NoReturn:
+        raise TypeError("a Tensor is a value: instead of del t[index] write t = np.delete(t, index, axis)")
 
     # --- methods, as ndarray has them ---
 
@@ -436,6 +445,14 @@ class Tensor(Methods):
     def T(self) -> Tensor:
         """The axes in reverse order."""
         return shape.transpose(self)
+
+    @property
+    def mT(self) -> Tensor:
+        """The last two axes exchanged; an AttributeError where there are none."""
+        if self.ndim < 2:
+            raise AttributeError(f"mT exchanges the last two axes, and this Tensor has shape {self.shape}")
+        swapped: Tensor = np.matrix_transpose(self)
+        return swapped
 
     def astype(self, dtype: DTypeLike) -> Tensor:
         """The same numbers in another floating-point dtype; of a constant, in any dtype."""
@@ -538,6 +555,11 @@ class Tensor(Methods):
     permute = transpose
     view = reshape
     unsqueeze = expand_dims
+
+
+def plain_index(key: Any) -> Any:
+    """An index without Tensors."""
+    return tuple(map(_data, key)) if isinstance(key, tuple) else _data(key)
 
 
 def _data(x: Any) -> Any:

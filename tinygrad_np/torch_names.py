@@ -12,7 +12,10 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 
-PARAMETERS = {"dim": "axis", "keepdim": "keepdims", "unbiased": "ddof"}
+PARAMETERS = {
+    **{"dim": "axis", "dims": "axis", "dim1": "axis1", "dim2": "axis2"},
+    **{"keepdim": "keepdims", "unbiased": "ddof"},
+}
 FUNCTIONS: dict[str, Callable[..., Any]] = {}  # PyTorch's name -> the function of `functional`
 
 

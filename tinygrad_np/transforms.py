@@ -25,7 +25,7 @@ from tinygrad_np.backward import (
 from tinygrad_np.errors import describe_argument
 from tinygrad_np.grad_mode import ANOMALY, CREATE_GRAPH, GRAD, grad_mode, set_grad_mode
 from tinygrad_np.ops.elementwise import identity
-from tinygrad_np.ops.index import scatter
+from tinygrad_np.ops.index import zeros_at
 from tinygrad_np.ops.shape import stack
 from tinygrad_np.tape import Node, wrap_output
 from tinygrad_np.tensor import Tensor
@@ -368,7 +368,7 @@ class TensorAccumulator:
         if isinstance(part, SparseGrad):
             if not part.is_plain():
                 self.selected.add(node)
-            part = scatter(part.values, index=part.index, shape=node.shape)
+            part = zeros_at(part.values, index=part.index, shape=node.shape)
         if part.shape != node.shape:
             part = unbroadcast(part, node.shape)
         fitted: Tensor = cast(node, part)

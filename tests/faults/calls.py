@@ -72,7 +72,7 @@ REFERENCES: dict[str, Callable[..., Any]] = {  # of nasty numbers, where the row
     "log_softmax": lambda x, axis=-1: stable_log_softmax(x * 1.0, axis),
     "linear": lambda x, weight, bias=None: x @ weight.T if bias is None else x @ weight.T + bias,
     "relu": lambda x: np.maximum(x, 0),
-    "scatter": lambda values, index, shape: scattered(values, index, shape),
+    "zeros_at": lambda values, index, shape: scattered(values, index, shape),
 }
 # These answer for another function of NumPy than that of their name, or for none: only values are compared.
 OWN_DTYPE = {"lstm", "gru", "lstm_step", "embedding", "dropout", "cast", *REFERENCES}
@@ -159,7 +159,7 @@ def an_op(rng: Rng) -> Call:
 
 NAMES = {  # what an error may say instead: what the op is made of, where that names all that is at fault
     "split_at": ("split",),
-    "scatter": ("getitem",),
+    "zeros_at": ("getitem",),
     "ravel": ("reshape",),
     "swapaxes": ("transpose",),
     "moveaxis": ("transpose",),

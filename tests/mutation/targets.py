@@ -13,7 +13,7 @@ from typing import Any
 from models.tutorial_lstm import model as tutorial_lstm
 from tinygrad_np import backward, tape, transforms
 from tinygrad_np.check.cases import OPS
-from tinygrad_np.ops import conv, elementwise, linalg, reduce, scan, special
+from tinygrad_np.ops import conv, elementwise, index, linalg, reduce, scan, special
 from tinygrad_np.ops.recurrent import gradients, packing
 
 
@@ -77,6 +77,7 @@ HELPERS = (  # what vjps call, and what the tape does to every gradient
     Target(reduce, "wide", ("mean", "var", "max")),
     Target(reduce, "largest", ("softmax", "logsumexp")),
     Target(reduce, "split_ties", ("max", "min")),
+    Target(index, "ties_at", ("extreme_at",)),
     Target(linalg, "parse_subscripts", ("einsum",)),
     *(Target(conv, name, ("im2col", "col2im")) for name in ("take_windows", "sum_windows")),
     Target(linalg, "spell_subscripts", ("einsum",)),

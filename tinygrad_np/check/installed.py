@@ -65,7 +65,7 @@ def without_row() -> Iterator[tuple[str, str]]:
         if name not in OPS:
             yield "primitive", name
     for name in functional.__all__:
-        if name not in OPS and name not in LOSSES:
+        if name not in OPS and name not in LOSSES and name not in functional.CONSTANT:
             yield "function", name
     for kind, module, base, rows in (
         ("layer", nn, nn.Layer, LAYERS),

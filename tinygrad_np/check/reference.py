@@ -36,7 +36,11 @@ def table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
 
 def numpy_names(name: str) -> str:
     """NumPy's functions that a row's op answers for."""
-    found = answered(name, np.random.default_rng(0)) if name in tape.PRIMITIVES else {OPS[name].function}
+    found = (
+        answered(name, np.random.default_rng(0))
+        if name in tape.PRIMITIVES
+        else {OPS[name].function, getattr(np, name, None)}
+    )
     names = sorted(numpy_name(f) for f in found if f in tape.NUMPY)
     return ", ".join(f"`{name}`" for name in names) or "-"
 

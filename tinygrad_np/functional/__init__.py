@@ -10,34 +10,42 @@ from tinygrad_np.functional import (
     convolution,
     differences,
     elementwise,
+    indexing,
     layers,
     linalg,
     losses,
     margins,
     pooling,
     reductions,
+    shapes,
     statistics,
 )
 from tinygrad_np.functional.activations import *
 from tinygrad_np.functional.convolution import *
 from tinygrad_np.functional.elementwise import *
+from tinygrad_np.functional.indexing import *
 from tinygrad_np.functional.layers import *
 from tinygrad_np.functional.linalg import *
 from tinygrad_np.functional.losses import *
 from tinygrad_np.functional.margins import *
 from tinygrad_np.functional.pooling import *
 from tinygrad_np.functional.reductions import *
+from tinygrad_np.functional.shapes import *
 
 __all__ = [
     *activations.__all__,
     *convolution.__all__,
     *differences.__all__,
     *elementwise.__all__,
+    *indexing.__all__,
     *layers.__all__,
     *linalg.__all__,
     *losses.__all__,
     *margins.__all__,
     *pooling.__all__,
     *reductions.__all__,
+    *shapes.__all__,
     *statistics.__all__,
 ]
+
+CONSTANT = frozenset({"one_hot"})  # they carry no gradient, and give arrays

@@ -13,8 +13,8 @@ from typing import TypeAlias
 import numpy as np
 
 from tinygrad_np.functional.common import floats, per_axis
+from tinygrad_np.functional.shapes import moveaxis, swapaxes
 from tinygrad_np.ops.conv import Pairs, col2im, im2col
-from tinygrad_np.ops.shape import moveaxis, swapaxes
 from tinygrad_np.tensor import Tensor
 
 __all__ = [

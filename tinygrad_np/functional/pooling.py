@@ -14,8 +14,9 @@ import numpy as np
 
 from tinygrad_np.functional.common import floats, per_axis
 from tinygrad_np.functional.convolution import Size
+from tinygrad_np.functional.shapes import moveaxis
 from tinygrad_np.ops.conv import im2col
-from tinygrad_np.ops.shape import moveaxis, stack
+from tinygrad_np.ops.shape import stack
 from tinygrad_np.tensor import Tensor
 
 __all__ = [

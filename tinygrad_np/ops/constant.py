@@ -17,17 +17,13 @@ CONSTANT = frozenset(
         *(np.isfinite, np.isinf, np.isnan, np.isposinf, np.isneginf, np.signbit),
         *(np.all, np.any, np.count_nonzero),
         *(np.argpartition, np.argwhere, np.digitize, np.flatnonzero, np.lexsort, np.nanargmax, np.nanargmin),
-        *(
-            np.searchsorted,
-            np.argmax,
-            np.argmin,
-            np.argsort,
-            np.nonzero,
-            np.array_equal,
-            np.allclose,
-            np.isclose,
-        ),
+        *(np.argmax, np.argmin, np.argsort, np.nonzero, np.searchsorted, np.isin, np.unravel_index),
+        *(np.ravel_multi_index, np.tril_indices_from, np.triu_indices_from),
+        *(np.array_equal, np.allclose, np.isclose),
         *(np.shape, np.ndim, np.size, np.result_type),
         *(np.zeros_like, np.ones_like, np.empty_like),
     }
 )
+
+# They write into their array, which a Tensor does not let them.
+IN_PLACE = frozenset({np.put, np.put_along_axis, np.place, np.putmask, np.copyto, np.fill_diagonal})

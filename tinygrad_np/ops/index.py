@@ -1,4 +1,4 @@
-"""Indexing: slices, arrays of indices, masks; and gathering along an axis.
+"""Indexing: slices, arrays of indices, masks; and writing at an index, into a new array.
 
 The gradient of ``x[index]`` is zero everywhere else, so the rule sends back only its values and where they
 go, a `SparseGrad`: the slices of a sequence of a thousand steps are written into one buffer.
@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_index
 
 from tinygrad_np.backward import SparseGrad
-from tinygrad_np.operand import as_array
-from tinygrad_np.tape import Array, Rule, implements, primitive
+from tinygrad_np.ops.reduce import wide
+from tinygrad_np.tape import Array, Rule, primitive
 
 
 @primitive()
@@ -23,39 +22,68 @@ def getitem(x: Array, *, index: Any) -> Rule:
 
 
 @primitive()
-def scatter(values: Array, *, index: Any, shape: tuple[int, ...]) -> Rule:
+def zeros_at(values: Array, *, index: Any, shape: tuple[int, ...]) -> Rule:
     """The reverse of indexing: zeros of this shape, with values added at index."""
     vjps = (lambda g: g[index],)
     if not isinstance(values, np.ndarray):  # run again on a Tensor, which cannot be added into an array
-        return scatter(values, index=index, shape=shape), vjps
+        return zeros_at(values, index=index, shape=shape), vjps
     out = np.zeros(shape, values.dtype)
     SparseGrad(values, index).add_into(out)
     return out, vjps
 
 
-@implements(np.take)
-def take(a: Array, indices: Any, axis: int | None = None) -> Array:
-    """The elements at these indices along an axis, or of the flattened array."""
-    indices = as_array(indices)
-    if indices.dtype.kind == "b":
-        indices = indices.astype(np.intp)  # here False and True are the numbers 0 and 1, and no mask
-    if axis is None:
-        return np.reshape(a, -1)[indices]
-    return a[(*(slice(None),) * normalize_axis_index(axis, a.ndim, "take"), indices)]
+@primitive(selects=True)
+def set_at(x: Array, values: Array, *, index: Any) -> Rule:
+    """x with values written at index. Where the index repeats, the last one stays, and has the gradient."""
+
+    def vjp_x(g: Array) -> Array:
+        kept = np.ones(x.shape, bool)
+        kept[index] = False
+        return np.where(kept, g, 0)
+
+    def vjp_values(g: Array) -> Array:
+        part = g[index]
+        if SparseGrad(part, index).is_plain():
+            return part
+        numbers = np.arange(part.size).reshape(part.shape)
+        last = np.empty(x.shape, int)
+        last[index] = numbers
+        return np.where(last[index] == numbers, part, 0)
+
+    if isinstance(x, np.ndarray) and isinstance(values, np.ndarray):
+        y = x.copy()
+        y[index] = values
+    else:
+        y = set_at(x, values, index=index)
+    return y, (vjp_x, vjp_values)
 
 
-@implements(np.take_along_axis)
-def take_along_axis(arr: Array, indices: Array, axis: int | None = -1) -> Array:
-    """For each place, the element along an axis that `indices` names there; PyTorch's ``gather``."""
-    indices = as_array(indices)
-    if indices.dtype.kind not in "iu" and indices.size:
-        raise IndexError(f"take_along_axis: the indices are whole numbers, not {indices.dtype}")
-    if axis is None:
-        arr, axis = np.reshape(arr, -1), 0
-    axis = normalize_axis_index(axis, arr.ndim, "take_along_axis")
-    if indices.ndim != arr.ndim:
-        raise ValueError(f"take_along_axis: indices of shape {indices.shape} for an array of {arr.shape}")
-    # An open grid names every place; along the axis itself the indices take over.
-    places: list[Any] = list(np.ogrid[tuple(slice(n) for n in arr.shape)])
-    places[axis] = indices
-    return arr[tuple(places)]
+@primitive(selects=True)
+def extreme_at(x: Array, values: Array, *, index: Any, ufunc: np.ufunc) -> Rule:
+    """x with the largest, or the smallest, of itself and all values that go to a place; ties share the gradient.
+
+    `ufunc` is np.maximum or np.minimum; `values` has the shape of x[index]. Where one is NaN, so is the result.
+    """
+    if isinstance(x, np.ndarray) and isinstance(values, np.ndarray):
+        y = x.copy()
+        ufunc.at(y, index, values)
+    else:
+        y = extreme_at(x, values, index=index, ufunc=ufunc)
+
+    def vjp_x(g: Array) -> Array:
+        mine, _, many = ties_at(x, values, y, index)
+        return np.where(mine, g / wide(many, g), 0)
+
+    def vjp_values(g: Array) -> Array:
+        _, theirs, many = ties_at(x, values, y, index)
+        return np.where(theirs, (g / wide(many, g))[index], 0)
+
+    return y, (vjp_x, vjp_values)
+
+
+def ties_at(x: Array, values: Array, y: Array, index: Any) -> tuple[Array, Array, Array]:
+    """Which elements of x, and which values at index, are extreme as y is; and how many are, at each place."""
+    mine, theirs = (x == y) | np.isnan(x), (values == y[index]) | np.isnan(values)  # if one is NaN, so is y
+    many = mine.astype(int)
+    np.add.at(many, index, theirs)
+    return mine, theirs, many

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+from numpy.lib.array_utils import normalize_axis_index
 
 from tinygrad_np.tape import Array, MultiRule, Rule, implements, primitive
 
@@ -83,12 +83,6 @@ def split_at(x: Array, *, ends: Sequence[int], axis: int) -> MultiRule:
     return tuple([x[(*before, slice(a, b))] for a, b in pairwise(ends)]), vjp
 
 
-@implements(np.reshape)
-def numpy_reshape(a: Array, shape: int | tuple[int, ...]) -> Array:
-    """`reshape` with the shape by position: NumPy has renamed that parameter."""
-    return reshape(a, shape=shape)
-
-
 @implements(np.concatenate)
 def numpy_concatenate(arrays: Sequence[Array], axis: int | None = 0) -> Array:
     """`concatenate` of a sequence, as NumPy takes it."""
@@ -121,31 +115,3 @@ def split(ary: Array, indices_or_sections: int | Sequence[int], axis: int = 0) -
         if ends != sorted(ends):
             raise ValueError(f"split: the places {list(indices_or_sections)} do not rise; sort them")
     return list(split_at(ary, ends=ends, axis=axis))
-
-
-@implements(np.ravel)
-def ravel(a: Array) -> Array:
-    """An array as one axis."""
-    return np.reshape(a, -1)
-
-
-@implements(np.swapaxes)
-def swapaxes(a: Array, axis1: int, axis2: int) -> Array:
-    """An array with two axes exchanged."""
-    axes = list(range(a.ndim))
-    first, second = (normalize_axis_index(axis, a.ndim, "swapaxes") for axis in (axis1, axis2))
-    axes[first], axes[second] = second, first
-    return np.transpose(a, axes)
-
-
-@implements(np.moveaxis)
-def moveaxis(a: Array, source: int | Sequence[int], destination: int | Sequence[int]) -> Array:
-    """An array with one axis or several moved to other places, the rest in order."""
-    moved = normalize_axis_tuple(source, a.ndim, "moveaxis: source")
-    places = normalize_axis_tuple(destination, a.ndim, "moveaxis: destination")
-    if len(moved) != len(places):
-        raise ValueError(f"moveaxis: {len(moved)} axes to {len(places)} places")
-    axes = [i for i in range(a.ndim) if i not in moved]
-    for place, axis in sorted(zip(places, moved, strict=True)):
-        axes.insert(place, axis)
-    return np.transpose(a, axes)
