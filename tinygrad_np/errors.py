@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 BAD_INPUT = (
     ValueError,
     TypeError,
@@ -13,12 +15,17 @@ BAD_INPUT = (
     ZeroDivisionError,
     AttributeError,
 )  # what NumPy says to it
+WHAT_TO_DO = {  # about what LAPACK refuses
+    "Singular matrix": "; np.linalg.pinv and np.linalg.lstsq take such a matrix",
+    "Matrix is not positive definite": "; add a multiple of the identity to it, or use np.linalg.eigh",
+}
 
 
 def describe_error(name: str, error: Exception, args: Sequence[Any], static: dict[str, Any]) -> Exception:
     """The error of a primitive, with the shapes and dtypes that it was called with."""
-    kind = next((k for k in (IndexError, TypeError) if isinstance(error, k)), ValueError)
-    return kind(f"{describe_call(name, args, static)}: {error}")
+    kinds = (IndexError, TypeError, np.linalg.LinAlgError)
+    kind = next((k for k in kinds if isinstance(error, k)), ValueError)
+    return kind(f"{describe_call(name, args, static)}: {error}{WHAT_TO_DO.get(str(error), '')}")
 
 
 def describe_call(name: str, args: Sequence[Any], static: dict[str, Any]) -> str:

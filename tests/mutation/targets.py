@@ -13,7 +13,7 @@ from typing import Any
 from models.tutorial_lstm import model as tutorial_lstm
 from tinygrad_np import backward, tape, transforms
 from tinygrad_np.check.cases import OPS
-from tinygrad_np.ops import conv, elementwise, index, linalg, reduce, scan, special
+from tinygrad_np.ops import conv, decompositions, elementwise, index, linalg, reduce, scan, special
 from tinygrad_np.ops.recurrent import gradients, packing
 
 
@@ -91,6 +91,12 @@ HELPERS = (  # what vjps call, and what the tape does to every gradient
         Target(special, f"{name}_of_array", (name,))
         for name in ("erf", "erfc", "erfcx", "erfinv", "lgamma", "polygamma")
     ),
+    Target(decompositions, "transposed", ("inv", "solve", "eigh", "qr")),
+    Target(decompositions, "spread", ("det", "slogdet")),
+    Target(decompositions, "cofactors", ("det",)),
+    Target(decompositions, "rounding", ("eigh", "svd", "qr")),
+    Target(decompositions, "over_gaps", ("eigh", "svd")),
+    Target(decompositions, "turned", ("svd",)),
     *(
         Target(gradients.Gradients, name, ("lstm", "gru"))
         for name in ("__init__", "d_out", "accumulate", "d_x", "flush_vanished")

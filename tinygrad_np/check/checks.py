@@ -66,7 +66,9 @@ def function_of_floats(
 
     def f(*floats: Any) -> Tensor:
         rest = iter(floats)
-        given = [next(rest) if real else x for real, x in zip(is_float, arrays, strict=True)]
+        given: Sequence[Any] = [next(rest) if real else x for real, x in zip(is_float, arrays, strict=True)]
+        if (prepare := OPS[name].prepare) is not None:
+            given = prepare(*given)
         out: Any = op(name)(*given, **static)
         return concatenate_outputs(out[outputs] if isinstance(out, tuple) else out)
 
@@ -147,8 +149,9 @@ def check_float32(name: str, arrays: list[np.ndarray], static: Static, rng: Rng)
 
 def check_numpy(name: str, arrays: list[np.ndarray], static: Static, rng: Rng) -> None:
     """NumPy's function called with Tensors gives NumPy's value and the gradient, to all and to each argument."""
+    prepare = OPS[name].prepare or (lambda *xs: xs)
     for function in numpy_functions(name):
-        check_numpy_call(lambda *xs, f=function: f(*xs, **static), arrays, rng)
+        check_numpy_call(lambda *xs, f=function: f(*prepare(*xs), **static), arrays, rng)
 
 
 def check_numpy_call(call: Callable[..., Any], arrays: Sequence[np.ndarray], rng: Rng) -> None:

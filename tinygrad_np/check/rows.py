@@ -55,6 +55,9 @@ class Op:
         Cases that `draw` meets too seldom: of equal lengths a wrong order of axes raises no error.
     function : callable, optional
         What is tried; the primitive of the row's name unless given.
+    prepare : callable, optional
+        Takes the arrays as Tensors, and returns what the op is given in their place where derivatives are checked:
+        a symmetric matrix, of an op that reads one triangle and sends back a symmetric gradient.
     """
 
     draw: Draw
@@ -65,6 +68,7 @@ class Op:
     edges: Sequence[Edge] = ()
     more: Sequence[Arguments] = ()
     function: Callable[..., Any] | None = None
+    prepare: Callable[..., Sequence[Any]] | None = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from tinygrad_np.functional.common import floats
 from tinygrad_np.operand import as_array
+from tinygrad_np.ops.decompositions import eigh, svd
 from tinygrad_np.ops.linalg import matmul, vector_norm
 from tinygrad_np.ops.reduce import Axis
 from tinygrad_np.tape import Array, implements
@@ -121,3 +122,18 @@ def norm(x: Array, ord: Any = None, axis: Axis = None, keepdims: bool = False) -
 def matrix_norm(x: Array, /, *, keepdims: bool = False, ord: Any = "fro") -> Array:
     """The norm of the matrices in the last two axes; see `numpy.linalg.norm`."""
     return np.linalg.norm(x, ord, (-2, -1), keepdims)
+
+
+# --- what follows from decompositions -----------------------------------------------------------------
+
+
+@implements(np.linalg.eigvalsh)
+def eigvalsh(a: Array, UPLO: str = "L") -> Array:
+    """The eigenvalues of symmetric matrices, rising. Equal ones have a gradient only together, as in their sum."""
+    return eigh(a, UPLO=UPLO)[0]
+
+
+@implements(np.linalg.svdvals)
+def svdvals(x: Array, /) -> Array:
+    """The singular values, falling. Equal ones have a gradient only together, as in their sum."""
+    return svd(x, full_matrices=False)[1]

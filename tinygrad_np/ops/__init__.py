@@ -3,6 +3,7 @@
 from tinygrad_np.ops import (
     constant,
     conv,
+    decompositions,
     elementwise,
     index,
     linalg,
@@ -16,6 +17,7 @@ from tinygrad_np.ops import (
 __all__ = [
     "constant",
     "conv",
+    "decompositions",
     "elementwise",
     "index",
     "linalg",

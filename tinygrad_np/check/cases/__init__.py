@@ -5,6 +5,7 @@
 
 from tinygrad_np.check.cases.composed import COMPOSED
 from tinygrad_np.check.cases.conv import CONV
+from tinygrad_np.check.cases.decompositions import DECOMPOSITIONS
 from tinygrad_np.check.cases.elementwise import ELEMENTWISE
 from tinygrad_np.check.cases.index import INDEX
 from tinygrad_np.check.cases.layers import LAYERS
@@ -30,6 +31,7 @@ OPS: dict[str, Op] = {
     **SHAPE,
     **INDEX,
     **LINALG,
+    **DECOMPOSITIONS,
     **COMPOSED,
     **CONV,
     **RECURRENT,

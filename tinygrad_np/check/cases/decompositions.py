@@ -1,0 +1,193 @@
+"""Rows of inverses, determinants and decompositions of matrices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_np.check.draw import Arguments, Draw, Rng, Shape, broadcasts_to, real, wave
+from tinygrad_np.check.rows import Edge, Op
+
+SQUARE = wave(2, 3, 3) + 2 * np.eye(3)
+TALL, WIDE = wave(4, 2), wave(2, 4)
+SYMMETRIC = SQUARE @ np.swapaxes(SQUARE, -1, -2) + np.eye(3)
+
+
+def transposed(x: Any) -> Any:
+    return np.swapaxes(x, -1, -2)
+
+
+def symmetric(x: Any, *others: Any) -> list[Any]:
+    """The symmetric part, in the place of the first array."""
+    return [(x + transposed(x)) / 2, *others]
+
+
+def with_values(rng: Rng, shape: Shape, rows: int, columns: int, values: np.ndarray) -> np.ndarray:
+    """Matrices with these singular values."""
+    left, right = (np.linalg.qr(real(rng, (*shape, n, n)))[0] for n in (rows, columns))
+    k = min(rows, columns)
+    product: np.ndarray = left[..., :k] * values[..., np.newaxis, :] @ transposed(right[..., :k])
+    return product
+
+
+def singular(rng: Rng, shape: Shape, rows: int, columns: int) -> np.ndarray:
+    """Matrices with singular values of about 1, 2, 3 ... in any order of rows and columns."""
+    k = min(rows, columns)
+    return with_values(rng, shape, rows, columns, np.arange(1.0, k + 1) + rng.uniform(-0.3, 0.3, (*shape, k)))
+
+
+def lengths(rng: Rng) -> tuple[int, int]:
+    n, m = (int(i) for i in rng.integers(1, 4, 2))
+    return n, m
+
+
+def square(rng: Rng, shape: Shape) -> np.ndarray:
+    n, _ = lengths(rng)
+    return singular(rng, shape[:2], n, n)
+
+
+def rectangle(rng: Rng, shape: Shape) -> np.ndarray:
+    return singular(rng, shape[:2], *lengths(rng))
+
+
+def matrices(values: Any, **choices: Any) -> Draw:
+    """One array, and static parameters each of some values."""
+
+    def draw(rng: Rng, shape: Shape) -> Arguments:
+        static = {name: some[rng.integers(len(some))] for name, some in choices.items()}
+        return [values(rng, shape)], static
+
+    return draw
+
+
+def positive_definite(rng: Rng, shape: Shape) -> np.ndarray:
+    x = square(rng, shape)
+    return symmetric(x @ transposed(x))[0]
+
+
+def symmetric_square(rng: Rng, shape: Shape) -> np.ndarray:
+    """Symmetric matrices with eigenvalues that are 0.4 apart at least, and none 0."""
+    n, _ = lengths(rng)
+    values = np.arange(n) - n // 2 + rng.uniform(0.2, 0.8, (*shape[:2], n))
+    q = np.linalg.qr(real(rng, (*shape[:2], n, n)))[0]
+    return symmetric(q * values[..., np.newaxis, :] @ transposed(q))[0]
+
+
+def solved(rng: Rng, shape: Shape) -> Arguments:
+    a = square(rng, shape)
+    n = a.shape[-1]
+    if rng.random() < 0.3:
+        return [a, real(rng, (n,))], {}
+    return [a, real(rng, (*broadcasts_to(rng, a.shape[:-2]), n, int(rng.integers(1, 3))))], {}
+
+
+def same_signs(torch: Any, vectors: Any, ours: np.ndarray, axis: int) -> Any:
+    """Vectors, which LAPACK gives up to a sign, with the signs that NumPy's have."""
+    signs = np.sign(np.sum(vectors.detach().numpy() * ours, axis=axis, keepdims=True))
+    return vectors * torch.from_numpy(signs)
+
+
+def torch_eigh(torch: Any, x: Any, UPLO: str) -> Any:
+    values, vectors = torch.linalg.eigh(x, UPLO=UPLO)
+    return values, same_signs(torch, vectors, np.linalg.eigh(x.detach().numpy(), UPLO)[1], -2)
+
+
+def torch_svd(torch: Any, x: Any, full_matrices: bool) -> Any:
+    u, s, vh = torch.linalg.svd(x, full_matrices=full_matrices)
+    ours = np.linalg.svd(x.detach().numpy(), full_matrices)
+    return same_signs(torch, u, ours[0], -2), s, same_signs(torch, vh, ours[2], -1)
+
+
+def torch_qr(torch: Any, x: Any) -> Any:
+    q, r = torch.linalg.qr(x)
+    ours = np.linalg.qr(x.detach().numpy())
+    return same_signs(torch, q, ours[0], -2), same_signs(torch, r, ours[1], -1)
+
+
+SINGULAR = np.array([[1.0, 2], [2, 4]])
+DECOMPOSITIONS = {
+    "inv": Op(matrices(square), reference=np.linalg.inv, torch="linalg.inv"),
+    "solve": Op(
+        solved,
+        reference=np.linalg.solve,
+        torch=lambda torch, a, b: (
+            torch.linalg.solve(a, b[:, None])[..., 0] if b.ndim == 1 else torch.linalg.solve(a, b)
+        ),
+        calls=[(lambda a, b: np.linalg.solve(a, b), [SQUARE, TALL[:3]])],
+        more=[([SQUARE, wave(3)], {}), ([SQUARE, wave(2, 3, 3)], {}), ([SQUARE[0], wave(4, 1, 3, 2)], {})],
+    ),
+    "det": Op(
+        matrices(square),
+        reference=np.linalg.det,
+        torch="linalg.det",
+        edges=[
+            Edge([SINGULAR], 1, [[[4, -2], [-2, 1]]], torch="differs"),  # PyTorch sends back 0
+            Edge([np.diag([2.0, 3, 0])], 1, [np.diag([0.0, 0, 6])], torch="differs"),
+            Edge([np.diag([2.0, 0, 0])], 1, [np.zeros((3, 3))]),
+            Edge(
+                [np.stack([np.eye(2), np.zeros((2, 2))])], [1, 1], [np.stack([np.eye(2), np.zeros((2, 2))])]
+            ),
+        ],
+    ),
+    "slogdet": Op(
+        matrices(square),
+        reference=np.linalg.slogdet,
+        torch="linalg.slogdet",
+        analytic=False,
+        calls=[(lambda x: np.linalg.slogdet(x).logabsdet, [SQUARE])],
+    ),
+    "pinv": Op(
+        matrices(rectangle, rtol=[1e-15, 1e-10]),
+        reference=np.linalg.pinv,
+        torch=lambda torch, x, rtol: torch.linalg.pinv(x, rtol=rtol),
+        analytic=False,
+        calls=[
+            (lambda x: np.linalg.pinv(x), [WIDE]),
+            (lambda x: np.linalg.pinv(x @ WIDE, 1e-10), [TALL]),  # of rank 2
+            (lambda x: np.linalg.pinv(x @ np.swapaxes(x, 0, 1), hermitian=True, rtol=1e-10), [TALL]),
+        ],
+    ),
+    "cholesky": Op(
+        matrices(positive_definite, upper=[False, True]),
+        reference=np.linalg.cholesky,
+        torch="linalg.cholesky",
+        analytic=False,
+        prepare=symmetric,
+    ),
+    "eigh": Op(
+        matrices(symmetric_square, UPLO=["L", "U"]),
+        reference=np.linalg.eigh,
+        torch=torch_eigh,
+        analytic=False,
+        calls=[
+            (lambda x: np.linalg.eigh(x + np.swapaxes(x, -1, -2)).eigenvectors ** 2, [SQUARE]),
+            (lambda x: np.linalg.eigvalsh(x + np.swapaxes(x, -1, -2), "U"), [SQUARE]),
+        ],
+        prepare=symmetric,
+    ),
+    "svd": Op(
+        matrices(rectangle, full_matrices=[False]),
+        reference=np.linalg.svd,
+        torch=torch_svd,
+        analytic=False,
+        calls=[
+            (lambda x: np.linalg.svd(x).S, [TALL]),
+            (lambda x: np.linalg.svd(x)[1], [WIDE]),
+            (lambda x: np.linalg.svd(x, full_matrices=True).Vh ** 2, [TALL]),
+            (lambda x: np.linalg.svd(x, compute_uv=False), [WIDE]),
+            (lambda x: np.linalg.svdvals(x), [SQUARE[..., :2]]),
+        ],
+    ),
+    "qr": Op(
+        matrices(rectangle),
+        reference=np.linalg.qr,
+        torch=torch_qr,
+        analytic=False,
+        calls=[
+            (lambda x: np.linalg.qr(x).Q, [TALL]),
+            (lambda x: np.linalg.qr(x, "r"), [WIDE]),
+            (lambda x: np.linalg.qr(x, mode="complete").R, [WIDE]),
+        ],
+    ),
+}
