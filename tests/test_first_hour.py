@@ -21,6 +21,7 @@ import tinygrad_np.functional as F
 from tinygrad_np import Tensor, data, nn, optim, parallel, weights
 from tinygrad_np.check.cases import OPTIMIZERS
 from tinygrad_np.data import batches
+from tinygrad_np.optim import schedules
 
 ROOT = Path(__file__).parent.parent
 
@@ -141,7 +142,7 @@ def test_the_gradient_of_a_result_says_what_to_use() -> None:
 
 def public_things() -> dict[str, Any]:
     """Every public name, and every public method of a public class that it defines itself, by its full name."""
-    modules = {"": tinygrad_np, "functional.": F, "nn.": nn, "optim.": optim}
+    modules = {"": tinygrad_np, "functional.": F, "nn.": nn, "optim.": optim, "optim.schedules.": schedules}
     things = {
         prefix + name: getattr(module, name) for prefix, module in modules.items() for name in module.__all__
     }

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import tinygrad_np.functional as F
 from tinygrad_np import Tensor, grad, nn, no_grad, optim
+from tinygrad_np.check.cases import OPTIMIZERS
 from tinygrad_np.testing import generators
 
 
@@ -204,9 +205,7 @@ def test_counts_are_not_made_in_float16() -> None:
 # --- data replaced ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in optim.__all__ if name[0].isupper() and name != "Optimizer"]
-)
+@pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("other", [np.ones((2, 3)), np.ones(3, np.float32), np.ones(2), np.ones(())])
 def test_an_optimizer_refuses_a_parameter_whose_data_was_replaced(name: str, other: np.ndarray) -> None:
     p = leaf(np.ones(3))

@@ -13,7 +13,7 @@ from tinygrad_np import Tensor, optim
 from tinygrad_np.check.cases import OPTIMIZERS as ROWS
 from tinygrad_np.check.cases.optimizers import adam, adamw, rmsprop, sgd
 from tinygrad_np.nn import Linear
-from tinygrad_np.optim import SGD, Adam, AdamW, Optimizer, RMSprop, clip_grad_norm
+from tinygrad_np.optim import SGD, Adam, AdamW, Optimizer, RMSprop, clip_grad_norm, clip_grad_value
 from tinygrad_np.optim.adam import advance
 
 STEPS = 7
@@ -490,6 +490,38 @@ def test_clipping_each_gradient_on_its_own_would_be_told_apart() -> None:
     clip_grad_norm(joint, 1.0)
     assert [p.grad.tolist() for p in params.values()] == [[1.0], [1.0]]  # type: ignore[union-attr]
     np.testing.assert_allclose([p.grad for p in joint.values()], [[0.6], [0.8]], rtol=1e-15)
+
+
+@pytest.mark.parametrize("norm_type", [1, 1.5, 2, 3.0, math.inf])
+def test_clipping_by_another_norm(norm_type: float) -> None:
+    params = with_gradients([3.0, 0.0], None, [[0.0, -4.0], [12.0, 0.0]], dtype=np.float32)
+    norm = float(np.linalg.norm([3.0, 4.0, 12.0], norm_type))
+    assert clip_grad_norm(params, 4.0, norm_type) == pytest.approx(norm, rel=1e-6)
+    np.testing.assert_allclose(params["c"].grad, 4 / norm * np.array([[0, -4], [12, 0]]), rtol=1e-6)
+    assert clip_grad_norm(params, 4.0 + 1e-4, norm_type=norm_type) == pytest.approx(4.0, rel=1e-6)
+    params["a"].grad = np.array([np.inf, 0], np.float32)
+    with pytest.raises(ValueError, match=r"^the gradient of a is not finite$"):
+        clip_grad_norm(params, 1.0, norm_type)
+    with pytest.raises(ValueError, match=r"^clip_grad_norm takes a norm_type above 0, not 0$"):
+        clip_grad_norm(params, 1.0, 0)
+
+
+def test_clipping_by_value() -> None:
+    params = with_gradients([3.0, -0.5], None, [[np.inf, -4.0], [0.2, 1.0]], 2.0, dtype=np.float32)
+    clip_grad_value(params, 1.0)
+    assert params["a"].grad.tolist() == [1.0, -0.5]  # type: ignore[union-attr]
+    assert params["c"].grad.tolist() == [[1.0, -1.0], [np.float32(0.2), 1.0]]  # type: ignore[union-attr]
+    assert params["d"].grad == 1.0
+    assert params["a"].grad.dtype == np.float32  # type: ignore[union-attr]
+    params["d"].grad = np.array(np.nan, np.float32)
+    with pytest.raises(ValueError, match=r"^the gradient of d has NaN in it$"):
+        clip_grad_value(params, 0.1)
+    assert params["a"].grad.tolist() == [1.0, -0.5]  # type: ignore[union-attr]
+    for value in (0.0, -1.0, math.nan):
+        with pytest.raises(ValueError, match=f"^clip_grad_value takes a value above 0, not {value}$"):
+            clip_grad_value(params, value)
+    with pytest.raises(TypeError, match=r"^clip_grad_value takes Tensors, such as .* and parameter 0 is 3$"):
+        clip_grad_value([3], 1.0)  # type: ignore[list-item]
 
 
 def test_refuses_frozen_and_repeated_parameters() -> None:

@@ -1,7 +1,9 @@
-"""Optimizers: what changes weights, given their gradients."""
+"""Optimizers: what changes weights, given their gradients; schedules, clipping and averages of weights."""
 
+from tinygrad_np.optim import schedules
 from tinygrad_np.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
-from tinygrad_np.optim.clipping import clip_grad_norm
+from tinygrad_np.optim.averaging import ExponentialMovingAverage
+from tinygrad_np.optim.clipping import clip_grad_norm, clip_grad_value
 from tinygrad_np.optim.optimizer import Optimizer
 from tinygrad_np.optim.optimizers import ASGD, SGD, Adadelta, Adagrad, Lion, RMSprop, Rprop
 
@@ -13,6 +15,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "ExponentialMovingAverage",
     "Lion",
     "NAdam",
     "Optimizer",
@@ -20,4 +23,6 @@ __all__ = [
     "RMSprop",
     "Rprop",
     "clip_grad_norm",
+    "clip_grad_value",
+    "schedules",
 ]
