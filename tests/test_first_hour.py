@@ -32,9 +32,13 @@ DRAWS: dict[str, Callable[[Any], np.ndarray]] = {  # everything that draws, as a
     "Linear": lambda rng: nn.Linear(20, 16, rng=rng).weight.data,
     "Embedding": lambda rng: nn.Embedding(20, 16, rng=rng).weight.data,
     "LSTMCell": lambda rng: nn.LSTMCell(20, 16, rng=rng).weight_ih.data,
+    "RNNCell": lambda rng: nn.RNNCell(20, 16, rng=rng).weight_ih.data,
+    "GRUCell": lambda rng: nn.GRUCell(20, 16, rng=rng).weight_ih.data,
+    "RNN": lambda rng: nn.RNN(20, 16, rng=rng).state_dict()["weight_hh_l0"],
     "LSTM": lambda rng: nn.LSTM(20, 16, rng=rng).state_dict()["weight_hh_l0"],
     "GRU": lambda rng: nn.GRU(20, 16, rng=rng).state_dict()["weight_hh_l0"],
     "Dropout": lambda rng: nn.Dropout(rng=rng)(ONES).data,
+    "VariationalDropout": lambda rng: nn.VariationalDropout(rng=rng)(np.ones((1, 400))).data,
     "functional.dropout": lambda rng: F.dropout(ONES, rng=rng).data,
     "data.batches": lambda rng: np.concatenate(batches(np.arange(1000), 1, shuffle=True, rng=rng)),
     **{
@@ -230,10 +234,6 @@ MESSAGES: dict[str, Callable[[], Any]] = {
     ),
     "backward() of a Tensor that does not depend on one with requires_grad=True; make what is trained with it, and "
     "compute outside of no_grad()": Tensor(1.0).backward,
-    "LSTM reads sequences batch first, (batch, time, features): leave batch_first=False out, and give it what is "
-    "time first as np.swapaxes(x, 0, 1)": lambda: nn.LSTM(2, 3, batch_first=False),
-    "GRU reads sequences batch first, (batch, time, features): leave batch_first=False out, and give it what is "
-    "time first as np.swapaxes(x, 0, 1)": lambda: nn.GRU(2, 3, batch_first=False),
 }
 
 
@@ -274,9 +274,8 @@ def test_arguments_by_position_are_pytorchs() -> None:
         ]
         return names[first:]
 
-    pairs = [
-        (getattr(nn, n), getattr(torch.nn, n), 0) for n in ("Linear", "Embedding", "Dropout", "LSTMCell")
-    ]
+    layers = ("Linear", "Embedding", "Dropout", "RNNCell", "GRUCell", "LSTMCell")
+    pairs = [(getattr(nn, n), getattr(torch.nn, n), 0) for n in layers]
     pairs += [(kind, torch.nn.RNNBase, 1) for kind in (nn.LSTM, nn.GRU)]  # its first is the kind of layer
     pairs += [(getattr(optim, n), getattr(torch.optim, n), 0) for n in OPTIMIZERS if n != "Lion"]
     functions = ("relu", "sigmoid", "softmax", "log_softmax", "embedding", "dropout")

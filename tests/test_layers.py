@@ -12,7 +12,21 @@ from hypothesis import strategies as st
 import tinygrad_np.functional as F
 from tinygrad_np import Tensor, nn
 from tinygrad_np.gradcheck import gradcheck
-from tinygrad_np.nn import GRU, LSTM, Dropout, Embedding, Layer, Linear, LSTMCell, Sequential, init
+from tinygrad_np.nn import (
+    GRU,
+    LSTM,
+    RNN,
+    Dropout,
+    Embedding,
+    GRUCell,
+    Layer,
+    Linear,
+    LSTMCell,
+    RNNCell,
+    Sequential,
+    VariationalDropout,
+    init,
+)
 from tinygrad_np.optim import SGD
 from tinygrad_np.testing import generators, shapes
 
@@ -163,6 +177,13 @@ REPRS: list[tuple[Layer, str]] = [
         "LSTM(5, 6, num_layers=2, bias=False, dropout=0.1, bidirectional=True, fused=False)",
     ),
     (GRU(5, 6, num_layers=2, rng=0), "GRU(5, 6, num_layers=2)"),
+    (
+        RNN(5, 6, nonlinearity="relu", batch_first=False, rng=0),
+        "RNN(5, 6, batch_first=False, nonlinearity='relu')",
+    ),
+    (RNNCell(5, 6, nonlinearity="relu", rng=0), "RNNCell(5, 6, nonlinearity='relu')"),
+    (GRUCell(5, 6, bias=False, rng=0), "GRUCell(5, 6, bias=False)"),
+    (VariationalDropout(0.3, rng=0), "VariationalDropout(p=0.3)"),
     (Leaf(), "Leaf(scale=[2], running=[3])"),
     (Layer(), "Layer()"),
     (Sequential(), "Sequential()"),

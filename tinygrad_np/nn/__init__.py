@@ -1,22 +1,27 @@
 """Layers: what has weights."""
 
 from tinygrad_np.nn import init, losses
-from tinygrad_np.nn.dropout import Dropout
+from tinygrad_np.nn.cells import GRUCell, LSTMCell, RNNCell
+from tinygrad_np.nn.dropout import Dropout, VariationalDropout
 from tinygrad_np.nn.embedding import Embedding
 from tinygrad_np.nn.layer import Layer, Sequential
 from tinygrad_np.nn.linear import Linear
 from tinygrad_np.nn.losses import *
-from tinygrad_np.nn.recurrent import GRU, LSTM, LSTMCell
+from tinygrad_np.nn.recurrent import GRU, LSTM, RNN
 
 __all__ = [
     "GRU",
     "LSTM",
+    "RNN",
     "Dropout",
     "Embedding",
+    "GRUCell",
     "LSTMCell",
     "Layer",
     "Linear",
+    "RNNCell",
     "Sequential",
+    "VariationalDropout",
     "init",
     *losses.__all__,
 ]

@@ -1,6 +1,8 @@
-"""Dropout: while training, forget a random part of what comes in."""
+"""Dropout: while training, forget a random part of what comes in, anew at each step of a sequence or all along."""
 
 from __future__ import annotations
+
+import numpy as np
 
 from tinygrad_np import functional
 from tinygrad_np.functional import common
@@ -32,3 +34,21 @@ class Dropout(Layer):
     def forward(self, x: Tensor) -> Tensor:
         """x of any shape, to that shape."""
         return functional.dropout(x, self.p, self.training, rng=self.rng)
+
+
+class VariationalDropout(Dropout):
+    """Dropout of the same features at all steps of a sequence (Gal and Ghahramani, 2016).
+
+    For before and behind a recurrent layer; for its state there is ``LSTM(..., recurrent_dropout=p)``. Parameters
+    are those of `Dropout`.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, time, features), or (time, features), to that shape."""
+        x = common.floats("VariationalDropout", x)
+        if x.ndim < 2:
+            raise ValueError(
+                f"VariationalDropout takes (batch, time, features), not an input of shape {x.shape}"
+            )
+        ones = Tensor(np.ones((*x.shape[:-2], 1, x.shape[-1]), x.dtype))
+        return x * functional.dropout(ones, self.p, self.training, rng=self.rng)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -49,23 +50,46 @@ def sequential(rng: Rng) -> LayerCase:
     return LayerCase(nn.Sequential(first, np.tanh, last), [real(rng, (2, 3))], torch=None)
 
 
-def lstm_cell(rng: Rng) -> LayerCase:
-    bias = bool(rng.random() < 0.8)
+def variational_dropout(rng: Rng) -> LayerCase:
+    return replace(dropout(rng), layer=nn.VariationalDropout(0.4, rng=rng))
+
+
+def cell(name: str, rng: Rng, **settings: Any) -> LayerCase:
+    """Of a batch, or without one."""
+    bias, batch = bool(rng.random() < 0.8), () if rng.random() < 0.3 else (4,)
+    layer = getattr(nn, name)(3, 2, bias, **settings, rng=rng, dtype=np.float64)
+
+    def call(layer: Any, x: Any, *states: Any) -> Any:
+        return layer(x, states if len(states) > 1 else states[0])
+
     return LayerCase(
-        nn.LSTMCell(3, 2, bias, rng=rng, dtype=np.float64),
-        [real(rng, shape) for shape in ((4, 3), (4, 2), (4, 2))],
-        torch=lambda torch: torch.nn.LSTMCell(3, 2, bias),
-        call=lambda layer, x, h, c: layer(x, (h, c)),
+        layer,
+        [real(rng, (*batch, n)) for n in (3, *[2] * layer.states)],
+        torch=lambda torch: getattr(torch.nn, name)(3, 2, bias, **settings),
+        call=call,
     )
 
 
-def recurrent(kind: type[nn.LSTM] | type[nn.GRU], rng: Rng) -> LayerCase:
+def rnn_cell(rng: Rng) -> LayerCase:
+    return cell("RNNCell", rng, nonlinearity=str(rng.choice(["tanh", "relu"])))
+
+
+def recurrent(kind: type[nn.LSTM] | type[nn.GRU] | type[nn.RNN], rng: Rng) -> LayerCase:
     """Of one or two layers, in one or both directions, fused or not, with lengths from 0."""
-    layers, both, fused = int(rng.integers(1, 3)), bool(rng.random() < 0.5), bool(rng.random() < 0.5)
-    layer = kind(2, 2, num_layers=layers, bidirectional=both, fused=fused, rng=rng, dtype=np.float64)
+    layers, both = int(rng.integers(1, 3)), bool(rng.random() < 0.5)
+    settings: dict[str, Any] = {"num_layers": layers, "bidirectional": both}
+    if kind is nn.RNN:
+        settings["nonlinearity"] = str(rng.choice(["tanh", "relu"]))
+    if kind is nn.LSTM and rng.random() < 0.3:
+        settings["proj_size"] = 1
+    ours = {} if kind is nn.RNN else {"fused": bool(rng.random() < 0.5)}
+    layer = kind(2, 2, **settings, **ours, rng=rng, dtype=np.float64)
     time = int(rng.integers(1, 5))
+    if rng.random() < 0.3:
+        return without_batch(layer, settings, rng)
     lengths = rng.integers(0, time + 1, 3)
-    states = [real(rng, (layers * (1 + both), 3, 2)) for _ in range(layer.states)]
+    widths = (settings.get("proj_size", 2), 2)
+    states = [real(rng, (layers * (1 + both), 3, width)) for width in widths[: layer.states]]
 
     def initial(states: tuple[Any, ...]) -> Any:
         return states if len(states) > 1 else states[0]
@@ -84,8 +108,7 @@ def recurrent(kind: type[nn.LSTM] | type[nn.GRU], rng: Rng) -> LayerCase:
         return (output, *last) if len(states) > 1 else (output, last)
 
     def torch_layer(torch: Any) -> Any:
-        make = getattr(torch.nn, kind.__name__)
-        return make(2, 2, num_layers=layers, bidirectional=both, batch_first=True)
+        return getattr(torch.nn, kind.__name__)(2, 2, **settings, batch_first=True)
 
     return LayerCase(
         layer,
@@ -93,6 +116,22 @@ def recurrent(kind: type[nn.LSTM] | type[nn.GRU], rng: Rng) -> LayerCase:
         torch=torch_layer if lengths.all() else None,  # PyTorch refuses a length of 0
         call=call,
         torch_call=torch_call,
+    )
+
+
+def without_batch(layer: Any, settings: dict[str, Any], rng: Rng) -> LayerCase:
+    """One sequence, and no initial state."""
+
+    def call(layer: Any, x: Any) -> tuple[Any, ...]:
+        output, last = layer(x)
+        return (output, *last) if isinstance(last, tuple) else (output, last)
+
+    name = type(layer).__name__
+    return LayerCase(
+        layer,
+        [real(rng, (3, 2))],
+        torch=lambda torch: getattr(torch.nn, name)(2, 2, **settings, batch_first=True),
+        call=call,
     )
 
 
@@ -128,7 +167,11 @@ LAYERS: dict[str, LayerRow] = {
     "Embedding": embedding,
     "Dropout": dropout,
     "Sequential": sequential,
-    "LSTMCell": lstm_cell,
+    "VariationalDropout": variational_dropout,
+    "RNNCell": rnn_cell,
+    "GRUCell": partial(cell, "GRUCell"),
+    "LSTMCell": partial(cell, "LSTMCell"),
+    "RNN": partial(recurrent, nn.RNN),
     "LSTM": partial(recurrent, nn.LSTM),
     "GRU": partial(recurrent, nn.GRU),
     **{row.layer: partial(loss_layer, function) for function, row in LOSSES.items()},

@@ -19,5 +19,6 @@ and the tests hold one against the other. What makes the fused ones fast:
 # From here on `lstm` and `gru` are the functions; their modules have the same names in this package.
 from tinygrad_np.ops.recurrent.gru import gru, gru_composed, gru_step
 from tinygrad_np.ops.recurrent.lstm import lstm, lstm_composed, lstm_step
+from tinygrad_np.ops.recurrent.rnn import rnn_composed
 
-__all__ = ["gru", "gru_composed", "gru_step", "lstm", "lstm_composed", "lstm_step"]
+__all__ = ["gru", "gru_composed", "gru_step", "lstm", "lstm_composed", "lstm_step", "rnn_composed"]

@@ -46,14 +46,16 @@ def gru_composed(
     lengths: Lengths = None,
     reverse: bool = False,
     indices: np.ndarray | None = None,
+    mask: np.ndarray | None = None,
 ) -> tuple[Array, ...]:
-    """`gru` composed of primitives: the tape finds its backpropagation through time."""
+    """`gru` composed of primitives, with a `mask` as in `lstm_composed`."""
     x = x if indices is None else getitem(x, index=indices)
     inputs = time_major(x, lengths) @ transpose(weight_ih) + bias_ih
     weight = transpose(weight_hh)
 
     def step(t: int, state: tuple[Array, ...]) -> tuple[Array, ...]:
-        return (gru_step(inputs[t], state[0] @ weight + bias_hh, state[0]),)
+        (h,) = state
+        return (gru_step(inputs[t], (h if mask is None else h * mask) @ weight + bias_hh, h),)
 
     return unroll(step, x, (h,), lengths, reverse)
 

@@ -51,15 +51,22 @@ def lstm_composed(
     lengths: Lengths = None,
     reverse: bool = False,
     indices: np.ndarray | None = None,
+    mask: np.ndarray | None = None,
+    weight_hr: Array | None = None,
 ) -> tuple[Array, ...]:
-    """`lstm` composed of primitives: the tape finds its backpropagation through time."""
+    """`lstm` composed of primitives: the tape finds its backpropagation through time.
+
+    What the primitive has not: `mask` is what h is multiplied with on its way into the gates of each step, and h
+    is projected with `weight_hr` behind them.
+    """
     x = x if indices is None else getitem(x, index=indices)
     inputs = time_major(x, lengths) @ transpose(weight_ih) + (bias_ih + bias_hh)  # all steps in one product
     weight = transpose(weight_hh)
 
     def step(t: int, state: tuple[Array, ...]) -> tuple[Array, ...]:
         h, c = state
-        return lstm_step(inputs[t] + h @ weight, c)
+        h, c = lstm_step(inputs[t] + (h if mask is None else h * mask) @ weight, c)
+        return (h if weight_hr is None else h @ transpose(weight_hr)), c
 
     return unroll(step, x, (h, c), lengths, reverse)
 
