@@ -67,6 +67,8 @@ RENAMED = {
     "view": "reshape",
 }
 
+ANOTHER = {"select", "split"}  # what NumPy does under these names is something else
+
 KEYWORDS = {
     "dim": "axis",
     "dims": "axis",
@@ -192,7 +194,7 @@ def candidates(name: str, variant: str = "") -> list[tuple[str, Callable[..., An
         found.append((f"functional.{short}", getattr(functional, short)))
     theirs, adapt = ADAPTED.get(name, (RENAMED.get(name, name.removeprefix("special.")), None))
     for called in (theirs, theirs.removeprefix("linalg.")):
-        if (function := answered(called)) is not None:
+        if name not in ANOTHER and (function := answered(called)) is not None:
             found.append((f"np.{called}", with_numpy_keywords(function, adapt)))
             break
     short = OPERATORS.get(short, short)

@@ -366,6 +366,7 @@ def try_optimizer(info: Any, given: Any) -> tuple[str, str, str]:
                 optim.step()
         return params
 
+    torch.set_default_dtype(torch.float64)  # in which PyTorch keeps the numbers of its schedules
     try:
         theirs = trained(
             info.optim_cls,
@@ -375,6 +376,8 @@ def try_optimizer(info: Any, given: Any) -> tuple[str, str, str]:
         )
     except Exception:
         return call_of((), settings), LEFT_OUT, "PyTorch itself raises"
+    finally:
+        torch.set_default_dtype(torch.float32)
     if (cls := optimizer(info.name)) is None:
         return call_of((), settings), MISSING, ""
     try:
