@@ -269,7 +269,7 @@ def test_no_item_assignment_and_no_new_attributes() -> None:
     with pytest.raises(AttributeError):
         _ = x.missing  # type: ignore[attr-defined]
     for op in (operator.and_, operator.lshift):
-        with pytest.raises(TypeError, match="unsupported operand|not supported for the input types"):
+        with pytest.raises(TypeError, match=r"unsupported operand|not supported for the input types"):
             op(x, 2)
 
 

@@ -451,8 +451,7 @@ class Tensor(Methods):
         """The last two axes exchanged; an AttributeError where there are none."""
         if self.ndim < 2:
             raise AttributeError(f"mT exchanges the last two axes, and this Tensor has shape {self.shape}")
-        swapped: Tensor = np.matrix_transpose(self)
-        return swapped
+        return shape.transpose(self, axes=(*range(self.ndim - 2), -1, -2))
 
     def astype(self, dtype: DTypeLike) -> Tensor:
         """The same numbers in another floating-point dtype; of a constant, in any dtype."""

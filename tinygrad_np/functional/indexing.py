@@ -15,9 +15,9 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from tinygrad_np.functional.common import as_tensor, check_indices
-from tinygrad_np.functional.shapes import along, places_of_diagonal
+from tinygrad_np.functional.shapes import along, broadcast_arrays, moveaxis, places_of_diagonal
 from tinygrad_np.operand import as_array
-from tinygrad_np.ops.elementwise import cast, multiply
+from tinygrad_np.ops.elementwise import cast, divide, multiply, where
 from tinygrad_np.ops.index import extreme_at, set_at, zeros_at
 from tinygrad_np.ops.shape import broadcast_to, concatenate, stack
 from tinygrad_np.tape import Array, implements
@@ -25,9 +25,24 @@ from tinygrad_np.tensor import Tensor, plain_index
 from tinygrad_np.torch_names import FUNCTIONS, torch_named
 
 __all__ = [
-    *("diagonal_scatter", "gather", "index_add", "index_copy", "index_fill", "index_put", "index_reduce"),
-    *("index_select", "masked_scatter", "masked_select", "one_hot", "put", "scatter", "scatter_add"),
-    *("scatter_reduce", "select_scatter", "slice_scatter", "take_along_dim"),
+    "diagonal_scatter",
+    "gather",
+    "index_add",
+    "index_copy",
+    "index_fill",
+    "index_put",
+    "index_reduce",
+    "index_select",
+    "masked_scatter",
+    "masked_select",
+    "one_hot",
+    "put",
+    "scatter",
+    "scatter_add",
+    "scatter_reduce",
+    "select_scatter",
+    "slice_scatter",
+    "take_along_dim",
 ]
 
 # --- NumPy's functions --------------------------------------------------------------------------------
@@ -35,14 +50,14 @@ __all__ = [
 
 def in_range(indices: Any, length: int, mode: str) -> np.ndarray:
     """Indices as an array; where a mode says so, those beyond a length are wrapped around, or held at the ends."""
-    indices = as_array(indices)
+    array = as_array(indices)
     if mode not in ("raise", "wrap", "clip"):
         raise ValueError(f"the mode is raise, wrap or clip, not {mode!r}")
-    if indices.dtype.kind == "b":
-        indices = indices.astype(np.intp)  # here False and True are the numbers 0 and 1, and no mask
+    if array.dtype.kind == "b":
+        array = array.astype(np.intp)  # here False and True are the numbers 0 and 1, and no mask
     if mode == "raise" or not length:
-        return indices
-    within: np.ndarray = indices % length if mode == "wrap" else np.clip(indices, 0, length - 1)
+        return array
+    within: np.ndarray = array % length if mode == "wrap" else np.clip(array, 0, length - 1)
     return within
 
 
@@ -85,7 +100,7 @@ def choose(a: Any, choices: Sequence[Array], *, mode: str = "raise") -> Array:
         broadcast_to(x, shape=np.broadcast_shapes(chosen.shape, *map(np.shape, choices)))
         for x in (chosen, *choices)
     )
-    return np.take_along_axis(stack(*arrays), number.data[np.newaxis], 0)[0]
+    return take_along_axis(stack(*arrays), number.data[np.newaxis], 0)[0]
 
 
 @implements(np.compress)
@@ -172,7 +187,7 @@ class Update:
             starts = np.maximum.accumulate(np.where(np.append(True, ~again), numbers, 0))
             left = np.flatnonzero((numbers - starts) % 2 == 0)
             paired = np.append(again, False)[left]
-            factors = np.where(paired, factors[left] * factors[left + paired], factors[left])
+            factors = where(paired, factors[left] * factors[left + paired], factors[left])
             places = places[left]
         return set_at(flat, flat[places] * factors, index=places).reshape(self.x.shape)
 
@@ -233,7 +248,7 @@ def gather(x: Tensor, axis: int, index: Any, *, sparse_grad: bool = False) -> Te
 def take_along_dim(x: Tensor, indices: Any, axis: int | None = None) -> Tensor:
     """For each place, the element along an axis that `indices` names there; ``np.take_along_axis``."""
     indices = whole_numbers("take_along_dim", indices)
-    taken: Tensor = np.take_along_axis(
+    taken: Tensor = take_along_axis(
         as_tensor("take_along_dim", x), indices.reshape(-1) if axis is None else indices, axis
     )
     return taken
@@ -253,8 +268,9 @@ def index_select(x: Tensor, axis: int, index: Any) -> Tensor:
 @torch_named
 def masked_select(x: Tensor, mask: Any) -> Tensor:
     """The elements where a mask is true, in one axis, after x and the mask were broadcast."""
-    x, mask = np.broadcast_arrays(as_tensor("masked_select", x), as_tensor("masked_select", mask))
-    return x[mask.data.astype(bool)]
+    whole, chosen = broadcast_arrays(as_tensor("masked_select", x), as_tensor("masked_select", mask))
+    selected: Tensor = whole[chosen.data.astype(bool)]
+    return selected
 
 
 def one_hot(indices: Any, num_classes: int = -1) -> np.ndarray:
@@ -266,7 +282,8 @@ def one_hot(indices: Any, num_classes: int = -1) -> np.ndarray:
     if num_classes == -1 and not array.size:
         raise ValueError("one_hot of no numbers needs num_classes")
     classes = int(array.max()) + 1 if num_classes == -1 else num_classes
-    return (array[..., np.newaxis] == np.arange(classes)).astype(np.int64)
+    rows: np.ndarray = np.equal(array[..., np.newaxis], np.arange(classes)).astype(np.int64)
+    return rows
 
 
 # --- PyTorch's functions: writing ---------------------------------------------------------------------
@@ -284,7 +301,7 @@ def written_along(
         return x
     if values.ndim:
         values = values[tuple(slice(n) for n in index.shape)]
-    return write(x.at[places_along(name, x.shape, axis, index)], values)
+    return write(Update(x, places_along(name, x.shape, axis, index)), values)
 
 
 def written_at(
@@ -294,7 +311,7 @@ def written_at(
     x, index = as_tensor(name, x), whole_numbers(name, index)
     if not x.ndim:
         return written_at(name, x.reshape(1), 0, index, values, write).reshape(())
-    return write(x.at[along(normalize_axis_index(axis, x.ndim, name), index)], values)
+    return write(Update(x, along(normalize_axis_index(axis, x.ndim, name), index)), values)
 
 
 def reducing(name: str, reduce: str, include_self: bool) -> Callable[[Update, Any], Tensor]:
@@ -309,15 +326,17 @@ def reducing(name: str, reduce: str, include_self: bool) -> Callable[[Update, An
             lowest, highest = (
                 (np.iinfo(x.dtype).min, np.iinfo(x.dtype).max) if whole else (-math.inf, math.inf)
             )
-            update = update.set({"prod": 1, "amax": lowest, "amin": highest}.get(reduce, 0)).at[index]
+            update = Update(update.set({"prod": 1, "amax": lowest, "amin": highest}.get(reduce, 0)), index)
         if reduce in ("sum", "mean"):
             total = update.add(values)
             if reduce == "sum":
                 return total
             ones = np.ones(update.shape)
             many = include_self + zeros_at(ones, index=index, shape=x.shape).data
-            return total / np.maximum(many, 1).astype(x.dtype)
-        return {"prod": update.multiply, "amax": update.max, "amin": update.min}[reduce](values)
+            return divide(total, np.maximum(many, 1).astype(x.dtype))
+        if reduce == "prod":
+            return update.multiply(values)
+        return update.max(values) if reduce == "amax" else update.min(values)
 
     return write
 
@@ -383,7 +402,7 @@ def index_reduce(
 @torch_named
 def index_put(x: Tensor, indices: Sequence[Any], values: Any, accumulate: bool = False) -> Tensor:
     """x with values at an index, one array for each axis; with `accumulate` they are added."""
-    update = as_tensor("index_put", x).at[tuple(indices)]
+    update = Update(as_tensor("index_put", x), plain_index(tuple(indices)))
     return update.add(values) if accumulate else update.set(values)
 
 
@@ -398,19 +417,18 @@ def put(x: Tensor, index: Any, source: Any, accumulate: bool = False) -> Tensor:
 @torch_named
 def masked_scatter(x: Tensor, mask: Any, source: Any) -> Tensor:
     """x with the elements of `source`, in their order, where a mask is true, after both were broadcast."""
-    x, mask = np.broadcast_arrays(as_tensor("masked_scatter", x), as_tensor("masked_scatter", mask))
-    chosen = mask.data.astype(bool)
-    values = as_tensor("masked_scatter", source).reshape(-1)
-    if values.size < np.count_nonzero(chosen):
-        raise ValueError(f"masked_scatter: {values.size} elements for {np.count_nonzero(chosen)} places")
-    return x.at[chosen].set(values[: np.count_nonzero(chosen)])
+    whole, chosen = broadcast_arrays(as_tensor("masked_scatter", x), as_tensor("masked_scatter", mask))
+    values, places = as_tensor("masked_scatter", source).reshape(-1), chosen.data.astype(bool)
+    if values.size < np.count_nonzero(places):
+        raise ValueError(f"masked_scatter: {values.size} elements for {np.count_nonzero(places)} places")
+    return Update(whole, places).set(values[: np.count_nonzero(places)])
 
 
 @torch_named
 def select_scatter(x: Tensor, src: Any, axis: int, index: int) -> Tensor:
     """x with other values at a place along an axis."""
     x = as_tensor("select_scatter", x)
-    return x.at[along(normalize_axis_index(axis, x.ndim, "select_scatter"), index)].set(src)
+    return Update(x, along(normalize_axis_index(axis, x.ndim, "select_scatter"), index)).set(src)
 
 
 @torch_named
@@ -419,13 +437,15 @@ def slice_scatter(
 ) -> Tensor:
     """x with other values in a slice along an axis."""
     x = as_tensor("slice_scatter", x)
-    return x.at[along(normalize_axis_index(axis, x.ndim, "slice_scatter"), slice(start, end, step))].set(src)
+    return Update(x, along(normalize_axis_index(axis, x.ndim, "slice_scatter"), slice(start, end, step))).set(
+        src
+    )
 
 
 @torch_named
 def diagonal_scatter(x: Tensor, src: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """x with other values in the diagonal of two axes."""
-    last = np.moveaxis(as_tensor("diagonal_scatter", x), (axis1, axis2), (-2, -1))
-    written = last.at[(..., *places_of_diagonal(*last.shape[-2:], offset))].set(src)
-    moved: Tensor = np.moveaxis(written, (-2, -1), (axis1, axis2))
+    last = moveaxis(as_tensor("diagonal_scatter", x), (axis1, axis2), (-2, -1))
+    written = Update(last, places_of_diagonal(last.shape, offset)).set(src)
+    moved: Tensor = moveaxis(written, (-2, -1), (axis1, axis2))
     return moved

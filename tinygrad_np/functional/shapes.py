@@ -25,18 +25,24 @@ from tinygrad_np.tensor import Tensor
 from tinygrad_np.torch_names import torch_named
 
 __all__ = [
-    *(
-        "block_diag",
-        "cartesian_prod",
-        "chunk",
-        "combinations",
-        "diag_embed",
-        "expand",
-        "expand_as",
-        "flatten",
-    ),
-    *("narrow", "pad", "repeat_interleave", "reshape_as", "select", "split", "tensor_split", "unbind"),
-    *("unflatten", "unfold_axis"),
+    "block_diag",
+    "cartesian_prod",
+    "chunk",
+    "combinations",
+    "diag_embed",
+    "expand",
+    "expand_as",
+    "flatten",
+    "narrow",
+    "pad",
+    "repeat_interleave",
+    "reshape_as",
+    "select",
+    "split",
+    "tensor_split",
+    "unbind",
+    "unflatten",
+    "unfold_axis",
 ]
 
 
@@ -71,15 +77,14 @@ def ravel(a: Array, order: str = "C") -> Array:
 
 
 @torch_named
-def flatten(x: Tensor, start_dim: int | str = 0, end_dim: int = -1) -> Tensor:
+def flatten(x: Tensor, start_dim: int | str = 0, end_dim: int = -1, order: str = "C") -> Tensor:
     """x with the axes from one to another, both included, as one; all of them unless told.
 
     The first argument may be ndarray's order, which is "C".
     """
     x = as_tensor("flatten", x)
-    if isinstance(start_dim, str):
-        check_order(start_dim)
-        start_dim = 0
+    start_dim, order = (0, start_dim) if isinstance(start_dim, str) else (start_dim, order)
+    check_order(order)
     first, last = (normalize_axis_index(axis, x.ndim or 1, "flatten") for axis in (start_dim, end_dim))
     if first > last:
         raise ValueError(f"flatten: axis {start_dim} does not stand before axis {end_dim}")
@@ -92,7 +97,10 @@ def unflatten(x: Tensor, axis: int, sizes: Sequence[int]) -> Tensor:
     """x with one axis as several, of these lengths; one of them may be -1."""
     x = as_tensor("unflatten", x)
     axis = normalize_axis_index(axis, x.ndim, "unflatten")
-    lengths = np.reshape(np.empty(x.shape[axis]), tuple(sizes)).shape
+    rest = math.prod(n for n in sizes if n != -1)
+    lengths = [x.shape[axis] // (rest or 1) if n == -1 else n for n in sizes]
+    if math.prod(lengths) != x.shape[axis]:
+        raise ValueError(f"unflatten: {list(sizes)} in the place of an axis of length {x.shape[axis]}")
     return x.reshape(*x.shape[:axis], *lengths, *x.shape[axis + 1 :])
 
 
@@ -257,10 +265,10 @@ def block(arrays: Any) -> Array:
 
 def block_diag(*tensors: Tensor) -> Tensor:
     """Matrices one below the other and to the right of it, zeros elsewhere; numbers and vectors are rows."""
-    parts = [np.atleast_2d(as_tensor("block_diag", x)) for x in tensors] or [Tensor(np.zeros((1, 0)))]
+    parts = [atleast_2d(as_tensor("block_diag", x)) for x in tensors] or [Tensor(np.zeros((1, 0)))]
     width = sum(x.shape[1] for x in parts)
     before = itertools.accumulate((x.shape[1] for x in parts), initial=0)
-    rows = [np.pad(x, ((0, 0), (n, width - n - x.shape[1]))) for x, n in zip(parts, before, strict=False)]
+    rows = [numpy_pad(x, ((0, 0), (n, width - n - x.shape[1]))) for x, n in zip(parts, before, strict=False)]
     return concatenate(*rows, axis=0)
 
 
@@ -338,13 +346,13 @@ def chunk(x: Tensor, chunks: int, axis: int = 0) -> tuple[Tensor, ...]:
 @torch_named
 def tensor_split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> tuple[Tensor, ...]:
     """x cut into so many pieces, or before each of these places; ``np.array_split``, as a tuple."""
-    return tuple(np.array_split(as_tensor("tensor_split", x), np.asarray(indices_or_sections), axis))
+    return tuple(array_split(as_tensor("tensor_split", x), np.asarray(indices_or_sections), axis))
 
 
 @torch_named
 def unbind(x: Tensor, axis: int = 0) -> tuple[Tensor, ...]:
     """x without an axis: a tuple of what stands along it."""
-    return tuple(np.moveaxis(as_tensor("unbind", x), axis, 0))
+    return tuple(moveaxis(as_tensor("unbind", x), axis, 0))
 
 
 if hasattr(np, "unstack"):  # from NumPy 2.1 on
@@ -439,7 +447,7 @@ def repeat(a: Array, repeats: int | Sequence[int], axis: int | None = None) -> A
     a, axis = (np.ravel(a), 0) if axis is None else (a, normalize_axis_index(axis, a.ndim, "repeat"))
     if np.ndim(repeats):
         return a[along(axis, np.repeat(np.arange(a.shape[axis]), repeats))]
-    shape, times = a.shape, operator.index(repeats)
+    shape, times = a.shape, operator.index(repeats)  # type: ignore[arg-type]
     parted = np.broadcast_to(np.expand_dims(a, axis + 1), (*shape[: axis + 1], times, *shape[axis + 1 :]))
     return np.reshape(parted, (*shape[:axis], shape[axis] * times, *shape[axis + 1 :]))
 
@@ -449,7 +457,7 @@ def repeat_interleave(
     x: Tensor, repeats: Any, axis: int | None = None, *, output_size: int | None = None
 ) -> Tensor:
     """Each element so many times, or each its own number of times; ``np.repeat``."""
-    repeated: Tensor = np.repeat(as_tensor("repeat_interleave", x), np.asarray(repeats), axis)
+    repeated: Tensor = repeat(as_tensor("repeat_interleave", x), np.asarray(repeats), axis)
     return repeated
 
 
@@ -459,7 +467,7 @@ def meshgrid(*xi: Array, indexing: str = "xy", sparse: bool = False, copy: bool 
     if indexing not in ("xy", "ij"):
         raise ValueError(f"meshgrid: indexing is 'xy' or 'ij', not {indexing!r}")
     n = len(xi)
-    grids = [reshape(x, shape=(1,) * i + (-1,) + (1,) * (n - 1 - i)) for i, x in enumerate(xi)]
+    grids: list[Array] = [reshape(x, shape=(1,) * i + (-1,) + (1,) * (n - 1 - i)) for i, x in enumerate(xi)]
     if indexing == "xy" and n > 1:
         grids = [np.swapaxes(x, 0, 1) for x in grids]
     return tuple(grids) if sparse else np.broadcast_arrays(*grids)
@@ -470,7 +478,7 @@ def cartesian_prod(*tensors: Tensor) -> Tensor:
     given = [as_tensor("cartesian_prod", x) for x in tensors]
     if len(given) == 1:
         return given[0]
-    return stack(*(x.reshape(-1) for x in np.meshgrid(*given, indexing="ij")), axis=-1)
+    return stack(*(x.reshape(-1) for x in meshgrid(*given, indexing="ij")), axis=-1)
 
 
 def combinations(x: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
@@ -513,7 +521,8 @@ def numpy_pad(array: Array, pad_width: Any, mode: str = "constant", *, constant_
         raise ValueError(f"pad: the mode is constant, edge, reflect, symmetric or wrap, not {mode!r}")
     for axis, pair in enumerate(pairs):  # NumPy pads the numbers of the places, axis by axis
         if pair.any():
-            array = array[along(axis, np.pad(np.arange(array.shape[axis]), pair, mode))]
+            places = np.pad(np.arange(array.shape[axis]), pair, mode)  # type: ignore[call-overload]
+            array = array[along(axis, places)]
     return array
 
 
@@ -541,7 +550,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     widths = [(max(before, 0), max(after, 0)) for before, after in pairs]
     if mode == "circular":
         x = x[kept(pairs, x.shape)]  # the other end is that of what is left
-    padded: Tensor = np.pad(x, widths or 0, PAD_MODES[mode], **settings)
+    padded: Tensor = numpy_pad(x, widths or 0, PAD_MODES[mode], **settings)
     return padded if mode == "circular" else padded[kept(pairs, padded.shape)]
 
 
@@ -587,26 +596,34 @@ def unfold_axis(x: Tensor, axis: int, size: int, step: int) -> Tensor:
 @implements(np.tril)
 def tril(m: Array, k: int = 0) -> Array:
     """Matrices with zeros above the k-th diagonal."""
-    return np.where(np.tri(*m.shape[-2:], k=k, dtype=bool), m, np.zeros((), m.dtype))
+    return np.where(lower(m.shape, k), m, np.zeros((), m.dtype))
 
 
 @implements(np.triu)
 def triu(m: Array, k: int = 0) -> Array:
     """Matrices with zeros below the k-th diagonal."""
-    return np.where(np.tri(*m.shape[-2:], k=k - 1, dtype=bool), np.zeros((), m.dtype), m)
+    return np.where(lower(m.shape, k - 1), np.zeros((), m.dtype), m)
 
 
-def places_of_diagonal(rows: int, columns: int, offset: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of the elements of a diagonal, counted to the right of the main one."""
+def lower(shape: tuple[int, ...], k: int) -> np.ndarray:
+    """Which elements of matrices stand on the k-th diagonal, or below it; a vector is the row of a square one."""
+    if not shape:
+        raise ValueError("a number has no triangle")
+    return np.tri(shape[-2] if len(shape) > 1 else shape[0], shape[-1], k, bool)
+
+
+def places_of_diagonal(shape: tuple[int, ...], offset: int) -> tuple[Any, ...]:
+    """The index of a diagonal of the last two axes, counted to the right of the main one."""
+    rows, columns = shape[-2:]
     n = max(0, min(rows + min(offset, 0), columns - max(offset, 0)))
-    return np.arange(n) + max(-offset, 0), np.arange(n) + max(offset, 0)
+    return ..., np.arange(n) + max(-offset, 0), np.arange(n) + max(offset, 0)
 
 
 @implements(np.diagonal)
 def diagonal(a: Array, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
     """The diagonal of two axes, as a new last axis."""
     a = np.moveaxis(a, (axis1, axis2), (-2, -1))
-    return a[(..., *places_of_diagonal(*a.shape[-2:], offset))]
+    return a[places_of_diagonal(a.shape, offset)]
 
 
 @implements(np.diag)
@@ -620,7 +637,7 @@ def diag(v: Array, k: int = 0) -> Array:
 @implements(np.diagflat)
 def diagflat(v: Array, k: int = 0) -> Array:
     """The matrix with the elements as its k-th diagonal, and zeros elsewhere."""
-    return diag_embed(np.ravel(v), k)
+    return diag_embed(reshape(v, shape=-1), k)
 
 
 @torch_named
@@ -628,8 +645,9 @@ def diag_embed(x: Tensor, offset: int = 0, axis1: int = -2, axis2: int = -1) -> 
     """Matrices with the last axis of x as a diagonal, and zeros elsewhere; two axes tell where they are."""
     x = as_tensor("diag_embed", x)
     n = x.shape[-1] + abs(offset)
-    places = (..., *places_of_diagonal(n, n, offset))
-    return np.moveaxis(zeros_at(x, index=places, shape=(*x.shape[:-1], n, n)), (-2, -1), (axis1, axis2))
+    square = zeros_at(x, index=places_of_diagonal((n, n), offset), shape=(*x.shape[:-1], n, n))
+    placed: Tensor = moveaxis(square, (-2, -1), (axis1, axis2))
+    return placed
 
 
 @implements(np.trace)

@@ -51,9 +51,9 @@ def set_at(x: Array, values: Array, *, index: Any) -> Rule:
         return np.where(last[index] == numbers, part, 0)
 
     if isinstance(x, np.ndarray) and isinstance(values, np.ndarray):
-        y = x.copy()
+        y: Array = x.copy()
         y[index] = values
-    else:
+    else:  # run again on Tensors
         y = set_at(x, values, index=index)
     return y, (vjp_x, vjp_values)
 
@@ -65,9 +65,9 @@ def extreme_at(x: Array, values: Array, *, index: Any, ufunc: np.ufunc) -> Rule:
     `ufunc` is np.maximum or np.minimum; `values` has the shape of x[index]. Where one is NaN, so is the result.
     """
     if isinstance(x, np.ndarray) and isinstance(values, np.ndarray):
-        y = x.copy()
+        y: Array = x.copy()
         ufunc.at(y, index, values)
-    else:
+    else:  # run again on Tensors
         y = extreme_at(x, values, index=index, ufunc=ufunc)
 
     def vjp_x(g: Array) -> Array:

@@ -217,9 +217,15 @@ def plain_along(
     for place in np.ndindex(index.shape):
         there = list(place)
         there[axis] = index[place]
-        parts.setdefault(tuple(there), []).append(src[place])
+        parts.setdefault(tuple(there), []).append(float(src[place]))
     out = x.copy()
-    reductions = {"sum": np.sum, "prod": np.prod, "mean": np.mean, "amax": np.max, "amin": np.min}
+    reductions: dict[str, Callable[..., Any]] = {
+        "sum": np.sum,
+        "prod": np.prod,
+        "mean": np.mean,
+        "amax": np.max,
+        "amin": np.min,
+    }
     for there, values in parts.items():
         out[there] = reductions[reduce]([x[there]] * include_self + values) if reduce else values[-1]
     return out
@@ -416,7 +422,7 @@ INDEX = {
         function=functional.gather,
     ),
     "index_select": Op(
-        lambda rng, shape: (lambda arrays, static: (arrays[:1], static))(*at_places(rng, shape)),
+        lambda rng, shape: (at_places(rng, shape)[0][:1], {"axis": 0, "index": np.array([0, 0])}),
         reference=lambda x, axis, index: np.take(x, index, axis),
         torch=as_torch("index_select"),
         function=functional.index_select,

@@ -458,7 +458,7 @@ JOINS = {  # NumPy's functions of a sequence of arrays
             any_of,
             torch=lambda torch, *xs, name=name: getattr(torch, name)(xs),
             calls=[
-                (lambda x, f=function: f(x), [np.float64(3.0)]),
+                (lambda x, f=function: f(x), [np.array(3.0)]),
                 (lambda x, f=function: f(x, X)[0], [CUBE[0, 0]]),
             ],
             function=tuples(function),
@@ -532,7 +532,7 @@ TURNS = {  # the same elements in other places, or several times
         reference=lambda fill: np.broadcast_to(fill, (2, 3)),
         torch=lambda torch, fill: torch.broadcast_to(fill, (2, 3)),
         calls=[
-            (lambda x: np.full_like(X * x, x), [np.float64(2.0)]),
+            (lambda x: np.full_like(X * x, x), [np.array(2.0)]),
             (lambda x: np.full_like(X * x, x, np.float64, shape=(4, 3)), [X[0]]),
         ],
         function=calling(np.full_like, lambda fill: np.full_like(Tensor(np.zeros((2, 3), fill.dtype)), fill)),
