@@ -1,6 +1,7 @@
 """PyTorch's names: of parameters, ``dim`` and ``keepdim`` beside ``axis`` and ``keepdims``; and of functions.
 
-A function of `functional` that is `torch_named` takes them, and is what the method of its name calls.
+A function of `functional` that is `torch_named` takes them, and is what the method of its name calls. Its errors name
+it, whatever it is made of.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
+
+from tinygrad_np.errors import BAD_INPUT, cause_of, describe_error
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,11 +35,21 @@ def with_numpy_names(name: str, kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def torch_parameters(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a function take ``dim`` and ``keepdim`` too. For a type checker its parameters stay NumPy's."""
+    """Let a function take ``dim`` and ``keepdim`` too, and its errors name it.
+
+    For a type checker its parameters stay NumPy's.
+    """
+    name = function.__name__
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> R:
-        return function(*args, **with_numpy_names(function.__name__, kwargs))
+        try:
+            return function(*args, **with_numpy_names(name, kwargs))
+        except BAD_INPUT as error:
+            if str(error).startswith((f"{name}(", f"{name}:", f"{name} ")):
+                raise  # it has said all
+            # what a primitive inside was told is told of this function
+            raise describe_error(name, cause_of(error), args, kwargs) from error
 
     return call
 

@@ -160,6 +160,9 @@ def an_op(rng: Rng) -> Call:
 NAMES = {  # what an error may say instead: what the op is made of, where that names all that is at fault
     "split_at": ("split",),
     "zeros_at": ("getitem",),
+    **{f"at.{name}": ("at", "getitem", "broadcast_to") for name in ("add", "multiply", "max", "min")},
+    "unfold_axis": ("unfold", "sliding_window_view"),
+    "array_split": ("hsplit", "vsplit", "dsplit"),
     "ravel": ("reshape",),
     "swapaxes": ("transpose",),
     "moveaxis": ("transpose",),
