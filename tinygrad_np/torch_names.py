@@ -1,7 +1,7 @@
 """PyTorch's names: of parameters, ``dim`` and ``keepdim`` beside ``axis`` and ``keepdims``; and of functions.
 
-A function of `functional` that is `torch_named` takes them, and is what the method of its name calls. Its errors name
-it, whatever it is made of.
+A function of `functional` that is `torch_named` takes them, and is what the method of its name calls. Its errors
+name it, whatever it is made of.
 """
 
 from __future__ import annotations

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 # The target, and why it is no mistake: the lines after the change.
 EXPLAINED: dict[tuple[str, str], list[str]] = {
+    ("index.set_at", "the result has the shape of x"): [
+        "kept = np.ones(y.shape, bool)",
+        "last = np.empty(y.shape, int)",
+    ],
     ("conv.im2col", "it is only asked what g is"): [
         "back = sum_windows if isinstance(-g, np.ndarray) else col2im"
     ],

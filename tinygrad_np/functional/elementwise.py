@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_np.functional.common import floats
+from tinygrad_np.operand import as_array
 from tinygrad_np.ops import special
 from tinygrad_np.ops.elementwise import (
     add,
@@ -68,6 +69,8 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
     """For each element, the choice whose condition is the first to be true."""
     chosen = default
     for condition, choice in reversed(list(zip(condlist, choicelist, strict=True))):
+        if as_array(condition).dtype != bool:
+            raise TypeError(f"select: a condition holds bools, not {as_array(condition).dtype}")
         chosen = where(condition, choice, chosen)
     return chosen
 

@@ -258,19 +258,24 @@ def take_along_dim(x: Tensor, indices: Any, axis: int | None = None) -> Tensor:
 def index_select(x: Tensor, axis: int, index: Any) -> Tensor:
     """What stands at these places along an axis."""
     x, index = as_tensor("index_select", x), whole_numbers("index_select", index)
-    return (
-        x.reshape(-1)[index].reshape(x.shape)
-        if not x.ndim
-        else x[along(normalize_axis_index(axis, x.ndim), index)]
-    )
+    if not x.ndim:
+        return x.reshape(-1)[index].reshape(x.shape if index.size == 1 else index.shape)
+    return x[along(normalize_axis_index(axis, x.ndim, "index_select"), index)]
+
+
+def with_mask(name: str, x: Any, mask: Any) -> tuple[Tensor, np.ndarray]:
+    """x and a mask, broadcast to one shape."""
+    whole, places = broadcast_arrays(as_tensor(name, x), as_tensor(name, mask))
+    if places.dtype != bool:
+        raise TypeError(f"{name}: a mask holds bools, not {places.dtype}")
+    return whole, places.data
 
 
 @torch_named
 def masked_select(x: Tensor, mask: Any) -> Tensor:
     """The elements where a mask is true, in one axis, after x and the mask were broadcast."""
-    whole, chosen = broadcast_arrays(as_tensor("masked_select", x), as_tensor("masked_select", mask))
-    selected: Tensor = whole[chosen.data.astype(bool)]
-    return selected
+    whole, places = with_mask("masked_select", x, mask)
+    return whole[places]
 
 
 def one_hot(indices: Any, num_classes: int = -1) -> np.ndarray:
@@ -417,8 +422,8 @@ def put(x: Tensor, index: Any, source: Any, accumulate: bool = False) -> Tensor:
 @torch_named
 def masked_scatter(x: Tensor, mask: Any, source: Any) -> Tensor:
     """x with the elements of `source`, in their order, where a mask is true, after both were broadcast."""
-    whole, chosen = broadcast_arrays(as_tensor("masked_scatter", x), as_tensor("masked_scatter", mask))
-    values, places = as_tensor("masked_scatter", source).reshape(-1), chosen.data.astype(bool)
+    whole, places = with_mask("masked_scatter", x, mask)
+    values = as_tensor("masked_scatter", source).reshape(-1)
     if values.size < np.count_nonzero(places):
         raise ValueError(f"masked_scatter: {values.size} elements for {np.count_nonzero(places)} places")
     return Update(whole, places).set(values[: np.count_nonzero(places)])

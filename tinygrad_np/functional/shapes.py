@@ -582,10 +582,12 @@ def unfold_axis(x: Tensor, axis: int, size: int, step: int) -> Tensor:
 
     It is the method ``t.unfold(axis, size, step)``.
     """
-    x = as_tensor("unfold", x)
-    axis = normalize_axis_index(axis, x.ndim, "unfold")
+    x = as_tensor("unfold_axis", x)
+    axis = normalize_axis_index(axis, x.ndim, "unfold_axis")
     if not 1 <= size <= x.shape[axis] or step < 1:
-        raise ValueError(f"unfold: windows of {size}, {step} apart, along an axis of length {x.shape[axis]}")
+        raise ValueError(
+            f"unfold_axis: windows of {size}, {step} apart, along an axis of length {x.shape[axis]}"
+        )
     starts = x.shape[axis] - size + 1
     return stack(*(x[along(axis, slice(i, starts + i, step))] for i in range(size)), axis=-1)
 

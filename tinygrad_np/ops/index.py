@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from tinygrad_np.backward import SparseGrad
-from tinygrad_np.ops.reduce import wide
 from tinygrad_np.tape import Array, Rule, primitive
 
 
@@ -72,11 +71,11 @@ def extreme_at(x: Array, values: Array, *, index: Any, ufunc: np.ufunc) -> Rule:
 
     def vjp_x(g: Array) -> Array:
         mine, _, many = ties_at(x, values, y, index)
-        return np.where(mine, g / wide(many, g), 0)
+        return np.where(mine, g / many, 0)
 
     def vjp_values(g: Array) -> Array:
         _, theirs, many = ties_at(x, values, y, index)
-        return np.where(theirs, (g / wide(many, g))[index], 0)
+        return np.where(theirs, (g / many)[index], 0)
 
     return y, (vjp_x, vjp_values)
 

@@ -227,7 +227,7 @@ def plain_along(
         "amin": np.min,
     }
     for there, values in parts.items():
-        out[there] = reductions[reduce]([x[there]] * include_self + values) if reduce else values[-1]
+        out[there] = reductions[reduce]([x[there]] * bool(include_self) + values) if reduce else values[-1]
     return out
 
 
@@ -354,8 +354,15 @@ INDEX = {
         torch=torch_update(None),
         analytic=False,
         edges=[
-            Edge([[1, 3], [3, 3, 1]], [6, 6], [[0, 2], [2, 2, 0]], {"index": [1, 1, 1], "ufunc": np.maximum}),
-            Edge([[1, 3], [3, 1, 1]], [6, 6], [[6, 2], [0, 2, 2]], {"index": [1, 1, 1], "ufunc": np.minimum}),
+            Edge([[1, 3], [3, 3, 1]], [6, 6], [[6, 2], [2, 2, 0]], {"index": [1, 1, 1], "ufunc": np.maximum}),
+            Edge([[1, 3], [3, 1, 1]], [6, 6], [[6, 0], [0, 3, 3]], {"index": [1, 1, 1], "ufunc": np.minimum}),
+            Edge(
+                [[1], [np.nan, 3]],
+                [6],
+                [[0], [6, 0]],
+                {"index": [0, 0], "ufunc": np.maximum},
+                torch="differs",
+            ),
             Edge(
                 [[np.nan], [3, 1]],
                 [6],
