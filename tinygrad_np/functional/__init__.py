@@ -7,6 +7,7 @@ functions that are composed of primitives are here as well, and called by NumPy'
 
 from tinygrad_np.functional import (
     activations,
+    attention,
     convolution,
     differences,
     elementwise,
@@ -15,12 +16,14 @@ from tinygrad_np.functional import (
     linalg,
     losses,
     margins,
+    normalization,
     pooling,
     reductions,
     shapes,
     statistics,
 )
 from tinygrad_np.functional.activations import *
+from tinygrad_np.functional.attention import *
 from tinygrad_np.functional.convolution import *
 from tinygrad_np.functional.elementwise import *
 from tinygrad_np.functional.indexing import *
@@ -28,12 +31,14 @@ from tinygrad_np.functional.layers import *
 from tinygrad_np.functional.linalg import *
 from tinygrad_np.functional.losses import *
 from tinygrad_np.functional.margins import *
+from tinygrad_np.functional.normalization import *
 from tinygrad_np.functional.pooling import *
 from tinygrad_np.functional.reductions import *
 from tinygrad_np.functional.shapes import *
 
 __all__ = [
     *activations.__all__,
+    *attention.__all__,
     *convolution.__all__,
     *differences.__all__,
     *elementwise.__all__,
@@ -42,10 +47,9 @@ __all__ = [
     *linalg.__all__,
     *losses.__all__,
     *margins.__all__,
+    *normalization.__all__,
     *pooling.__all__,
     *reductions.__all__,
     *shapes.__all__,
     *statistics.__all__,
 ]
-
-CONSTANT = frozenset({"one_hot"})  # they carry no gradient, and give arrays

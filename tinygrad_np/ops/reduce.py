@@ -114,6 +114,26 @@ def var(
     return np.var(x, axis=axis, ddof=ddof, keepdims=keepdims), (vjp,)
 
 
+@primitive()
+def standardize(x: Array, *, axis: Axis = None, eps: float = 1e-5, center: bool = True) -> Rule:
+    """(x - mean) / sqrt(variance + eps) over axes; without `center`, x / sqrt(mean of x^2 + eps).
+
+    For the result y and its divisor s, dL/dx = (g - mean g - y mean(g y)) / s, where the means are over those axes,
+    and mean g is left out without `center` (Ioffe and Szegedy, 2015, section 3).
+    """
+    dtype = x.dtype
+    x = x.astype(np.float32) if dtype == np.float16 else floating(x)  # a square of 256 is infinite in float16
+    away = x - np.mean(x, axis=axis, keepdims=True) if center else x
+    s = np.sqrt(np.mean(away * away, axis=axis, keepdims=True) + eps)
+    y = away / s
+
+    def vjp(g: Array) -> Array:
+        back = g - y * np.mean(g * y, axis=axis, keepdims=True)
+        return (back - np.mean(g, axis=axis, keepdims=True) if center else back) / s
+
+    return (y.astype(dtype) if dtype == np.float16 else y), (vjp,)
+
+
 @primitive(np.max, np.amax, selects=True)
 def max(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
     """The largest element over axes. Equal largest elements share the gradient evenly."""

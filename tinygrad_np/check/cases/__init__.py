@@ -3,6 +3,7 @@
 `OPS` has the primitives and the functions composed of them. What is public and has no row fails the gradient check.
 """
 
+from tinygrad_np.check.cases.attention import ATTENTION
 from tinygrad_np.check.cases.composed import COMPOSED
 from tinygrad_np.check.cases.conv import CONV
 from tinygrad_np.check.cases.decompositions import DECOMPOSITIONS
@@ -11,6 +12,7 @@ from tinygrad_np.check.cases.index import INDEX
 from tinygrad_np.check.cases.layers import LAYERS
 from tinygrad_np.check.cases.linalg import LINALG
 from tinygrad_np.check.cases.losses import LOSSES
+from tinygrad_np.check.cases.normalization import NORMALIZATION
 from tinygrad_np.check.cases.optimizers import OPTIMIZERS
 from tinygrad_np.check.cases.recurrent import RECURRENT
 from tinygrad_np.check.cases.reduce import REDUCE
@@ -34,6 +36,8 @@ OPS: dict[str, Op] = {
     **DECOMPOSITIONS,
     **COMPOSED,
     **CONV,
+    **NORMALIZATION,
+    **ATTENTION,
     **RECURRENT,
 }
 
