@@ -13,9 +13,10 @@ import numpy as np
 from tinygrad_np.functional.activations import softmax
 from tinygrad_np.functional.common import Rng, check_number, floats
 from tinygrad_np.functional.layers import dropout, linear
+from tinygrad_np.functional.shapes import swapaxes
 from tinygrad_np.operand import as_array
 from tinygrad_np.ops.elementwise import where
-from tinygrad_np.ops.shape import broadcast_to, concatenate, split, swapaxes
+from tinygrad_np.ops.shape import broadcast_to, concatenate, split
 from tinygrad_np.tensor import Tensor
 
 __all__ = ["multi_head_attention_forward", "scaled_dot_product_attention"]
@@ -251,7 +252,7 @@ def _for_heads(name: str, x: Tensor, q: Tensor) -> Tensor:
     """Keys or values of groups of heads, repeated for each head of the query."""
     if x.ndim < 3 or q.ndim < 3 or not x.shape[-3] or q.shape[-3] % x.shape[-3]:
         raise ValueError(
-            f"{name} with enable_gqa takes a query of several times as many heads, axis -3, as keys and values have, "
+            f"{name} with enable_gqa takes a query of several times as many heads, axis -3, as keys have, "
             f"not {list(q.shape)} and {list(x.shape)}"
         )
     times = q.shape[-3] // x.shape[-3]

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_np.functional.common import floats, per_axis
+from tinygrad_np.functional.shapes import moveaxis
 from tinygrad_np.ops.conv import im2col
 from tinygrad_np.ops.reduce import standardize
-from tinygrad_np.ops.shape import moveaxis
 from tinygrad_np.tensor import Tensor
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm", "rms_norm"]
