@@ -37,8 +37,9 @@ from tinygrad_np.functional.reductions import *
 from tinygrad_np.functional.shapes import *
 
 __all__ = [
-    *activations.__all__,
     *attention.__all__,
+    *normalization.__all__,
+    *activations.__all__,
     *convolution.__all__,
     *differences.__all__,
     *elementwise.__all__,
@@ -47,9 +48,10 @@ __all__ = [
     *linalg.__all__,
     *losses.__all__,
     *margins.__all__,
-    *normalization.__all__,
     *pooling.__all__,
     *reductions.__all__,
     *shapes.__all__,
     *statistics.__all__,
 ]
+
+CONSTANT = frozenset({"one_hot"})  # they carry no gradient, and give arrays

@@ -18,16 +18,17 @@ from tinygrad_np.ops.conv import Pairs, col2im, im2col
 from tinygrad_np.tensor import Tensor
 
 __all__ = [
-    *(
-        "channel_shuffle",
-        "conv1d",
-        "conv2d",
-        "conv3d",
-        "conv_transpose1d",
-        "conv_transpose2d",
-        "conv_transpose3d",
-    ),
-    *("fold", "pixel_shuffle", "pixel_unshuffle", "unfold"),
+    "channel_shuffle",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "fold",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "unfold",
 ]
 
 Size: TypeAlias = int | Sequence[int]  # one number for each axis, or one for all of them

@@ -17,7 +17,14 @@ from tinygrad_np.ops.conv import im2col
 from tinygrad_np.ops.reduce import standardize
 from tinygrad_np.tensor import Tensor
 
-__all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm", "rms_norm"]
+__all__ = [
+    "batch_norm",
+    "group_norm",
+    "instance_norm",
+    "layer_norm",
+    "local_response_norm",
+    "rms_norm",
+]
 
 
 def batch_norm(
@@ -180,7 +187,8 @@ def local_response_norm(
         raise ValueError(f"local_response_norm takes (batch, channels, ...), not {list(x.shape)}")
     around = ((width // 2, (width - 1) // 2),)
     windows = im2col(moveaxis(x * x, 1, -1), kernel=(width,), stride=(1,), dilation=(1,), padding=around)
-    return x / moveaxis((windows.mean(axis=-2) * alpha + k) ** beta, -1, 1)
+    divisor: Tensor = moveaxis((windows.mean(axis=-2) * alpha + k) ** beta, -1, 1)
+    return x / divisor
 
 
 # --- what they share ----------------------------------------------------------------------------------

@@ -18,8 +18,15 @@ from tinygrad_np.nn.layer import Layer, check_sizes
 from tinygrad_np.tensor import Tensor
 
 __all__ = [
-    *("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "GroupNorm"),
-    *("InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "LayerNorm", "RMSNorm"),
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
+    "GroupNorm",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
+    "LayerNorm",
+    "RMSNorm",
 ]
 
 
@@ -105,6 +112,14 @@ class Batches(Running):
             self.next_momentum(),
             self.eps,
         )
+
+    def next_momentum(self) -> float:
+        """How far the running ones move in this call, which is counted; without momentum, to the mean of all."""
+        if not self.training or self.num_batches_tracked is None:
+            return 0.0
+        count = self.num_batches_tracked.data
+        count += 1
+        return 1 / int(count) if self.momentum is None else self.momentum
 
 
 class BatchNorm1d(Batches):

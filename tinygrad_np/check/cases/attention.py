@@ -128,7 +128,8 @@ def named(xs: Any, separate: bool, biased: bool, add_zero_attn: bool) -> tuple[l
 
 def many_heads(*xs: Any, separate: bool, biased: bool, add_zero_attn: bool, **static: Any) -> Any:
     args, names = named(xs, separate, biased, add_zero_attn)
-    return functional.multi_head_attention_forward(*args, **names, **static)
+    function: Any = functional.multi_head_attention_forward
+    return function(*args, **names, **static)
 
 
 def torch_heads(
@@ -154,7 +155,7 @@ def plain_heads(
     maps = np.split(in_weight, 3) if not separate else [names[f"{n}_proj_weight"] for n in "qkv"]
     biases = np.split(in_bias, 3)
     size, (queries, batch, _), keys = features // count, query.shape, len(key)
-    out, shown = np.zeros(query.shape), []
+    out, shown = np.zeros(query.shape), []  # type: Any, Any
     for n in range(batch):
         q, k, v = (x[:, n] @ w.T + b for x, w, b in zip((query, key, value), maps, biases, strict=True))
         if biased:

@@ -81,6 +81,10 @@ def of_instances(rng: Rng, shape: Shape) -> Arguments:
     return [x, *channels(rng, shape, x)], {}
 
 
+def instance_norm(x: Any, weight: Any = None, bias: Any = None) -> Any:
+    return functional.instance_norm(x, None, None, weight, bias, eps=0.1)
+
+
 def last_axes(weights: int) -> Callable[[Rng, Shape], Arguments]:
     def draw(rng: Rng, shape: Shape) -> Arguments:
         normalized = tuple(int(n) for n in rng.integers(1, 4, rng.integers(1, 3)))
@@ -153,7 +157,7 @@ NORMALIZATION: dict[str, Op] = {
         of_instances,
         reference=lambda x, *more: affine(plain_standardize(x, tuple(range(2, x.ndim)), 0.1), *more),
         torch=lambda torch, x, *more: torch.nn.functional.instance_norm(x, None, None, *more, eps=0.1),
-        function=lambda x, *more: functional.instance_norm(x, None, None, *more, eps=0.1),
+        function=instance_norm,
     ),
     "layer_norm": Op(
         last_axes(2),
