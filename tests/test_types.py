@@ -38,7 +38,7 @@ REVEALED = {  # an expression and its type
     "nn.GRU(2, 3)(x)": PAIR,
     "nn.LSTMCell(2, 3)(x)": PAIR,
     "nn.Sequential(nn.Linear(2, 3), np.tanh, F.relu, lambda x: x)(x)": "Any",
-    "nn.Sequential(nn.Linear(2, 3))[:1]": "tinygrad_np.nn.layer.Sequential",
+    "nn.Sequential(nn.Linear(2, 3))[:1]": "tinygrad_np.nn.containers.Sequential",
     "Mine()(x)": f"dict[str, {TENSOR}]",
     "Mine()(x, scale=2)": f"dict[str, {TENSOR}]",
     "Wider(2, 3)(x, twice=True)": TENSOR,

@@ -2,12 +2,14 @@
 
 from tinygrad_np.nn import init, losses
 from tinygrad_np.nn.cells import GRUCell, LSTMCell, RNNCell
+from tinygrad_np.nn.containers import ModuleDict, ModuleList, Sequential
 from tinygrad_np.nn.dropout import Dropout, VariationalDropout
 from tinygrad_np.nn.embedding import Embedding
-from tinygrad_np.nn.layer import Layer, Sequential
+from tinygrad_np.nn.layer import Layer
 from tinygrad_np.nn.linear import Linear
 from tinygrad_np.nn.losses import *
 from tinygrad_np.nn.recurrent import GRU, LSTM, RNN
+from tinygrad_np.nn.shape import Flatten, Identity, Unflatten
 
 __all__ = [
     "GRU",
@@ -22,6 +24,11 @@ __all__ = [
     "RNNCell",
     "Sequential",
     "VariationalDropout",
+    "ModuleList",
+    "ModuleDict",
+    "Identity",
+    "Flatten",
+    "Unflatten",
     "init",
     *losses.__all__,
 ]

@@ -1,4 +1,4 @@
-"""Layer: something with weights, made of Tensors and other layers; and Sequential, layers one after another.
+"""Layer: something with weights, made of Tensors and other layers.
 
 A layer's attributes are its structure. Its Tensors, and those of the layers in it, are found in the order in
 which the attributes were set, under dotted names: ``encoder.weight``, ``layers.0.bias``. Those that require
@@ -7,13 +7,14 @@ a gradient are its parameters; the others are state that is saved, but not train
 
 from __future__ import annotations
 
-from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
 from reprlib import recursive_repr
-from typing import Any, ParamSpec, Protocol, Self, TypeVar, overload
+from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
 import numpy as np
 
 from tinygrad_np.errors import numpy_name
+from tinygrad_np.nn.summary import summary
 from tinygrad_np.tensor import Tensor
 
 LARGEST = 2**48  # of a size: what is larger is a slip, and no machine holds it
@@ -84,6 +85,7 @@ class Layer:
     """The base of all layers: a subclass sets Tensors and layers as attributes, and defines `forward`."""
 
     training: bool = True
+    _frozen: Sequence[str]
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the layer computes. Call the layer itself, ``layer(x)``, which calls this."""
@@ -129,6 +131,80 @@ class Layer:
     def eval(self) -> Self:
         """Set this layer and those in it to evaluation."""
         return self.train(False)
+
+    def named_modules(self) -> Iterator[tuple[str, Layer]]:
+        """This layer, under no name, and all layers in it by dotted names, each once."""
+        names: dict[Layer, str] = {}
+        for name, value in _walk(self, ""):
+            if isinstance(value, Layer):
+                names.setdefault(value, name)
+        return iter([(name, layer) for layer, name in names.items()])
+
+    def modules(self) -> Iterator[Layer]:
+        """This layer, and all layers in it, each once."""
+        return (layer for _, layer in self.named_modules())
+
+    def named_children(self) -> Iterator[tuple[str, Layer]]:
+        """The layers that are set on this one, by name; those in its lists and dicts too, each once."""
+        names: dict[Layer, str] = {}
+        for name, value in _children(self, ""):
+            if isinstance(value, Layer):
+                names.setdefault(value, name)
+        return iter([(name, layer) for layer, name in names.items()])
+
+    def children(self) -> Iterator[Layer]:
+        """The layers that are set on this one, each once."""
+        return (layer for _, layer in self.named_children())
+
+    def apply(self, function: Callable[[Layer], Any]) -> Self:
+        """Call a function with every layer in this one, and then with this one."""
+        for child in self.children():
+            child.apply(function)
+        function(self)
+        return self
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """With False, freeze all weights; with True, train those again that were frozen so.
+
+        What else is saved and not trained, such as running statistics, stays as it is.
+        """
+        owners = list(self.modules())
+        if not requires_grad:
+            trained = [{n for n, t in layer._own_tensors() if t.requires_grad} for layer in owners]
+            for layer, names in zip(owners, trained, strict=True):
+                if names:
+                    layer._frozen = sorted({*getattr(layer, "_frozen", ()), *names})
+        for layer in owners:
+            for name, tensor in layer._own_tensors():
+                if name in getattr(layer, "_frozen", ()):
+                    tensor.requires_grad = requires_grad
+        return self
+
+    def _own_tensors(self) -> list[tuple[str, Tensor]]:
+        """The Tensors that are set on this layer, lists and dicts opened and layers not, by name."""
+        return [(name, value) for name, value in _walk(self, "", own=True) if isinstance(value, Tensor)]
+
+    def summary(self, *inputs: Any) -> str:
+        """Print, and return, a table of all layers: what each gives out of these inputs, and what it weighs.
+
+        Nothing is changed: a copy computes the outputs, in evaluation.
+
+        Parameters
+        ----------
+        *inputs
+            What the layer is called with. A tuple of whole numbers is the shape of floats, drawn at random in the
+            dtype of the weights; whole numbers themselves, as an Embedding takes them, come as an array.
+
+        Returns
+        -------
+        str
+            For each layer its dotted name, class and output, how many numbers are trained and how many frozen, and
+            the memory of these and of the output; then the sums. A weight that is tied counts where it comes first,
+            and of outputs those of layers that have no layers in them are summed.
+        """
+        text = summary(self, inputs)
+        print(text)
+        return text
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """A copy of every array by name, frozen ones included."""
@@ -196,42 +272,6 @@ class Layer:
         return f"{type(self).__name__}(\n  {body}\n)"
 
 
-class Sequential(Layer):
-    """Layers one after another. A function of one Tensor, such as ``np.tanh``, may stand among them.
-
-    ``model[0]`` and ``model[-1]`` are its members, ``model[:2]`` is a Sequential of some, with the same weights.
-    """
-
-    def __init__(self, *layers: Layer | Callable[..., Any]):
-        for i, layer in enumerate(layers):
-            setattr(self, str(i), layer)
-        self.length = len(layers)
-
-    def forward(self, x: Any) -> Any:
-        """What the first takes, to what the last returns."""
-        for layer in self:
-            x = layer(x)
-        return x
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __iter__(self) -> Iterator[Any]:
-        return (getattr(self, str(i)) for i in range(self.length))
-
-    @overload
-    def __getitem__(self, index: int) -> Any: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequential: ...
-    def __getitem__(self, index: int | slice) -> Any:
-        layers = list(self)
-        try:
-            chosen = layers[index]
-        except IndexError:
-            raise IndexError(f"Sequential of {len(layers)} members has no number {index}") from None
-        return Sequential(*chosen) if isinstance(chosen, list) else chosen
-
-
 def _inside(value: Any) -> Iterator[tuple[Any, Any]]:
     """What is directly in a layer, list or dict, by attribute, number or key."""
     if isinstance(value, Layer):
@@ -242,8 +282,12 @@ def _inside(value: Any) -> Iterator[tuple[Any, Any]]:
         yield from enumerate(value)
 
 
-def _walk(value: Any, name: str, around: tuple[int, ...] = ()) -> Iterator[tuple[str, Any]]:
+def _walk(
+    value: Any, name: str, around: tuple[int, ...] = (), own: bool = False
+) -> Iterator[tuple[str, Any]]:
     """A value and all that is in it, layers, lists and dicts opened, each with its dotted name.
+
+    What is its `own` is not in further layers.
 
     Raises
     ------
@@ -259,7 +303,8 @@ def _walk(value: Any, name: str, around: tuple[int, ...] = ()) -> Iterator[tuple
                 f"{dotted} is the {type(item).__name__} that it is in, so its Tensors have names without end: "
                 "keep a way back to what is around a layer outside of it"
             )
-        yield from _walk(item, dotted, inside)
+        if not (own and isinstance(item, Layer)):
+            yield from _walk(item, dotted, inside, own)
 
 
 def _children(value: Any, name: str, around: tuple[int, ...] = ()) -> list[tuple[str, Any]]:

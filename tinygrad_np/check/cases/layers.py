@@ -47,7 +47,44 @@ def dropout(rng: Rng) -> LayerCase:
 
 def sequential(rng: Rng) -> LayerCase:
     first, last = (nn.Linear(n, m, rng=rng, dtype=np.float64) for n, m in ((3, 4), (4, 2)))
-    return LayerCase(nn.Sequential(first, np.tanh, last), [real(rng, (2, 3))], torch=None)
+    return LayerCase(
+        nn.Sequential(first, np.tanh, last),
+        [real(rng, (2, 3))],
+        torch=lambda torch: torch.nn.Sequential(
+            torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2)
+        ),
+    )
+
+
+def module_list(rng: Rng) -> LayerCase:
+    return LayerCase(
+        nn.ModuleList([nn.Linear(3, 3, rng=rng, dtype=np.float64) for _ in range(2)]),
+        [real(rng, (2, 3))],
+        torch=lambda torch: torch.nn.ModuleList([torch.nn.Linear(3, 3) for _ in range(2)]),
+        call=lambda layer, x: layer[1](layer[0](x)),
+    )
+
+
+def module_dict(rng: Rng) -> LayerCase:
+    return LayerCase(
+        nn.ModuleDict({name: nn.Linear(3, 3, rng=rng, dtype=np.float64) for name in "ba"}),
+        [real(rng, (2, 3))],
+        torch=lambda torch: torch.nn.ModuleDict({name: torch.nn.Linear(3, 3) for name in "ba"}),
+        call=lambda layer, x: layer["a"](layer["b"](x)),
+    )
+
+
+def moving(name: str, *settings: Any) -> LayerRow:
+    """A layer without weights, of which only the shape is of interest."""
+
+    def row(rng: Rng) -> LayerCase:
+        return LayerCase(
+            getattr(nn, name)(*settings),
+            [real(rng, (2, 3, 4))],
+            torch=lambda torch: getattr(torch.nn, name)(*settings),
+        )
+
+    return row
 
 
 def variational_dropout(rng: Rng) -> LayerCase:
@@ -167,6 +204,11 @@ LAYERS: dict[str, LayerRow] = {
     "Embedding": embedding,
     "Dropout": dropout,
     "Sequential": sequential,
+    "ModuleList": module_list,
+    "ModuleDict": module_dict,
+    "Identity": moving("Identity"),
+    "Flatten": moving("Flatten"),
+    "Unflatten": moving("Unflatten", 2, (2, 2)),
     "VariationalDropout": variational_dropout,
     "RNNCell": rnn_cell,
     "GRUCell": partial(cell, "GRUCell"),
