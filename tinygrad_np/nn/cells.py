@@ -196,7 +196,8 @@ class GRUCell(Cell):
     def forward(self, x: Tensor, h: Tensor | None = None) -> Tensor:
         """An input (batch, input_size) and a state (batch, hidden_size), zeros unless given, to the next state."""
         x, (h,) = self.checked(x, None if h is None else (h,))
-        return gru_step(*self.products(x, h), h)
+        new: Tensor = gru_step(*self.products(x, h), h)
+        return new
 
 
 class LSTMCell(Cell):

@@ -119,7 +119,7 @@ def recurrent(kind: type[nn.LSTM] | type[nn.GRU] | type[nn.RNN], rng: Rng) -> La
         settings["nonlinearity"] = str(rng.choice(["tanh", "relu"]))
     if kind is nn.LSTM and rng.random() < 0.3:
         settings["proj_size"] = 1
-    ours = {} if kind is nn.RNN else {"fused": bool(rng.random() < 0.5)}
+    ours: dict[str, Any] = {} if kind is nn.RNN else {"fused": bool(rng.random() < 0.5)}
     layer = kind(2, 2, **settings, **ours, rng=rng, dtype=np.float64)
     time = int(rng.integers(1, 5))
     if rng.random() < 0.3:
