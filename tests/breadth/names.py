@@ -125,6 +125,18 @@ CALLED: dict[str, Callable[..., Any]] = {
     "special.polygamma": lambda f, x, n: f(n, x),
 }
 
+
+def one_by_one(function: Any, x: Any, *xs: Any, **kwargs: Any) -> Any:
+    """PyTorch takes arrays as one list too."""
+    return function(*x, **kwargs) if isinstance(x, list | tuple) else function(x, *xs, **kwargs)
+
+
+def spaced(function: Any, x: Any, *, spacing: Any = None, axis: Any = None, edge_order: int = 1) -> Any:
+    """``torch.gradient`` takes one distance or coordinates for each axis as `spacing`, NumPy one by one."""
+    each = [] if spacing is None else spacing if isinstance(spacing, list | tuple) else [spacing]
+    return function(x, *each, axis=axis, edge_order=edge_order)
+
+
 REDUCE = ordered("axis", "keepdims")
 
 # Other orders of arguments: NumPy's name, and how it is called with PyTorch's. Keywords are NumPy's by then.
@@ -140,11 +152,17 @@ ADAPTED: dict[str, tuple[str, Callable[..., Any]]] = {
     "std": ("std", spread),
     "cov": ("cov", lambda f, x, ddof=1, **more: f(x, ddof=ddof, **more)),
     "diff": ("diff", lambda f, x, n=1, axis=-1, *ends, **more: f(x, n, axis, *ends, **more)),
+    "atleast_1d": ("atleast_1d", one_by_one),
+    "atleast_2d": ("atleast_2d", one_by_one),
+    "atleast_3d": ("atleast_3d", one_by_one),
+    "diagflat": ("diagflat", lambda f, x, offset=0: f(x, offset)),
     "einsum": ("einsum", lambda f, operands, equation: f(equation, *operands)),
     "expand": ("broadcast_to", several),
     "gather": ("take_along_axis", lambda f, x, axis, index: f(x, index, axis)),
+    "gradient": ("gradient", spaced),
     "index_select": ("take", lambda f, x, axis, index: f(x, index, axis)),
     "take_along_dim": ("take_along_axis", lambda f, x, index, axis=None: f(x, index, axis)),
+    "meshgrid": ("meshgrid", one_by_one),
     "permute": ("transpose", several),
     "repeat": ("tile", several),
     "reshape": ("reshape", several),
