@@ -409,3 +409,26 @@ def test_the_second_order_check_fails_where_the_gradient_is_a_constant(rng: np.r
     np.testing.assert_allclose(same.grad, reference.grad, rtol=1e-12)
     with pytest.raises(AssertionError, match="the second derivative is wrong"):
         gradgradcheck(linearised, [x], rng)
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_sort_gives_values_and_places_and_equal_ones_stay_in_their_order(descending: bool) -> None:
+    x = Tensor([[2.0, np.nan, 1.0, 2.0], [0.0, -1.0, 0.0, 3.0]], requires_grad=True)
+    values, places = x.sort(1, descending)
+    expected = [[1, 0, 3, 2], [3, 0, 2, 1]] if descending else [[2, 0, 3, 1], [1, 0, 2, 3]]
+    np.testing.assert_array_equal(places, expected)
+    np.testing.assert_array_equal(values.data, np.take_along_axis(x.data, places, 1))
+    (values * [[1.0, 2.0, 3.0, 4.0]]).sum().backward()
+    scattered = np.zeros((2, 4))
+    np.put_along_axis(scattered, places, np.broadcast_to([1.0, 2.0, 3.0, 4.0], (2, 4)), 1)
+    np.testing.assert_array_equal(x.grad, scattered)
+    np.testing.assert_array_equal(x.argsort(1, descending), places)
+    np.testing.assert_array_equal(x.argsort(dim=1, descending=descending, stable=True), places)
+
+
+def test_methods_that_order_and_find_take_the_arguments_of_numpy_and_of_pytorch() -> None:
+    x = Tensor([[2.0, 0.0, 1.0]])
+    np.testing.assert_array_equal(x.argsort(1, "stable"), [[1, 2, 0]])
+    np.testing.assert_array_equal(Tensor(3.0).sort().values.data, 3.0)
+    np.testing.assert_array_equal(x.nonzero(), np.nonzero(x.data))
+    np.testing.assert_array_equal(x.nonzero(as_tuple=False), [[0, 0], [0, 2]])

@@ -73,7 +73,6 @@ class Methods:
     prod = reduction(np.prod)
     ptp = reduction(np.ptp)
     argpartition = method(np.argpartition)
-    argsort = method(np.argsort)
     cumprod = method(np.cumprod)
     cumsum = method(np.cumsum)
     diff = method(np.diff)
@@ -82,10 +81,8 @@ class Methods:
     inner = method(np.inner)
     outer = method(np.outer)
     vdot = method(np.vdot)
-    nonzero = method(np.nonzero)
     quantile = method(np.quantile)
     searchsorted = method(np.searchsorted)
-    sort = method(np.sort)
     aminmax = method("aminmax")
     cummax = method("cummax")
     cummin = method("cummin")
@@ -93,6 +90,7 @@ class Methods:
     logcumsumexp = method("logcumsumexp")
     mode = method("mode")
     msort = method("msort")
+    sort = method("sort")
     topk = method("topk")
     ravel = method(np.ravel)
     swapaxes = method(np.swapaxes)
@@ -230,6 +228,19 @@ class Methods:
     def clamp_max(self, max: Any) -> Any:
         """It, where it is not above a bound; see `numpy.clip`."""
         return NUMPY[np.clip](self, max=max)
+
+    @torch_parameters
+    def argsort(self, axis: Any = -1, kind: Any = None, order: Any = None, **more: Any) -> Any:
+        """See `numpy.argsort`, and `functional.argsort` with `descending`, which may stand in place of `kind`."""
+        if isinstance(kind, bool) or "descending" in more:
+            return FUNCTIONS["argsort"](
+                self, axis, **({"descending": kind} if kind is not None else {}), **more
+            )
+        return NUMPY.get(np.argsort, np.argsort)(self, axis, kind, order, **more)
+
+    def nonzero(self, as_tuple: bool = True) -> Any:
+        """See `numpy.nonzero`; one array of places (number, ndim) instead when `as_tuple` is False."""
+        return np.nonzero(self) if as_tuple else np.argwhere(self)  # type: ignore[call-overload]
 
     def polygamma(self, n: int) -> Any:
         """See `functional.polygamma`, whose order of arguments is the other one."""

@@ -54,4 +54,4 @@ __all__ = [
     *statistics.__all__,
 ]
 
-CONSTANT = frozenset({"one_hot"})  # they carry no gradient, and give arrays
+CONSTANT = frozenset({"argsort", "one_hot"})  # they carry no gradient, and give arrays

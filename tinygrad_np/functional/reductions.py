@@ -21,6 +21,7 @@ from tinygrad_np.torch_names import torch_named, torch_parameters
 
 __all__ = [
     "aminmax",
+    "argsort",
     "cummax",
     "cummin",
     "cumulative_trapezoid",
@@ -28,6 +29,7 @@ __all__ = [
     "logcumsumexp",
     "mode",
     "msort",
+    "sort",
     "std_mean",
     "topk",
     "var_mean",
@@ -82,6 +84,29 @@ def check_number(name: str, k: Any, least: int, length: int) -> None:
         raise ValueError(
             f"{name} takes a whole number k from {least} to {length}, the length of the axis, not {k!r}"
         )
+
+
+def order_of(x: np.ndarray, axis: int, descending: bool) -> np.ndarray:
+    """The places of the elements along an axis in rising or falling order; equal ones stay in their order."""
+    if not descending:
+        return np.argsort(x, axis, kind="stable")
+    return x.shape[axis] - 1 - np.flip(np.argsort(np.flip(x, axis), axis, kind="stable"), axis)
+
+
+@torch_named
+@with_an_axis
+def sort(x: Tensor, axis: int = -1, descending: bool = False, stable: bool = False) -> Selected:
+    """The elements along an axis in rising or falling order, and where they stood; NaN is the largest.
+
+    Equal ones stay in their order whether `stable` asks for it or not.
+    """
+    return select(x, order_of(x.data, axis, descending), axis)
+
+
+@torch_named
+def argsort(x: Any, axis: int = -1, descending: bool = False, stable: bool = False) -> np.ndarray:
+    """The places of the elements along an axis in rising or falling order; see `sort`."""
+    return sort(as_tensor("argsort", x).detach(), axis, descending, stable).indices
 
 
 @torch_named

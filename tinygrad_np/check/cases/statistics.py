@@ -157,6 +157,8 @@ STATISTICS = {
             (lambda x: np.sort(x), [CUBE]),
             (lambda x: np.sort(x, 0, "stable"), [CUBE]),
             (lambda x: np.sort(x, axis=1, stable=True), [CUBE]),
+            (lambda x: functional.sort(x, 1).values, [CUBE]),
+            (lambda x: functional.sort(x, 0, descending=True).values, [CUBE]),
         ],
         edges=[
             Edge([[3, 1, 3]], [1, 2, 3], [[2, 1, 3]], {"stable": True}),
