@@ -39,6 +39,7 @@ DRAWS: dict[str, Callable[[Any], np.ndarray]] = {  # everything that draws, as a
     "GRU": lambda rng: nn.GRU(20, 16, rng=rng).state_dict()["weight_hh_l0"],
     "Dropout": lambda rng: nn.Dropout(rng=rng)(ONES).data,
     "VariationalDropout": lambda rng: nn.VariationalDropout(rng=rng)(np.ones((1, 400))).data,
+    "functional.rrelu": lambda rng: F.rrelu(-ONES, training=True, rng=rng).data,
     "functional.dropout": lambda rng: F.dropout(ONES, rng=rng).data,
     "data.batches": lambda rng: np.concatenate(batches(np.arange(1000), 1, shuffle=True, rng=rng)),
     **{

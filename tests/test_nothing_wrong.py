@@ -559,7 +559,7 @@ def test_arrays_with_rules_of_their_own_are_refused_in_comparisons_too() -> None
     [
         ("np.less(float64[2, 3], float64[4]): ", lambda x: x < np.ones(4)),
         ("np.argmax(float64[0]): ", lambda x: np.argmax(x[0, :0])),
-        ("np.round(float64[2, 3], 'x'): ", lambda x: np.round(x, "x")),
+        ("round(float64[2, 3], 'x'): ", lambda x: np.round(x, "x")),
         ("reshape(float64[2, 3], shape=(1.5,)): ", lambda x: x.reshape(1.5)),
         (
             "add: no array of numbers can be made of [[1.0], [1.0, 2.0]]: ",

@@ -273,6 +273,58 @@ def test_no_item_assignment_and_no_new_attributes() -> None:
             op(x, 2)
 
 
+def test_operators_of_whole_numbers_and_steps() -> None:
+    x, y = np.array([1.7, -2.5, 3.0]), np.array([2.0, 2.0, -2.0])
+    for op in (operator.mod, operator.floordiv):
+        for a, b in ((leaf(x), leaf(y)), (leaf(x), y), (x, leaf(y)), (leaf(x), 2), (2, leaf(x))):
+            out = op(a, b)
+            assert out.requires_grad
+            np.testing.assert_array_equal(
+                out.data, op(*(t.data if isinstance(t, Tensor) else t for t in (a, b)))
+            )
+    quotient, rest = divmod(leaf(x), 2)
+    np.testing.assert_array_equal(quotient.data * 2 + rest.data, x)
+    np.testing.assert_array_equal(divmod(7, leaf(y))[1].data, 7 % y)
+    np.testing.assert_array_equal(round(leaf(x), 1).data, x)
+    np.testing.assert_array_equal(round(leaf(x)).data, [2.0, -2.0, 3.0])
+    np.testing.assert_array_equal((+leaf(x)).data, x)
+    bits, more = np.array([True, False]), np.array([True, True])
+    for op in (operator.and_, operator.or_, operator.xor):
+        for a, b in (
+            (Tensor(bits), Tensor(more)),
+            (Tensor(bits), more),
+            (bits, Tensor(more)),
+            (Tensor(bits), True),
+        ):
+            out = op(a, b)
+            assert type(out) is np.ndarray
+            np.testing.assert_array_equal(out, op(bits, more))
+    np.testing.assert_array_equal(~Tensor(bits), ~bits)
+    np.testing.assert_array_equal(True & Tensor(bits), bits)
+
+
+def test_methods_under_pytorchs_names() -> None:
+    x, y = leaf([1.5, -2.5]), leaf([2.0, 4.0])
+    for found, expected in (
+        (x.add(y, alpha=2), [5.5, 5.5]),
+        (x.sub(y), [-0.5, -6.5]),
+        (x.rsub(y, alpha=2), [-1.0, 9.0]),
+        (x.mul(y), [3.0, -10.0]),
+        (x.div(y, rounding_mode="trunc"), [0.0, 0.0]),
+        (x.clamp(min=0), [1.5, 0.0]),
+        (x.clamp_min(0), [1.5, 0.0]),
+        (x.clamp_max(0), [0.0, -2.5]),
+        (x.masked_fill(x < 0, 7.0), [1.5, 7.0]),
+        (x.where(x < 0, y), [2.0, -2.5]),
+        (x.lerp(y, 0.5), [1.75, 0.75]),
+        (y.polygamma(0), y.digamma().data),
+    ):
+        assert found.requires_grad
+        np.testing.assert_array_equal(found.data, expected)
+    assert x.equal(x.data)
+    assert not x.eq(y).any()
+
+
 @pytest.mark.parametrize("op", [operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge])
 def test_comparisons_give_arrays(op: Callable[[Any, Any], Any]) -> None:
     x, y = np.array([1.0, 2.0, 3.0]), np.array([3.0, 2.0, 1.0])

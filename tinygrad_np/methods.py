@@ -137,8 +137,6 @@ class Methods:
     conjugate = method(np.conjugate)
 
     # two numbers
-    add = method(np.add)
-    subtract = method(np.subtract)
     multiply = method(np.multiply)
     divide = method(np.divide)
     true_divide = method(np.true_divide)
@@ -168,7 +166,6 @@ class Methods:
     atanh = method(np.arctanh)
     atan2 = method(np.arctan2)
     mul = method(np.multiply)
-    sub = method(np.subtract)
     pow = method(np.power)
     neg = method(np.negative)
     clamp = method(np.clip)
@@ -217,9 +214,25 @@ class Methods:
     lgamma = method("lgamma")
     logit = method("logit")
     masked_fill = method("masked_fill")
+    hardshrink = method("hardshrink")
+    prelu = method("prelu")
     mvlgamma = method("mvlgamma")
     rsqrt = method("rsqrt")
     xlogy = method("xlogy")
+
+    def add(self, other: Any, *, alpha: float = 1) -> Any:
+        """It + alpha other; see `numpy.add`."""
+        return NUMPY[np.add](self, other if alpha == 1 else np.multiply(other, alpha))
+
+    def sub(self, other: Any, *, alpha: float = 1) -> Any:
+        """It - alpha other; see `numpy.subtract`."""
+        return NUMPY[np.subtract](self, other if alpha == 1 else np.multiply(other, alpha))
+
+    def rsub(self, other: Any, *, alpha: float = 1) -> Any:
+        """Other - alpha it; see `numpy.subtract`."""
+        return NUMPY[np.subtract](other, self if alpha == 1 else NUMPY[np.multiply](self, alpha))
+
+    subtract = sub
 
     def clamp_min(self, min: Any) -> Any:
         """It, where it is not below a bound; see `numpy.clip`."""

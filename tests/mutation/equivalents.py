@@ -43,9 +43,10 @@ EXPLAINED: dict[tuple[str, str], list[str]] = {
     ("reduce.normalize_axes", "of a single number there is no axis to name, only one that is let pass"): [
         "return [a % (len(shape) or 2) for a in axes]"
     ],
-    ("elementwise.sqrt", "sqrt(x) > 0 where x > 0, and nowhere else; it would only keep x in memory"): [
-        "lambda g: g / (2 * mask_poles((g == 0) & ~(x > 0), y))"
+    ("elementwise.hypot", "where x is 0, it is 0 whatever divides it"): [
+        "lambda g: g * (x / mask_poles(x == 0, z))"
     ],
+    ("elementwise.step", "minus 0 is 0"): ["lambda g: [np.where(False, -g, 0)] * len(xs)"],
     ("elementwise.exp_difference", "where y is inf and x is not, e^(x - y) is 0 as well"): [
         "infinite = np.isinf(x)"
     ],

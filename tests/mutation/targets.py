@@ -82,21 +82,13 @@ HELPERS = (  # what vjps call, and what the tape does to every gradient
     *(Target(conv, name, ("im2col", "col2im")) for name in ("take_windows", "sum_windows")),
     Target(linalg, "spell_subscripts", ("einsum",)),
     Target(special, "computed", ("erf", "polygamma")),
-    Target(special, "by_size", ("erf", "erfc", "erfcx")),
-    *(
-        Target(special, name, ("erf", "erfc", "erfcx"))
-        for name in ("erf_near", "erfcx_far", "erfc_far", "erf_slope")
-    ),
-    *(
-        Target(special, f"{name}_of_array", (name,))
-        for name in ("erf", "erfc", "erfcx", "erfinv", "lgamma", "polygamma")
-    ),
     Target(decompositions, "transposed", ("inv", "solve", "eigh", "qr")),
     Target(decompositions, "spread", ("det", "slogdet")),
     Target(decompositions, "cofactors", ("det",)),
     Target(decompositions, "rounding", ("eigh", "svd", "qr")),
     Target(decompositions, "over_gaps", ("eigh", "svd")),
     Target(decompositions, "turned", ("svd",)),
+    Target(special, "erf_slope", ("erf", "erfc")),
     *(
         Target(gradients.Gradients, name, ("lstm", "gru"))
         for name in ("__init__", "d_out", "accumulate", "d_x", "flush_vanished")

@@ -117,6 +117,13 @@ def modf(x: Any) -> tuple[Array, Array]:
     return np.fmod(np.where(np.isinf(x), 0.0, x), 1.0), np.trunc(x)
 
 
+@implements(np.frexp)
+def frexp(x: Any) -> tuple[Array, np.ndarray]:
+    """x as a mantissa from 1/2 to 1, which has the gradient, times 2 to a whole power, a plain array."""
+    exponent = np.frexp(x.data)[1]
+    return x * np.ldexp(np.ones(x.shape, x.dtype), -exponent), exponent
+
+
 @implements(np.heaviside)
 def heaviside(x1: Any, x2: Any) -> Array:
     """0 below 0, 1 above, and at 0 the second argument, which gets the gradient there."""

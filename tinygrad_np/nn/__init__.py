@@ -1,6 +1,7 @@
 """Layers: what has weights."""
 
-from tinygrad_np.nn import init, losses
+from tinygrad_np.nn import activations, init, losses
+from tinygrad_np.nn.activations import *
 from tinygrad_np.nn.cells import GRUCell, LSTMCell, RNNCell
 from tinygrad_np.nn.containers import ModuleDict, ModuleList, Sequential
 from tinygrad_np.nn.dropout import Dropout, VariationalDropout
@@ -30,5 +31,6 @@ __all__ = [
     "Flatten",
     "Unflatten",
     "init",
+    *activations.__all__,
     *losses.__all__,
 ]

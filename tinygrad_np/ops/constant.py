@@ -14,7 +14,7 @@ CONSTANT = frozenset(
         *(np.logical_and, np.logical_or, np.logical_not, np.logical_xor),
         *(np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert, np.left_shift, np.right_shift),
         *(np.gcd, np.lcm, np.bitwise_count),
-        *(np.isfinite, np.isinf, np.isnan, np.isposinf, np.isneginf, np.signbit),
+        *(np.isfinite, np.isinf, np.isnan, np.isposinf, np.isneginf, np.signbit, np.isreal),
         *(np.all, np.any, np.count_nonzero),
         *(np.argpartition, np.argwhere, np.digitize, np.flatnonzero, np.lexsort, np.nanargmax, np.nanargmin),
         *(np.argmax, np.argmin, np.argsort, np.nonzero, np.searchsorted, np.isin, np.unravel_index),

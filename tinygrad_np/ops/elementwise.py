@@ -27,14 +27,14 @@ def mask_poles(pole: Array, x: Array) -> Array:
     return np.where(pole, 1, x) if np.any(pole) else x
 
 
-def divisor(d: Array, g: Array) -> Array:
-    """d, by which g is divided, and which is above 0 where there is a derivative; 1 where it is not, and g is 0."""
-    return mask_poles(~(d > 0) & (g == 0), d)  # `~(d > 0)` and not `d <= 0`: outside of its domain d is NaN
+def divisor(d: Array, unused: Array) -> Array:
+    """d, which divides a gradient, and is above 0 where there is a derivative; 1 elsewhere, if unused."""
+    return mask_poles(~(d > 0) & unused, d)  # `~(d > 0)` and not `d <= 0`: outside of a domain d is NaN
 
 
-def bounded(x: Array, y: Array, g: Array) -> Array:
-    """x, with 1 where y, a result that grows like e^x, is infinite, and g is 0."""
-    return mask_poles(np.isinf(y) & (g == 0), x)
+def bounded(x: Array, y: Array, unused: Array) -> Array:
+    """x, with 1 where y, a result that grows like e^x, is infinite, if its gradient is 0 and so unused."""
+    return mask_poles(np.isinf(y) & unused, x)
 
 
 def floating(x: Array) -> Array:
@@ -106,59 +106,59 @@ def square(x: Array) -> Rule:
 def sqrt(x: Array) -> Rule:
     """The square root, element-wise: d/dx = 1 / (2 sqrt(x))."""
     y = np.sqrt(x)
-    return y, (lambda g: g / (2 * divisor(y, g)),)
+    return y, (lambda g: g / (2 * divisor(y, g == 0)),)
 
 
 @primitive(np.cbrt)
 def cbrt(x: Array) -> Rule:
     """The cube root, element-wise, of negative numbers too: d/dx = 1 / (3 y^2), infinite at 0."""
     y = np.cbrt(x)
-    return y, (lambda g: g / (3 * divisor(y * y, g)),)
+    return y, (lambda g: g / (3 * divisor(y * y, g == 0)),)
 
 
 @primitive(np.exp)
 def exp(x: Array) -> Rule:
     """e^x, element-wise."""
     y = np.exp(x)
-    return y, (lambda g: g * bounded(y, y, g),)
+    return y, (lambda g: g * bounded(y, y, g == 0),)
 
 
 @primitive(np.exp2)
 def exp2(x: Array) -> Rule:
     """2^x, element-wise."""
     y = np.exp2(x)
-    return y, (lambda g: g * bounded(y, y, g) * math.log(2),)
+    return y, (lambda g: g * bounded(y, y, g == 0) * math.log(2),)
 
 
 @primitive(np.expm1)
 def expm1(x: Array) -> Rule:
     """e^x - 1, element-wise, with all digits of small x."""
     y = np.expm1(x)
-    return y, (lambda g: g * np.exp(bounded(x, y, g)),)
+    return y, (lambda g: g * np.exp(bounded(x, y, g == 0)),)
 
 
 @primitive(np.log)
 def log(x: Array) -> Rule:
     """The natural logarithm, element-wise."""
-    return np.log(x), (lambda g: g / divisor(x, g),)
+    return np.log(x), (lambda g: g / divisor(x, g == 0),)
 
 
 @primitive(np.log2)
 def log2(x: Array) -> Rule:
     """The logarithm to the base 2, element-wise."""
-    return np.log2(x), (lambda g: g / (divisor(x, g) * math.log(2)),)
+    return np.log2(x), (lambda g: g / (divisor(x, g == 0) * math.log(2)),)
 
 
 @primitive(np.log10)
 def log10(x: Array) -> Rule:
     """The logarithm to the base 10, element-wise."""
-    return np.log10(x), (lambda g: g / (divisor(x, g) * math.log(10)),)
+    return np.log10(x), (lambda g: g / (divisor(x, g == 0) * math.log(10)),)
 
 
 @primitive(np.log1p)
 def log1p(x: Array) -> Rule:
     """log(1 + x), element-wise, with all digits of small x."""
-    return np.log1p(x), (lambda g: g / divisor(1 + x, g),)
+    return np.log1p(x), (lambda g: g / divisor(1 + x, g == 0),)
 
 
 def exp_difference(x: Array, y: Array, ties: Callable[[], Array]) -> Array:
@@ -202,7 +202,7 @@ def remainder(x: Array, y: Array) -> Rule:
 def fmod(x: Array, y: Array) -> Rule:
     """x - y trunc(x / y), element-wise, with the sign of x. The derivatives at a jump are those beside it."""
     z = np.fmod(x, y)
-    return z, (lambda g: g, lambda g: -g * np.rint((x - z) / y))
+    return z, (lambda g: g, lambda g: -g * ((x - z) / y))
 
 
 @primitive()

@@ -33,13 +33,13 @@ def tan(x: Array) -> Rule:
 @primitive(np.arcsin)
 def arcsin(x: Array) -> Rule:
     """The inverse sine, element-wise: d/dx = 1 / sqrt(1 - x^2), infinite at -1 and 1."""
-    return np.arcsin(x), (lambda g: g / np.sqrt(divisor((1 - x) * (1 + x), g)),)
+    return np.arcsin(x), (lambda g: g / np.sqrt(divisor((1 - x) * (1 + x), g == 0)),)
 
 
 @primitive(np.arccos)
 def arccos(x: Array) -> Rule:
     """The inverse cosine, element-wise: d/dx = -1 / sqrt(1 - x^2), infinite at -1 and 1."""
-    return np.arccos(x), (lambda g: -g / np.sqrt(divisor((1 - x) * (1 + x), g)),)
+    return np.arccos(x), (lambda g: -g / np.sqrt(divisor((1 - x) * (1 + x), g == 0)),)
 
 
 @primitive(np.arctan)
@@ -69,14 +69,14 @@ def arctan2(y: Array, x: Array) -> Rule:
 def sinh(x: Array) -> Rule:
     """The hyperbolic sine, element-wise."""
     y = np.sinh(x)
-    return y, (lambda g: g * np.cosh(bounded(x, y, g)),)
+    return y, (lambda g: g * np.cosh(bounded(x, y, g == 0)),)
 
 
 @primitive(np.cosh)
 def cosh(x: Array) -> Rule:
     """The hyperbolic cosine, element-wise."""
     y = np.cosh(x)
-    return y, (lambda g: g * np.sinh(bounded(x, y, g)),)
+    return y, (lambda g: g * np.sinh(bounded(x, y, g == 0)),)
 
 
 @primitive(np.arcsinh)
@@ -88,10 +88,10 @@ def arcsinh(x: Array) -> Rule:
 @primitive(np.arccosh)
 def arccosh(x: Array) -> Rule:
     """The inverse hyperbolic cosine, element-wise: d/dx = 1 / sqrt(x^2 - 1), infinite at 1."""
-    return np.arccosh(x), (lambda g: g / np.sqrt(divisor(x - 1, g)) / np.sqrt(divisor(x + 1, g)),)
+    return np.arccosh(x), (lambda g: g / np.sqrt(divisor(x - 1, g == 0)) / np.sqrt(divisor(x + 1, g == 0)),)
 
 
 @primitive(np.arctanh)
 def arctanh(x: Array) -> Rule:
     """The inverse hyperbolic tangent, element-wise: d/dx = 1 / (1 - x^2), infinite at -1 and 1."""
-    return np.arctanh(x), (lambda g: g / divisor((1 - x) * (1 + x), g),)
+    return np.arctanh(x), (lambda g: g / divisor((1 - x) * (1 + x), g == 0),)

@@ -3,6 +3,7 @@
 `OPS` has the primitives and the functions composed of them. What is public and has no row fails the gradient check.
 """
 
+from tinygrad_np.check.cases.activations import ACTIVATIONS
 from tinygrad_np.check.cases.attention import ATTENTION
 from tinygrad_np.check.cases.composed import COMPOSED
 from tinygrad_np.check.cases.conv import CONV
@@ -27,6 +28,7 @@ OPS: dict[str, Op] = {
     **ELEMENTWISE,
     **TRIGONOMETRIC,
     **SPECIAL,
+    **ACTIVATIONS,
     **REDUCE,
     **SCAN,
     **STATISTICS,

@@ -51,6 +51,10 @@ def stepping(rng: Rng, shape: Shape) -> Arguments:
     return [distinct(rng, shape)], {"function": list(STEPS)[rng.integers(len(STEPS))]}
 
 
+def torch_step(torch: Any, *xs: Any, function: Any) -> Any:
+    return torch.div(*xs, rounding_mode="floor") if len(xs) > 1 else getattr(torch, STEPS[function])(*xs)
+
+
 def quarters(rng: Rng, shape: Shape) -> np.ndarray:
     """Multiples of 1/4 of both signs, none of which divides a number of `distinct`."""
     return rng.integers(1, 9, shape) / 4 * (2 * rng.integers(0, 2, shape) - 1)
@@ -77,6 +81,7 @@ ELEMENTWISE = {
             (lambda x: np.rad2deg(x), [X]),
             (lambda x: np.degrees(x), [X]),
             (lambda x: np.ldexp(x, np.array([1, 0, -3])), [X]),
+            (lambda x: np.frexp(x)[0], [X]),
         ],
         edges=[Edge([[2], [INF]], [0], [[NAN], [0]])],  # only below a choice is zero times infinity 0
     ),
@@ -185,7 +190,8 @@ ELEMENTWISE = {
         binary(nonzero, nonzero),
         analytic=False,
         edges=[
-            Edge([[0, 3, 3e200], [0, 4, 4e200]], [1] * 3, [[0, 0.6, 0.6], [0, 0.8, 0.8]], torch="differs")
+            Edge([[0, 3, 3e200], [0, 4, 4e200]], [1] * 3, [[0, 0.6, 0.6], [0, 0.8, 0.8]], torch="differs"),
+            Edge([[0, 2], [2, 0]], [1] * 2, [[0, 1], [1, 0]]),
         ],
     ),
     "remainder": Op(
@@ -202,8 +208,8 @@ ELEMENTWISE = {
     ),
     "step": Op(
         stepping,
-        reference=lambda x, function: function(x),
-        torch=lambda torch, x, function: getattr(torch, STEPS[function])(x),
+        reference=lambda *xs, function: function(*xs),
+        torch=torch_step,
         analytic=False,
         calls=[
             *((lambda x, f=f: f(x), [X]) for f in (*STEPS, np.fix, np.round, np.around)),
@@ -216,6 +222,7 @@ ELEMENTWISE = {
             (lambda y: np.heaviside(np.array([-1.0, 0.0, 2.0]), y), [Y]),  # at 0 it is y
         ],
         edges=[Edge([[1, 0, 0.5]], [3, INF, 3], [[0, 0, 0]], {"function": np.floor})],
+        more=[([X, POSITIVE], {"function": np.floor_divide})],
     ),
     "maximum": Op(
         binary(distinct, between),

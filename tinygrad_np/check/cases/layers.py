@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_np import nn
+from tinygrad_np.check.cases.activations import ACTIVATION_LAYERS
 from tinygrad_np.check.cases.losses import LOSSES
 from tinygrad_np.check.draw import Rng, real
 from tinygrad_np.check.rows import LayerCase, LayerRow
@@ -203,6 +204,7 @@ LAYERS: dict[str, LayerRow] = {
     "Linear": linear,
     "Embedding": embedding,
     "Dropout": dropout,
+    **ACTIVATION_LAYERS,
     "Sequential": sequential,
     "ModuleList": module_list,
     "ModuleDict": module_dict,

@@ -89,7 +89,10 @@ SPECIAL = {
         reference=psi,
         torch=zeta,
         analytic=False,
-        edges=[Edge([[0, 1]], [0, 1], [[0, -2 * ZETA_3]], {"n": 1}, torch="differs")],
+        edges=[
+            Edge([[0, 1]], [0, 1], [[0, -2 * ZETA_3]], {"n": 1}, torch="differs"),
+            Edge([[0]], [1], [[-INF]], {"n": 1}),
+        ],
         more=[([np.array([x])], {"n": n}) for n in range(1, 3) for x in (0.4, 20.5)],
     ),
     "digamma": Op(
