@@ -72,6 +72,7 @@ HELPERS = (  # what vjps call, and what the tape does to every gradient
     Target(reduce, "count", ("mean", "var")),
     Target(reduce, "merge_axes", ("prod",)),
     Target(reduce, "divisible", ("prod", "cumprod")),
+    Target(reduce, "weigh", ("prod", "cumprod", "logcumsumexp")),
     Target(scan, "cumsum_from_end", ("cumsum", "cumprod")),
     Target(scan, "recur_from_end", ("cumprod", "logcumsumexp")),
     Target(reduce, "wide", ("mean", "var", "max")),

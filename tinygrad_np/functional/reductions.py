@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from tinygrad_np.functional.common import as_tensor, floats
 from tinygrad_np.functional.differences import trapezoids
@@ -116,6 +117,7 @@ def topk(x: Tensor, k: int, axis: int = -1, largest: bool = True, sorted: bool =
 
     Of equal ones any may be chosen. They are sorted whether `sorted` asks for it or not.
     """
+    axis = normalize_axis_index(axis, x.ndim, "topk")
     n = x.shape[axis]
     check_number("topk", k, 0, n)
     start = n - k if largest else k
@@ -129,6 +131,7 @@ def topk(x: Tensor, k: int, axis: int = -1, largest: bool = True, sorted: bool =
 @with_an_axis
 def kthvalue(x: Tensor, k: int, axis: int = -1, keepdims: bool = False) -> Selected:
     """The k-th smallest element along an axis, counted from 1; NaN is the largest."""
+    axis = normalize_axis_index(axis, x.ndim, "kthvalue")
     check_number("kthvalue", k, 1, x.shape[axis])
     return select(x, np.take(np.argpartition(x.data, k - 1, axis), [k - 1], axis), axis, keepdims)
 
@@ -137,6 +140,7 @@ def kthvalue(x: Tensor, k: int, axis: int = -1, keepdims: bool = False) -> Selec
 @with_an_axis
 def mode(x: Tensor, axis: int = -1, keepdims: bool = False) -> Selected:
     """The most frequent element along an axis, of equally frequent ones the smallest; and the last place it has."""
+    axis = normalize_axis_index(axis, x.ndim, "mode")
     order = np.argsort(x.data, axis, kind="stable")
     ranked = np.moveaxis(np.take_along_axis(x.data, order, axis), axis, -1)
     if not ranked.shape[-1]:
@@ -148,8 +152,9 @@ def mode(x: Tensor, axis: int = -1, keepdims: bool = False) -> Selected:
     return select(x, np.take_along_axis(order, last, axis), axis, keepdims)
 
 
-def running(x: Tensor, extreme: np.ufunc, axis: int) -> Selected:
+def running(name: str, x: Tensor, extreme: np.ufunc, axis: int) -> Selected:
     """The largest or smallest element up to each one along an axis; of equal ones the last gets the gradient."""
+    axis = normalize_axis_index(axis, x.ndim, name)
     places = np.moveaxis(
         np.broadcast_to(np.arange(x.shape[axis]), np.moveaxis(x.data, axis, -1).shape), -1, axis
     )
@@ -161,14 +166,14 @@ def running(x: Tensor, extreme: np.ufunc, axis: int) -> Selected:
 @with_an_axis
 def cummax(x: Tensor, axis: int) -> Selected:
     """The largest element up to each one along an axis; of equal ones the last gets the gradient."""
-    return running(x, np.maximum, axis)
+    return running("cummax", x, np.maximum, axis)
 
 
 @torch_named
 @with_an_axis
 def cummin(x: Tensor, axis: int) -> Selected:
     """The smallest element up to each one along an axis; of equal ones the last gets the gradient."""
-    return running(x, np.minimum, axis)
+    return running("cummin", x, np.minimum, axis)
 
 
 @torch_named

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from tinygrad_np.ops.elementwise import exp_difference, floating
+from tinygrad_np.ops.elementwise import exp_difference, floating, mask_poles
 from tinygrad_np.tape import Array, Rule, primitive
 
 Axis: TypeAlias = int | tuple[int, ...] | None
@@ -55,6 +55,11 @@ def divisible(y: Array) -> bool:
     return bool(np.all((abs(y) >= np.finfo(y.dtype).tiny) & (abs(y) < np.inf)))
 
 
+def weigh(g: Array, factor: Array) -> Array:
+    """g times a factor, and 0 where g is 0, even times an infinite factor: nothing depends on it."""
+    return g * mask_poles(np.isinf(factor) & (g == 0), factor)
+
+
 @primitive(np.sum)
 def sum(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
     """The sum over axes."""
@@ -77,7 +82,7 @@ def prod(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
         left = np.cumprod(np.concatenate([one, rows[..., :-1]], -1), -1)
         right = np.cumprod(np.concatenate([one, rows[..., :0:-1]], -1), -1)[..., ::-1]
         others = np.transpose(np.reshape(left * right, [x.shape[i] for i in order]), np.argsort(order))
-        return restore_axes(g, x.shape, axis) * others
+        return weigh(restore_axes(g, x.shape, axis), others)
 
     return y, (vjp,)
 

@@ -9,8 +9,8 @@ from functools import partial
 
 import numpy as np
 
-from tinygrad_np.ops.elementwise import exp_difference, floating, mask_poles
-from tinygrad_np.ops.reduce import divisible
+from tinygrad_np.ops.elementwise import exp_difference, floating
+from tinygrad_np.ops.reduce import divisible, weigh
 from tinygrad_np.tape import Array, Rule, primitive
 
 
@@ -28,11 +28,7 @@ def recur_from_end(a: Array, b: Array) -> Array:
     """
     step = 1
     while step < b.shape[-1]:
-        later = b[..., step:]
-        reached = (
-            mask_poles(np.isinf(a) & (later == 0), a) * later
-        )  # what overflowed and meets nothing is nothing
-        b = np.concatenate([b[..., :-step] + reached, b[..., -step:]], -1)
+        b = np.concatenate([b[..., :-step] + weigh(b[..., step:], a), b[..., -step:]], -1)
         a = a[..., :-step] * a[..., step:]
         step *= 2
     return b
@@ -60,7 +56,7 @@ def cumprod(x: Array, *, axis: int | None = None) -> Rule:
             return np.reshape(cumsum_from_end(g * y, along), x.shape) / x
         last = np.moveaxis(np.reshape(x, y.shape), along, -1)
         before = np.cumprod(np.concatenate([np.ones_like(last[..., :1]), last[..., :-1]], -1), -1)
-        dx = before * recur_from_end(last[..., 1:], np.moveaxis(g, along, -1))
+        dx = weigh(recur_from_end(last[..., 1:], np.moveaxis(g, along, -1)), before)
         return np.reshape(np.moveaxis(dx, -1, along), x.shape)
 
     return y, (vjp,)

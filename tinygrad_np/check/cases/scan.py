@@ -169,6 +169,7 @@ SCAN = {
         sloped,
         torch=lambda torch, x, axis, edge_order: torch.gradient(x, dim=axis, edge_order=edge_order)[0],
         calls=[
+            (lambda f: np.gradient(f, axis=1, edge_order=2), [CUBE]),
             (lambda f: np.gradient(f)[1], [CUBE]),
             (lambda f: np.gradient(f, 0.5, axis=(1, 0))[1], [CUBE]),
             (lambda f: np.gradient(f, 2, [1.0, 2, 4, 8], axis=(1, -1), edge_order=2)[1], [CUBE]),
