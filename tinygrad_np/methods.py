@@ -25,7 +25,8 @@ def method(function: Callable[..., Any] | str) -> Callable[..., Any]:
         return answer(self, *args, **with_numpy_names(name, kwargs))
 
     call.__name__ = name
-    call.__doc__ = f"See `{'functional' if isinstance(function, str) else 'numpy'}.{name}`."
+    where = "functional" if isinstance(function, str) else getattr(function, "__module__", None) or "numpy"
+    call.__doc__ = f"See `{where}.{name}`."
     return call
 
 
@@ -80,7 +81,20 @@ class Methods:
     dot = method(np.dot)
     inner = method(np.inner)
     outer = method(np.outer)
+    ger = outer
     vdot = method(np.vdot)
+    mm = method(np.matmul)
+    bmm = mv = mm
+    kron = method(np.kron)
+    cross = method(np.cross)
+    cov = method(np.cov)
+    corrcoef = method(np.corrcoef)
+    matrix_power = method(np.linalg.matrix_power)
+    det = method(np.linalg.det)
+    slogdet = method(np.linalg.slogdet)
+    inverse = method(np.linalg.inv)
+    pinverse = method(np.linalg.pinv)
+    cholesky = method(np.linalg.cholesky)
     quantile = method(np.quantile)
     searchsorted = method(np.searchsorted)
     aminmax = method("aminmax")
@@ -94,6 +108,18 @@ class Methods:
     topk = method("topk")
     ravel = method(np.ravel)
     swapaxes = method(np.swapaxes)
+    addbmm = method("addbmm")
+    addmm = method("addmm")
+    addmv = method("addmv")
+    addr = method("addr")
+    baddbmm = method("baddbmm")
+    cholesky_inverse = method("cholesky_inverse")
+    cholesky_solve = method("cholesky_solve")
+    dist = method("dist")
+    logdet = method("logdet")
+    matrix_exp = method("matrix_exp")
+    norm = method("norm")
+    renorm = method("renorm")
     log_softmax = method("log_softmax")
     logsumexp = method("logsumexp")
     softmax = method("softmax")

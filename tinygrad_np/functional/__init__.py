@@ -16,6 +16,7 @@ from tinygrad_np.functional import (
     linalg,
     losses,
     margins,
+    matrices,
     normalization,
     pooling,
     reductions,
@@ -31,6 +32,7 @@ from tinygrad_np.functional.layers import *
 from tinygrad_np.functional.linalg import *
 from tinygrad_np.functional.losses import *
 from tinygrad_np.functional.margins import *
+from tinygrad_np.functional.matrices import *
 from tinygrad_np.functional.normalization import *
 from tinygrad_np.functional.pooling import *
 from tinygrad_np.functional.reductions import *
@@ -48,6 +50,7 @@ __all__ = [
     *linalg.__all__,
     *losses.__all__,
     *margins.__all__,
+    *matrices.__all__,
     *pooling.__all__,
     *reductions.__all__,
     *shapes.__all__,

@@ -20,7 +20,7 @@ CONSTANT = frozenset(
         *(np.argmax, np.argmin, np.argsort, np.nonzero, np.searchsorted, np.isin, np.unravel_index),
         *(np.ravel_multi_index, np.tril_indices_from, np.triu_indices_from),
         *(np.array_equal, np.allclose, np.isclose),
-        *(np.shape, np.ndim, np.size, np.result_type),
+        *(np.shape, np.ndim, np.size, np.result_type, np.linalg.matrix_rank),
         *(np.zeros_like, np.ones_like, np.empty_like),
     }
 )

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_np.check.draw import Arguments, Draw, Rng, Shape, broadcasts_to, real, wave
+from tinygrad_np import functional
+from tinygrad_np.check.draw import Arguments, Draw, Rng, Shape, broadcasts_to, filled, real, wave
 from tinygrad_np.check.rows import Edge, Op
 
 SQUARE = wave(2, 3, 3) + 2 * np.eye(3)
@@ -105,6 +106,49 @@ def torch_qr(torch: Any, x: Any) -> Any:
     return same_signs(torch, q, ours[0], -2), same_signs(torch, r, ours[1], -1)
 
 
+def torch_cond(torch: Any, x: Any, p: Any = None) -> Any:
+    """PyTorch's own fails on the way back where it takes the inverse."""
+    if p in (None, 2, -2):
+        return torch.linalg.cond(x, p)
+    return torch.linalg.matrix_norm(x, p) * torch.linalg.matrix_norm(torch.linalg.inv(x), p)
+
+
+def factors(rng: Rng, shape: Shape) -> Arguments:
+    upper = bool(rng.integers(2))
+    factor = triangle(rng, shape[:2])
+    return [transposed(factor) if upper else factor], {"upper": upper}
+
+
+def triangle(rng: Rng, shape: Shape) -> np.ndarray:
+    """Lower triangles with a diagonal of 1 to 2, whose other elements are small."""
+    return np.tril(real(rng, (*shape, 3, 3)) / 4, -1) + np.eye(3) * rng.uniform(1, 2, (*shape, 1, 3))
+
+
+def gram(factor: np.ndarray, upper: bool) -> np.ndarray:
+    product: np.ndarray = transposed(factor) @ factor if upper else factor @ transposed(factor)
+    return product
+
+
+def triangles(rng: Rng, shape: Shape) -> Arguments:
+    left = bool(rng.integers(2))
+    static = {"upper": bool(rng.integers(2)), "left": left, "unitriangular": bool(rng.integers(2))}
+    a = real(rng, (*shape[:2], 3, 3)) / 4 + 2 * np.eye(3)
+    return [a, real(rng, (*shape[:2], 3, 2) if left else (*shape[:2], 2, 3))], static
+
+
+def solved_by_triangle(a: Any, b: Any, upper: bool, left: bool, unitriangular: bool) -> np.ndarray:
+    a = np.triu(a, unitriangular) if upper else np.tril(a, -unitriangular)
+    a = np.linalg.inv(a + np.eye(3) * unitriangular)
+    product: np.ndarray = a @ b if left else b @ a
+    return product
+
+
+def exponential(x: np.ndarray) -> np.ndarray:
+    """By eigenvalues, which may be complex."""
+    values, vectors = np.linalg.eig(x)
+    return np.real((vectors * np.exp(values)[..., np.newaxis, :]) @ np.linalg.inv(vectors))
+
+
 SINGULAR = np.array([[1.0, 2], [2, 4]])
 DECOMPOSITIONS = {
     "inv": Op(matrices(square), reference=np.linalg.inv, torch="linalg.inv"),
@@ -189,5 +233,86 @@ DECOMPOSITIONS = {
             (lambda x: np.linalg.qr(x, "r"), [WIDE]),
             (lambda x: np.linalg.qr(x, mode="complete").R, [WIDE]),
         ],
+    ),
+    "lstsq": Op(
+        lambda rng, shape: ([singular(rng, (), 4, 2), real(rng, (4, 3))], {}),
+        reference=lambda a, b: np.linalg.lstsq(a, b)[0],
+        torch=lambda torch, a, b: torch.linalg.lstsq(a, b).solution,
+        analytic=False,
+        calls=[
+            (lambda a, b: np.linalg.lstsq(a, b)[1], [TALL, wave(4, 2) ** 2]),
+            (lambda a, b: np.linalg.lstsq(a, b, 1e-12)[1], [TALL, wave(4) ** 2]),
+            (lambda a, b: np.linalg.lstsq(a, b, rcond=-1)[0], [WIDE, wave(2)]),
+            (lambda a: np.linalg.lstsq(a, wave(4))[3], [TALL]),
+        ],
+        function=lambda a, b: np.linalg.lstsq(a, b)[0],
+    ),
+    "tensorinv": Op(
+        lambda rng, shape: ([singular(rng, (), 6, 6).reshape(2, 3, 3, 2)], {}),
+        reference=np.linalg.tensorinv,
+        torch="linalg.tensorinv",
+        calls=[
+            (lambda x: np.linalg.tensorinv(x, ind=1), [SQUARE[0]]),
+            (lambda a, b: np.linalg.tensorsolve(a, b), [SQUARE.reshape(6, 3)[:3].reshape(3, 3, 1), wave(3)]),
+            (lambda a, b: np.linalg.tensorsolve(a, b, axes=(0,)), [SQUARE[0], wave(3)]),
+        ],
+        function=np.linalg.tensorinv,
+    ),
+    "cond": Op(
+        matrices(lambda rng, shape: square(rng, filled(shape)), p=[None, 2, -2, 1, "fro", np.inf]),
+        reference=np.linalg.cond,
+        torch=torch_cond,
+        analytic=False,
+        edges=[Edge([np.diag([1.0, 0])], 1, [np.zeros((2, 2))], torch="differs")],
+        function=np.linalg.cond,
+    ),
+    "matrix_norm": Op(
+        lambda rng, shape: (
+            [rectangle(rng, shape)],
+            {"ord": ["fro", "nuc", 2, -2][rng.integers(4)], "keepdims": bool(rng.integers(2))},
+        ),
+        reference=np.linalg.matrix_norm,
+        torch=lambda torch, x, ord, keepdims=False: torch.linalg.matrix_norm(x, ord, keepdim=keepdims),
+        analytic=False,
+        calls=[
+            (lambda x: np.linalg.norm(x, "nuc", (2, 0)), [wave(4, 2, 2)]),
+            (lambda x: np.linalg.norm(x, -2, axis=(0, 1), keepdims=True), [TALL]),
+        ],
+        edges=[
+            Edge([2 * np.eye(2)], 1, [np.eye(2) / 2], {"ord": 2}),
+            Edge([np.diag([2.0, 0])], 1, [np.eye(2)], {"ord": "nuc"}),
+        ],
+        function=functional.matrix_norm,
+    ),
+    "logdet": Op(
+        matrices(positive_definite),
+        reference=lambda x: np.linalg.slogdet(x)[1],
+        function=functional.logdet,
+        analytic=False,
+    ),
+    "cholesky_solve": Op(
+        lambda rng, shape: ([real(rng, (3, 2)), *(given := factors(rng, shape))[0]], given[1]),
+        reference=lambda x, factor, upper: np.linalg.solve(gram(factor, upper), x),
+        torch="cholesky_solve",
+        function=functional.cholesky_solve,
+    ),
+    "cholesky_inverse": Op(
+        factors,
+        reference=lambda factor, upper: np.linalg.inv(gram(factor, upper)),
+        torch="cholesky_inverse",
+        function=functional.cholesky_inverse,
+    ),
+    "solve_triangular": Op(
+        triangles,
+        reference=solved_by_triangle,
+        torch=lambda torch, a, b, **static: torch.linalg.solve_triangular(a, b, **static),
+        function=functional.solve_triangular,
+    ),
+    "matrix_exp": Op(
+        lambda rng, shape: ([real(rng, (*shape[:2], *[int(rng.integers(1, 4))] * 2)) * 2], {}),
+        reference=exponential,
+        torch="matrix_exp",
+        function=functional.matrix_exp,
+        analytic=False,
     ),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,8 @@ from tinygrad_np.check.draw import (
     broadcasts_to,
     distinct,
     filled,
+    nonzero,
+    positive,
     real,
     some_axes,
     wave,
@@ -88,21 +92,22 @@ TENSORDOTS: list[tuple[Any, ...]] = [
 
 
 def pair(rng: Rng, shape: Shape) -> Arguments:
-    return [real(rng, shape), real(rng, shape)], {}
+    # here and below: NumPy adds up in another order, and of numbers above 0 nothing cancels
+    return [positive(rng, shape), positive(rng, shape)], {}
 
 
 def pair_of_any(rng: Rng, shape: Shape) -> Arguments:
-    return [real(rng, shape), real(rng, shape[:1])], {}
+    return [positive(rng, shape), positive(rng, shape[:1])], {}
 
 
 def dotted(rng: Rng, shape: Shape) -> Arguments:
     left, right = DOTS[rng.integers(len(DOTS))]
-    return [real(rng, left), real(rng, right)], {}
+    return [positive(rng, left), positive(rng, right)], {}
 
 
 def tensordotted(rng: Rng, shape: Shape) -> Arguments:
     left, right, axes = TENSORDOTS[rng.integers(len(TENSORDOTS))]
-    return [real(rng, left), real(rng, right)], {"axes": axes}
+    return [positive(rng, left), positive(rng, right)], {"axes": axes}
 
 
 def torch_tensordot(torch: Any, x: Any, y: Any, axes: Any) -> Any:
@@ -146,6 +151,65 @@ def summed_products(rng: Rng, shape: Shape) -> Arguments:
 def affine(rng: Rng, shape: Shape) -> Arguments:
     n, m = (int(i) for i in rng.integers(1, 4, 2))
     return [real(rng, (*shape, n)), real(rng, (m, n)), real(rng, (m,))], {}
+
+
+P = [1, 2, 3, 1.5]
+UNLIKE = 1 - np.eye(3)  # beside the diagonal, which is 1
+
+
+def pair_of_vectors(rng: Rng, shape: Shape) -> Arguments:
+    shape = filled(shape, 1)
+    return [positive(rng, shape), positive(rng, shape)], {"axis": int(rng.integers(-len(shape), len(shape)))}
+
+
+def crossed(rng: Rng, shape: Shape) -> Arguments:
+    shape, axis = shape[:2], int(rng.integers(len(shape[:2]) + 1))
+    shape = (*shape[:axis], 3, *shape[axis:])
+    return [real(rng, shape), real(rng, shape)], {"axis": axis - len(shape) * int(rng.integers(2))}
+
+
+def chained(rng: Rng, shape: Shape) -> Arguments:
+    lengths = [int(n) for n in rng.integers(1, 5, rng.integers(3, 7))]
+    return [real(rng, pair) for pair in itertools.pairwise(lengths)], {}
+
+
+def square(rng: Rng, shape: Shape) -> np.ndarray:
+    n = int(rng.integers(1, 4))
+    return real(rng, (*shape[:2], n, n))
+
+
+def observed(rng: Rng, shape: Shape) -> Arguments:
+    n = int(rng.integers(2, 6))
+    weights = rng.integers(1, 4, n) if rng.random() < 0.4 else None
+    importance = rng.uniform(0.5, 2, n) if rng.random() < 0.4 else None
+    static = {"ddof": int(rng.integers(2)), "fweights": weights, "aweights": importance}
+    return [real(rng, (int(rng.integers(1, 4)), n))], static
+
+
+def pair_and_p(rng: Rng, shape: Shape) -> Arguments:
+    x = distinct(rng, filled(shape))
+    return [x, x + nonzero(rng, filled(shape))], {"p": P[rng.integers(len(P))]}
+
+
+def rows_of_two(rng: Rng, shape: Shape) -> Arguments:
+    x = distinct(rng, (*shape[:1], 6, 3))
+    return [x[..., :2, :], x[..., 2:, :]], {"p": P[rng.integers(len(P))]}
+
+
+def renormed(x: np.ndarray, p: float, axis: int, maxnorm: float) -> np.ndarray:
+    norms = np.sum(np.abs(x) ** p, axis=tuple(range(x.ndim - 1)), keepdims=True) ** (1 / p)
+    return x * np.where(norms > maxnorm, maxnorm / (norms + 1e-7), 1)
+
+
+def added(shapes: list[Shape], rng: Rng, shape: Shape) -> Arguments:
+    first, *others = shapes
+    static = {"beta": [0.5, 1.0][rng.integers(2)], "alpha": [2.0, 1.0][rng.integers(2)]}
+    return [real(rng, s) for s in (broadcasts_to(rng, first), *others)], static
+
+
+def sum_with_product(product: Any, x: Any, y: Any, z: Any, beta: float, alpha: float) -> np.ndarray:
+    total: np.ndarray = beta * x + alpha * product(y, z)
+    return total
 
 
 LINALG = {
@@ -258,4 +322,170 @@ LINALG = {
         ],
         function=np.tensordot,
     ),
+    "vecdot": Op(
+        pair_of_vectors,
+        reference=lambda x, y, axis: np.sum(x * y, axis=axis),
+        torch=lambda torch, x, y, axis: torch.linalg.vecdot(x, y, dim=axis),
+        calls=[
+            (lambda x, y: np.linalg.vecdot(x, y, axis=0), [X, Y]),
+            (lambda x, y: np.vecdot(x, y, axis=-2), [CUBE, wave(3, 4)]),
+        ],
+        function=np.vecdot,
+    ),
+    "kron": Op(
+        pair_of_any,
+        torch="kron",
+        calls=[(lambda x, y: np.kron(x, y), [X[0], CUBE])],
+        function=np.kron,
+    ),
+    "cross": Op(
+        crossed,
+        torch=lambda torch, x, y, axis: torch.linalg.cross(x, y, dim=axis),
+        calls=[
+            (lambda x, y: np.cross(x, y), [X, Y]),
+            (lambda x, y: np.cross(x, y, 0, -1, 0), [CUBE[0], wave(4, 3)]),
+            (lambda x, y: np.linalg.cross(x, y), [X, Y]),
+        ],
+        function=np.cross,
+    ),
+    "multi_dot": Op(
+        chained,
+        reference=lambda *xs: np.linalg.multi_dot(xs),
+        torch=lambda torch, *xs: torch.linalg.multi_dot(xs),
+        calls=[
+            (lambda x: np.linalg.multi_dot([x, Y.T, x[0][:2]]), [X]),
+            (lambda x: np.linalg.multi_dot([x[0], Y.T, x[:, 1]]), [X]),
+        ],
+        function=lambda *xs: np.linalg.multi_dot(xs),
+    ),
+    "matrix_power": Op(
+        lambda rng, shape: ([square(rng, shape)], {"n": int(rng.integers(1, 6))}),
+        reference=np.linalg.matrix_power,
+        torch="linalg.matrix_power",
+        calls=[
+            (lambda x: np.linalg.matrix_power(x, -3), [CUBE[:, :, :3] + 2 * np.eye(3)]),
+            (lambda x: x + np.linalg.matrix_power(x, 0), [CUBE[:, :, :3]]),
+        ],
+        function=lambda x, n: np.linalg.matrix_power(x, n),
+    ),
+    "trace": Op(
+        lambda rng, shape: ([real(rng, filled(shape, 2))], {"offset": int(rng.integers(-1, 2))}),
+        reference=lambda x, offset: np.linalg.trace(x, offset=offset),
+        torch=None,
+        calls=[(lambda x: np.linalg.diagonal(x, offset=1), [CUBE])],
+        function=np.linalg.trace,
+    ),
+    "cov": Op(
+        observed,
+        torch=lambda torch, x, ddof, fweights, aweights: torch.cov(
+            x,
+            correction=ddof,
+            fweights=None if fweights is None else torch.from_numpy(fweights),
+            aweights=None if aweights is None else torch.from_numpy(aweights),
+        ),
+        calls=[
+            (lambda x, y: np.cov(x, y), [X[0], Y[0]]),
+            (lambda x: np.cov(x, rowvar=False, bias=True), [wave(4, 2)]),
+            (lambda x: np.corrcoef(x) * UNLIKE, [wave(3, 5) ** 2]),
+        ],
+        function=lambda x, **static: np.cov(x, **static),
+    ),
+    "vander": Op(
+        lambda rng, shape: (
+            [real(rng, shape[:1] or (2,))],
+            {"N": int(rng.integers(2, 5)), "increasing": bool(rng.integers(2))},
+        ),
+        torch=lambda torch, x, N, increasing: torch.stack(
+            [x**k for k in (range(N) if increasing else range(N - 1, -1, -1))], -1
+        ),
+        function=np.vander,
+        calls=[(lambda x: np.vander(x), [X[0]])],
+    ),
+    "norm": Op(
+        lambda rng, shape: (
+            [distinct(rng, filled(shape))],
+            {
+                "p": ["fro", 1, 3, np.inf][rng.integers(4)],
+                "axis": some_axes(rng, shape),
+                "keepdims": bool(rng.integers(2)),
+            },
+        ),
+        reference=lambda x, p, axis, keepdims: np.linalg.vector_norm(
+            x, ord=2 if p == "fro" else p, axis=axis, keepdims=keepdims
+        ),
+        torch=lambda torch, x, p, axis, keepdims: torch.norm(x, p, axis, keepdims),
+        function=functional.norm,
+        analytic=False,
+    ),
+    "dist": Op(
+        pair_and_p,
+        reference=lambda x, y, p: np.sum(np.abs(x - y) ** p) ** (1 / p),
+        function=functional.dist,
+        analytic=False,
+    ),
+    "cdist": Op(
+        rows_of_two,
+        reference=lambda x, y, p: (
+            np.sum(np.abs(x[..., None, :] - y[..., None, :, :]) ** p, axis=-1) ** (1 / p)
+        ),
+        function=functional.cdist,
+        analytic=False,
+    ),
+    "pdist": Op(
+        lambda rng, shape: ([distinct(rng, (4, 3))], {"p": P[rng.integers(len(P))]}),
+        reference=lambda x, p: np.array(
+            [np.sum(np.abs(x[i] - x[j]) ** p) ** (1 / p) for i in range(4) for j in range(i + 1, 4)]
+        ),
+        torch="nn.functional.pdist",
+        function=functional.pdist,
+        analytic=False,
+    ),
+    "pairwise_distance": Op(
+        lambda rng, shape: pair_and_p(rng, filled(shape, 1)),
+        reference=lambda x, y, p: np.sum(np.abs(x - y + 1e-6) ** p, axis=-1) ** (1 / p),
+        torch="nn.functional.pairwise_distance",
+        function=functional.pairwise_distance,
+        analytic=False,
+    ),
+    "renorm": Op(
+        lambda rng, shape: (
+            [distinct(rng, filled(shape, 2))],
+            {"p": P[rng.integers(len(P))], "axis": -1, "maxnorm": 0.7},
+        ),
+        reference=renormed,
+        function=functional.renorm,
+        torch="renorm",
+        analytic=False,
+    ),
+    **{
+        name: Op(
+            partial(added, shapes),
+            reference=partial(sum_with_product, product),
+            function=getattr(functional, name),
+        )
+        for name, shapes, product in (
+            ("addmm", ((2, 4), (2, 3), (3, 4)), np.matmul),
+            ("addmv", ((2,), (2, 3), (3,)), np.matmul),
+            ("addr", ((2, 3), (2,), (3,)), np.outer),
+            ("baddbmm", ((5, 2, 4), (5, 2, 3), (5, 3, 4)), np.matmul),
+            ("addbmm", ((2, 4), (5, 2, 3), (5, 3, 4)), lambda x, y: np.sum(x @ y, axis=0)),
+        )
+    },
+    "bilinear": Op(
+        lambda rng, shape: (
+            [real(rng, (*shape, 2)), real(rng, (*shape, 3)), real(rng, (4, 2, 3)), real(rng, (4,))],
+            {},
+        ),
+        reference=lambda x, y, w, b: np.einsum("...i,oij,...j->...o", x, w, y) + b,
+        torch="nn.functional.bilinear",
+        function=functional.bilinear,
+    ),
 }
+
+if hasattr(np, "matvec"):  # since NumPy 2.2
+    LINALG["matvec"] = Op(
+        lambda rng, shape: ([real(rng, (*shape, 2, 3)), real(rng, (3,))], {}),
+        torch=lambda torch, x, y: x @ y,
+        function=np.matvec,
+        calls=[(lambda x, y: np.matvec(x, y), [CUBE, wave(2, 4)]), (lambda x, y: np.vecmat(x, y), [X, CUBE])],
+    )
