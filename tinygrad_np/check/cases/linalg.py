@@ -368,7 +368,7 @@ LINALG = {
         ],
         function=lambda x, n: np.linalg.matrix_power(x, n),
     ),
-    "trace": Op(
+    "linalg.trace": Op(
         lambda rng, shape: ([real(rng, filled(shape, 2))], {"offset": int(rng.integers(-1, 2))}),
         reference=lambda x, offset: np.linalg.trace(x, offset=offset),
         torch=None,
