@@ -242,7 +242,7 @@ def with_weights(case: LayerCase) -> tuple[Function, list[np.ndarray]]:
             *path, attribute = name.split(".")
             owner: Any = layer
             for part in path:
-                owner = getattr(owner, part)
+                owner = owner[int(part)] if isinstance(owner, list) else getattr(owner, part)
             setattr(owner, attribute, tensor)
         return concatenate_outputs(case.call(layer, *given))
 

@@ -81,7 +81,7 @@ def compare_edge(torch: Any, name: str, edge: Edge) -> None:
 
 
 def compare_layer(torch: Any, name: str, rng: Rng) -> None:
-    """Outputs and all gradients of a layer with the same weights, which are exchanged by name."""
+    """Outputs, all gradients and the state of a layer with the same weights, which are exchanged by name."""
     case = LAYERS[name](rng)
     if case.torch is None:
         return
@@ -99,6 +99,8 @@ def compare_layer(torch: Any, name: str, rng: Rng) -> None:
         assert ours == key
         expected = np.zeros(p.shape) if q.grad is None else q.grad.numpy()
         np.testing.assert_allclose(gradient_of(p), expected, rtol=TOLERANCE, atol=1e-12, err_msg=key)
+    for key, state in theirs.state_dict().items():  # what is written to in training, too
+        np.testing.assert_allclose(case.layer.state_dict()[key], state.numpy(), rtol=TOLERANCE, err_msg=key)
 
 
 def compare_loss(torch: Any, name: str, rng: Rng) -> None:

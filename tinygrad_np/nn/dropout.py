@@ -52,3 +52,58 @@ class VariationalDropout(Dropout):
             )
         ones = Tensor(np.ones((*x.shape[:-2], 1, x.shape[-1]), x.dtype))
         return x * functional.dropout(ones, self.p, self.training, rng=self.rng)
+
+
+class Dropout1d(Dropout):
+    """Dropout of whole channels of (batch, channels, length), or without batch.
+
+    Parameters are those of `Dropout`.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """To the shape of x."""
+        return functional.dropout1d(x, self.p, self.training, rng=self.rng)
+
+
+class Dropout2d(Dropout):
+    """Dropout of whole channels of (batch, channels, height, width), or without batch.
+
+    Parameters are those of `Dropout`.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """To the shape of x."""
+        return functional.dropout2d(x, self.p, self.training, rng=self.rng)
+
+
+class Dropout3d(Dropout):
+    """Dropout of whole channels of (batch, channels, depth, height, width), or without batch.
+
+    Parameters are those of `Dropout`.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """To the shape of x."""
+        return functional.dropout3d(x, self.p, self.training, rng=self.rng)
+
+
+class AlphaDropout(Dropout):
+    """Dropout that keeps mean 0 and variance 1, for behind a selu; see `functional.alpha_dropout`.
+
+    Parameters are those of `Dropout`.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """To the shape of x."""
+        return functional.alpha_dropout(x, self.p, self.training, rng=self.rng)
+
+
+class FeatureAlphaDropout(Dropout):
+    """`AlphaDropout` of whole channels of (batch, channels, ...).
+
+    Parameters are those of `Dropout`.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """To the shape of x."""
+        return functional.feature_alpha_dropout(x, self.p, self.training, rng=self.rng)

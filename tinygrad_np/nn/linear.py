@@ -1,4 +1,4 @@
-"""Linear: y = x W^T + b."""
+"""Linear: y = x W^T + b; and Bilinear, of two inputs."""
 
 from __future__ import annotations
 
@@ -66,3 +66,52 @@ class Linear(Layer):
         if x.shape[-1:] != self.weight.shape[1:]:
             raise ValueError(f"Linear takes (..., {self.in_features}), and got an input of shape {x.shape}")
         return functional.linear(x, self.weight, self.bias)
+
+
+class Bilinear(Layer):
+    """A map of two inputs that is linear in each, x1^T W_k x2 + b_k.
+
+    Parameters
+    ----------
+    in1_features, in2_features, out_features : int
+        Lengths of the last axes of the inputs and of the output.
+    bias, rng, dtype
+        As in `Linear`; the initial weights are within 1 / sqrt(in1_features).
+
+    Attributes
+    ----------
+    weight : Tensor
+        (out_features, in1_features, in2_features).
+    bias : Tensor or None
+        (out_features,).
+    """
+
+    def __init__(
+        self,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        rng: Rng = None,
+        dtype: DTypeLike = np.float32,
+    ):
+        check_sizes(
+            "Bilinear", 1, in1_features=in1_features, in2_features=in2_features, out_features=out_features
+        )
+        rng = common.generator("Bilinear", rng)
+        bound = 1 / math.sqrt(in1_features)
+        shape = (out_features, in1_features, in2_features)
+        self.weight = Tensor(init.uniform(shape, -bound, bound, rng, dtype), True)
+        self.bias = Tensor(init.uniform((out_features,), -bound, bound, rng, dtype), True) if bias else None
+
+    def extra_repr(self) -> str:
+        """The lengths, and whether there is a bias."""
+        out, first, second = self.weight.shape
+        return (
+            f"in1_features={first}, in2_features={second}, out_features={out}, bias={self.bias is not None}"
+        )
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """(..., in1_features) and (..., in2_features) to (..., out_features)."""
+        return functional.bilinear(x, y, self.weight, self.bias)

@@ -11,7 +11,9 @@ import numpy as np
 
 from tinygrad_np import nn
 from tinygrad_np.check.cases.activations import ACTIVATION_LAYERS
+from tinygrad_np.check.cases.images import IMAGES
 from tinygrad_np.check.cases.losses import LOSSES
+from tinygrad_np.check.cases.transformers import TRANSFORMERS
 from tinygrad_np.check.draw import Rng, real
 from tinygrad_np.check.rows import LayerCase, LayerRow
 from tinygrad_np.tensor import Tensor
@@ -218,5 +220,7 @@ LAYERS: dict[str, LayerRow] = {
     "RNN": partial(recurrent, nn.RNN),
     "LSTM": partial(recurrent, nn.LSTM),
     "GRU": partial(recurrent, nn.GRU),
+    **IMAGES,
+    **TRANSFORMERS,
     **{row.layer: partial(loss_layer, function) for function, row in LOSSES.items()},
 }
