@@ -194,6 +194,34 @@ REPRS: list[tuple[Layer, str]] = [
     (Flatten(), "Flatten(start_dim=1, end_dim=-1)"),
     (Unflatten(1, [2, 3]), "Unflatten(dim=1, unflattened_size=(2, 3))"),
     (VariationalDropout(0.3, rng=0), "VariationalDropout(p=0.3)"),
+    (nn.Bilinear(2, 3, 4, rng=0), "Bilinear(in1_features=2, in2_features=3, out_features=4, bias=True)"),
+    *[
+        (getattr(nn, f"{name}{n}d")(2, 4, 3, rng=0), f"{name}{n}d(2, 4, kernel_size={(3,) * n})")
+        for name in ("Conv", "ConvTranspose")
+        for n in (1, 2, 3)
+    ],
+    (
+        nn.Conv2d(2, 4, (3, 1), 2, "valid", groups=2, bias=False, padding_mode="reflect", rng=0),
+        "Conv2d(2, 4, kernel_size=(3, 1), stride=(2, 2), padding='valid', groups=2, padding_mode='reflect', bias=False)",
+    ),
+    *[
+        (
+            getattr(nn, f"{name}Norm{n}d")(3),
+            f"{name}Norm{n}d(3, eps=1e-05, momentum=0.1, affine={usual}, track_running_stats={usual})",
+        )
+        for name, usual in (("Batch", True), ("Instance", False))
+        for n in (1, 2, 3)
+    ],
+    (nn.LayerNorm(3), "LayerNorm((3,), eps=1e-05, elementwise_affine=True)"),
+    (nn.RMSNorm([2, 3]), "RMSNorm((2, 3), eps=None, elementwise_affine=True)"),
+    (nn.GroupNorm(2, 4), "GroupNorm(2, 4, eps=1e-05, affine=True)"),
+    *[
+        (getattr(nn, name)(0.3, rng=0), f"{name}(p=0.3)")
+        for name in ("Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout")
+    ],
+    (nn.MaxPool2d(2, stride=1), "MaxPool2d(kernel_size=2, stride=1)"),
+    (nn.ZeroPad1d(2), "ZeroPad1d((2, 2))"),
+    (nn.PositionalEncoding(4, 7), "PositionalEncoding(4, max_len=7, learned=False)"),
     (Leaf(), "Leaf(scale=[2], running=[3])"),
     (Layer(), "Layer()"),
     (Sequential(), "Sequential()"),
@@ -206,7 +234,8 @@ def test_repr_shows_settings(layer: Layer, expected: str) -> None:
 
 
 def test_every_layer_is_among_the_reprs() -> None:
-    names = set(nn.__all__) - {"init", *nn.losses.__all__}  # the losses are told by their settings alone
+    shown = [nn.activations, nn.applied, nn.attention, nn.losses]  # by their settings or by their parts alone
+    names = set(nn.__all__) - {"init", *(name for module in shown for name in module.__all__)}
     public = {getattr(nn, name) for name in names}
     assert public <= {type(layer) for layer, _ in REPRS}
 

@@ -190,7 +190,8 @@ def _drop_to_alpha(
         return x
     kept = (generator(name, rng).random(shape) >= p).astype(x.dtype)
     scale = ((ALPHA**2 * p + 1) * (1 - p)) ** -0.5
-    return x * (kept * scale) + (scale * ALPHA) * (kept - 1 + p)
+    dropped: Tensor = x * (kept * scale) + (scale * ALPHA) * (kept - 1 + p)
+    return dropped
 
 
 def lstm_step(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:

@@ -249,7 +249,7 @@ class Padding(Layer):
             raise ValueError(
                 f"{type(self).__name__} takes a whole number or {2 * self.axes} of them, not {padding!r}"
             )
-        self.padding = widths
+        self.padding = tuple(map(int, widths))
 
     def extra_repr(self) -> str:
         """What is added at each end."""

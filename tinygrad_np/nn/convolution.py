@@ -236,10 +236,10 @@ class ConvTransposed(Convolution):
         if output_size is not None:
             name = type(self).__name__
             wanted = tuple(output_size)[-self.axes :]
-            settings = zip(
+            settings: Any = zip(
                 x.shape[-self.axes :], self.stride, self.padding, self.dilation, self.kernel_size, strict=True
             )
-            least = [(n - 1) * s - 2 * int(p) + d * (k - 1) + 1 for n, s, p, d, k in settings]
+            least = [(n - 1) * s - 2 * p + d * (k - 1) + 1 for n, s, p, d, k in settings]
             more = tuple(n - m for n, m in zip(wanted, least, strict=True))
             if not all(0 <= m < s for m, s in zip(more, self.stride, strict=True)):
                 last = [m + s - 1 for m, s in zip(least, self.stride, strict=True)]
