@@ -201,8 +201,8 @@ REPRS: list[tuple[Layer, str]] = [
         for n in (1, 2, 3)
     ],
     (
-        nn.Conv2d(2, 4, (3, 1), 2, "valid", groups=2, bias=False, padding_mode="reflect", rng=0),
-        "Conv2d(2, 4, kernel_size=(3, 1), stride=(2, 2), padding='valid', groups=2, padding_mode='reflect', bias=False)",
+        nn.Conv2d(2, 4, (3, 1), 2, "valid", groups=2, bias=False, rng=0),
+        "Conv2d(2, 4, kernel_size=(3, 1), stride=(2, 2), padding='valid', groups=2, bias=False)",
     ),
     *[
         (
