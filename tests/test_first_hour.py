@@ -34,6 +34,7 @@ DRAWS: dict[str, Callable[[Any], np.ndarray]] = {  # everything that draws, as a
     "LSTMCell": lambda rng: nn.LSTMCell(20, 16, rng=rng).weight_ih.data,
     "RNNCell": lambda rng: nn.RNNCell(20, 16, rng=rng).weight_ih.data,
     "GRUCell": lambda rng: nn.GRUCell(20, 16, rng=rng).weight_ih.data,
+    "LayerNormLSTMCell": lambda rng: nn.LayerNormLSTMCell(20, 16, rng=rng).weight_ih.data,
     "RNN": lambda rng: nn.RNN(20, 16, rng=rng).state_dict()["weight_hh_l0"],
     "LSTM": lambda rng: nn.LSTM(20, 16, rng=rng).state_dict()["weight_hh_l0"],
     "GRU": lambda rng: nn.GRU(20, 16, rng=rng).state_dict()["weight_hh_l0"],

@@ -22,6 +22,7 @@ from tinygrad_np.nn import (
     GRUCell,
     Identity,
     Layer,
+    LayerNormLSTMCell,
     Linear,
     LSTMCell,
     ModuleDict,
@@ -188,6 +189,15 @@ REPRS: list[tuple[Layer, str]] = [
     ),
     (RNNCell(5, 6, nonlinearity="relu", rng=0), "RNNCell(5, 6, nonlinearity='relu')"),
     (GRUCell(5, 6, bias=False, rng=0), "GRUCell(5, 6, bias=False)"),
+    (
+        LayerNormLSTMCell(2, 3),
+        "LayerNormLSTMCell(\n  2, 3"
+        + "".join(
+            f"\n  (layernorm_{name}): LayerNorm(({n},), eps=1e-05, elementwise_affine=True)"
+            for name, n in (("i", 12), ("h", 12), ("c", 3))
+        )
+        + "\n)",
+    ),
     (ModuleList(), "ModuleList()"),
     (ModuleDict(), "ModuleDict()"),
     (Identity(), "Identity()"),

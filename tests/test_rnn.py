@@ -9,7 +9,7 @@ import pytest
 from tests.recurrent_cases import assert_same, call, run
 from tinygrad_np import Tensor
 from tinygrad_np.gradcheck import gradcheck
-from tinygrad_np.nn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell, VariationalDropout
+from tinygrad_np.nn import GRU, LSTM, RNN, GRUCell, LayerNormLSTMCell, LSTMCell, RNNCell, VariationalDropout
 
 every_kind = pytest.mark.parametrize("kind", [RNN, LSTM, GRU])
 PAIRS = [(RNN, RNNCell), (partial(RNN, nonlinearity="relu"), partial(RNNCell, nonlinearity="relu"))]
@@ -107,6 +107,31 @@ def test_a_projected_state_is_short_and_the_other_is_not(rng: np.random.Generato
         layer(Tensor(np.zeros((4, 6, 2))), (h, h))
     with pytest.raises(ValueError, match=r"^LSTM projects to fewer than hidden_size 5, not to 5$"):
         LSTM(2, 5, proj_size=5)
+
+
+def test_a_normalised_cell_is_the_equations_of_the_paper(rng: np.random.Generator) -> None:
+    cell = LayerNormLSTMCell(3, 2, rng=0, dtype=np.float64)
+    assert cell.layernorm_i.bias is not None
+    np.testing.assert_array_equal(cell.layernorm_i.bias.data, [0, 0, 1, 1, 0, 0, 0, 0])  # f starts open
+    state = {name: rng.standard_normal(array.shape) for name, array in cell.state_dict().items()}
+    cell.load_state_dict(state)
+
+    def norm(name: str, a: np.ndarray) -> Any:
+        a = (a - a.mean()) / np.sqrt(a.var() + 1e-5)
+        return state[f"layernorm_{name}.weight"] * a + state[f"layernorm_{name}.bias"]
+
+    def sigmoid(a: np.ndarray) -> Any:
+        return 1 / (1 + np.exp(-a))
+
+    x, h, c = (rng.standard_normal(n) for n in (3, 2, 2))
+    gates = norm("i", state["weight_ih"] @ x) + norm("h", state["weight_hh"] @ h)
+    i, f, g, o = np.split(gates, 4)
+    new_c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    results = cell(Tensor(x), (Tensor(h), Tensor(c)))
+    for result, expected in zip(results, (sigmoid(o) * np.tanh(norm("c", new_c)), new_c), strict=True):
+        np.testing.assert_allclose(result.data, expected, rtol=1e-12)
+    batch, _ = cell(np.stack([x, -x]), np.stack([[h, h], [c, c]]))  # each sequence by itself
+    np.testing.assert_allclose(batch.data[0], results[0].data, rtol=1e-12)
 
 
 def test_variational_dropout_is_the_same_at_all_steps() -> None:

@@ -4,7 +4,7 @@ from tinygrad_np.nn import activations, applied, attention, convolution, init, l
 from tinygrad_np.nn.activations import *
 from tinygrad_np.nn.applied import *
 from tinygrad_np.nn.attention import *
-from tinygrad_np.nn.cells import GRUCell, LSTMCell, RNNCell
+from tinygrad_np.nn.cells import GRUCell, LayerNormLSTMCell, LSTMCell, RNNCell
 from tinygrad_np.nn.containers import ModuleDict, ModuleList, Sequential
 from tinygrad_np.nn.convolution import *
 from tinygrad_np.nn.dropout import (
@@ -32,6 +32,7 @@ __all__ = [
     "Embedding",
     "GRUCell",
     "LSTMCell",
+    "LayerNormLSTMCell",
     "Layer",
     "Linear",
     "RNNCell",

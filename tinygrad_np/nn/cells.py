@@ -17,6 +17,8 @@ from tinygrad_np.functional import common
 from tinygrad_np.functional.common import Rng
 from tinygrad_np.nn import init
 from tinygrad_np.nn.layer import Layer, check_sizes
+from tinygrad_np.nn.normalization import LayerNorm
+from tinygrad_np.ops.elementwise import sigmoid
 from tinygrad_np.ops.recurrent import gru_step
 from tinygrad_np.ops.recurrent.rnn import ACTIVATIONS
 from tinygrad_np.tensor import Tensor
@@ -254,3 +256,55 @@ class LSTMCell(Cell):
         x, (h, c) = self.checked(x, state)
         from_x, from_h = self.products(x, h)
         return functional.lstm_step(from_x + from_h, c)
+
+
+class LayerNormLSTMCell(Cell):
+    """One step of an LSTM with layer normalisation (Ba et al., 2016, eqs. 20 to 22).
+
+    Each LN is over all that it is given, 4 hidden_size or hidden_size numbers of a sequence, not over each gate;
+    it has a gain and a bias of its own, so there is no further bias::
+
+        i, f, g, o = LN(W_ih x) + LN(W_hh h)
+        c' = sigmoid(f) c + sigmoid(i) tanh(g)
+        h' = sigmoid(o) tanh(LN(c'))
+
+    Parameters are those of `LSTMCell`, without `bias`.
+
+    Attributes
+    ----------
+    weight_ih, weight_hh : Tensor
+        (4 hidden_size, input_size) and (4 hidden_size, hidden_size).
+    layernorm_i, layernorm_h, layernorm_c : LayerNorm
+        Of what the input makes, of what the state makes, and of c'.
+    """
+
+    gates = 4
+    states = 2
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        forget_bias: float = 1.0,
+        rng: Rng = None,
+        dtype: DTypeLike = np.float32,
+    ):
+        super().__init__(input_size, hidden_size, False, rng, dtype)
+        self.layernorm_i = LayerNorm(4 * hidden_size, dtype=dtype)
+        self.layernorm_h = LayerNorm(4 * hidden_size, dtype=dtype)
+        self.layernorm_c = LayerNorm(hidden_size, dtype=dtype)
+        if self.layernorm_i.bias is not None:
+            open_forget_gate(self.layernorm_i.bias, forget_bias)
+
+    def extra_repr(self) -> str:
+        """The sizes."""
+        return f"{self.input_size}, {self.hidden_size}"
+
+    def forward(self, x: Tensor, state: State | None = None) -> State:
+        """As `LSTMCell.forward`."""
+        x, (h, c) = self.checked(x, state)
+        from_x, from_h = self.products(x, h)
+        gates = self.layernorm_i(from_x) + self.layernorm_h(from_h)
+        _, c = functional.lstm_step(gates, c)
+        return sigmoid(gates[..., 3 * self.hidden_size :]) * self.layernorm_c(c).tanh(), c

@@ -114,6 +114,12 @@ def rnn_cell(rng: Rng) -> LayerCase:
     return cell("RNNCell", rng, nonlinearity=str(rng.choice(["tanh", "relu"])))
 
 
+def layer_norm_lstm_cell(rng: Rng) -> LayerCase:
+    layer = nn.LayerNormLSTMCell(3, 2, rng=rng, dtype=np.float64)
+    inputs = [real(rng, (4, n)) for n in (3, 2, 2)]
+    return LayerCase(layer, inputs, torch=None, call=lambda layer, x, h, c: layer(x, (h, c)))
+
+
 def recurrent(kind: type[nn.LSTM] | type[nn.GRU] | type[nn.RNN], rng: Rng) -> LayerCase:
     """Of one or two layers, in one or both directions, fused or not, with lengths from 0."""
     layers, both = int(rng.integers(1, 3)), bool(rng.random() < 0.5)
@@ -217,6 +223,7 @@ LAYERS: dict[str, LayerRow] = {
     "RNNCell": rnn_cell,
     "GRUCell": partial(cell, "GRUCell"),
     "LSTMCell": partial(cell, "LSTMCell"),
+    "LayerNormLSTMCell": layer_norm_lstm_cell,
     "RNN": partial(recurrent, nn.RNN),
     "LSTM": partial(recurrent, nn.LSTM),
     "GRU": partial(recurrent, nn.GRU),
