@@ -196,6 +196,7 @@ def test_values_take_the_dtype_of_the_tensor_or_are_refused() -> None:
             r"sliding_window_view: 1 lengths",
             lambda x: np.lib.stride_tricks.sliding_window_view(x, 2),
         ),
+        (ValueError, r"transpose\(.*2 axes for 3: name all of them", lambda x: x.transpose(0, 1)),
         (ValueError, r"repeat\(", lambda x: np.repeat(x, [1, 2, 3, 4], 0)),
         (ValueError, r"tile\(", lambda x: np.tile(x, -1)),
         (ValueError, r"rot90\(", lambda x: np.rot90(x, 1, (0, 0))),
@@ -248,6 +249,26 @@ def test_of_a_constant_what_is_like_it_is_plain_and_with_a_tensor_in_it_a_tensor
     filled = np.full_like(x, fill)
     filled.sum().backward()
     assert float(fill.grad) == 24.0
+
+
+def test_a_whole_number_in_a_tensor_is_an_index_and_a_bound() -> None:
+    x, two = leaf(CUBE), Tensor(2)
+    assert x[:, two:].shape == (2, 1, 4)
+    assert x[0, [Tensor(0), two]].shape == (2, 4)
+    assert [*range(two)] == [0, 1]
+    for wrong in (Tensor(2.0), Tensor([2]), Tensor(True)):
+        with pytest.raises(TypeError, match="one whole number, and not"):
+            x[wrong:]
+        with pytest.raises(TypeError, match="one whole number, and not"):
+            range(wrong)
+
+
+def test_a_copy_has_numbers_of_its_own_and_its_gradient() -> None:
+    x = leaf([1.0, 2.0])
+    for copy in (np.copy(x), x.copy(), x.clone()):
+        copy.data[:] = 7.0
+        assert copy.requires_grad
+    assert x.data.tolist() == [1.0, 2.0]
 
 
 def test_one_hot_is_an_array_of_whole_numbers() -> None:

@@ -261,9 +261,9 @@ def test_augmented_assignment_rebinds() -> None:
 def test_no_item_assignment_and_no_new_attributes() -> None:
     x = leaf([1.0, 2.0])
     with pytest.raises(TypeError, match=r"a Tensor is a value: .* t = t\.at\[index\]\.set\(v\)"):
-        x[0] = 3.0
+        x[0] = 3.0  # type: ignore[index]
     with pytest.raises(TypeError, match=r"a Tensor is a value: .* np\.delete"):
-        del x[0]
+        del x[0]  # type: ignore[attr-defined]
     with pytest.raises(AttributeError):
         x.gard = None  # type: ignore[attr-defined]
     with pytest.raises(AttributeError):

@@ -290,6 +290,7 @@ class Methods:
         return NUMPY[np.where](condition, self, other)
 
     # Moving elements.
+    as_strided = method("as_strided")
     broadcast_to = method_of_several(np.broadcast_to)
     chunk = method("chunk")
     clone = copy = method(np.copy)
@@ -312,7 +313,7 @@ class Methods:
     roll = method(np.roll)
     rot90 = method(np.rot90)
     select = method("select")
-    split = method("split")
+    split = split_with_sizes = method("split")
     swapdims = swapaxes
     t = method(np.transpose)
     tensor_split = method("tensor_split")

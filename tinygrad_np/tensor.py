@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -310,6 +310,13 @@ class Tensor(Methods):
     def __int__(self) -> int:
         return int(self.item())
 
+    def __index__(self) -> int:
+        if self.ndim or self.dtype.kind not in "iu":
+            raise TypeError(
+                f"an index, or a bound of a slice, is one whole number, and not {self.dtype}{list(self.shape)}"
+            )
+        return int(self.data)
+
     def __float__(self) -> float:
         if self.requires_grad:  # math.sqrt(t) and array[0] = t ask for a float too
             raise RuntimeError("making a float of a Tensor would lose the gradient; use .item() or .detach()")
@@ -433,11 +440,15 @@ class Tensor(Methods):
     def __getitem__(self, key: Any) -> Tensor:
         return index.getitem(self, index=plain_index(key))
 
-    def __setitem__(self, key: Any, value: Any) -> NoReturn:
-        raise TypeError("a Tensor is a value: instead of t[index] = v write t = t.at[index].set(v)")
+    if not TYPE_CHECKING:  # for a type checker there is neither
 
-    def __delitem__(self, key: Any) -> NoReturn:
-        raise TypeError("a Tensor is a value: instead of del t[index] write t = np.delete(t, index, axis)")
+        def __setitem__(self, key: Any, value: Any) -> NoReturn:
+            raise TypeError("a Tensor is a value: instead of t[index] = v write t = t.at[index].set(v)")
+
+        def __delitem__(self, key: Any) -> NoReturn:
+            raise TypeError(
+                "a Tensor is a value: instead of del t[index] write t = np.delete(t, index, axis)"
+            )
 
     # --- methods, as ndarray has them ---
 

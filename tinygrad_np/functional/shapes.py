@@ -25,6 +25,7 @@ from tinygrad_np.tensor import Tensor
 from tinygrad_np.torch_names import torch_named
 
 __all__ = [
+    "as_strided",
     "block_diag",
     "cartesian_prod",
     "chunk",
@@ -574,6 +575,17 @@ def sliding_window_view(
     for one, length in zip(axes, lengths, strict=True):
         x = unfold_axis(x, one, length, 1)
     return x
+
+
+@torch_named
+def as_strided(x: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int = 0) -> Tensor:
+    """The elements that stand so far apart, counted in elements of x row by row; a copy here."""
+    x = as_tensor("as_strided", x)
+    steps = [np.arange(n) * by for n, by in zip(size, stride, strict=True)]
+    places = sum(np.ix_(*steps), np.full((1,) * len(steps), storage_offset))
+    if places.size and not 0 <= places.min() <= places.max() < x.size:
+        raise ValueError(f"as_strided: places {places.min()} to {places.max()} of {x.size} elements")
+    return x.reshape(-1)[places]
 
 
 @torch_named

@@ -21,6 +21,8 @@ def reshape(x: Array, *, shape: int | tuple[int, ...]) -> Rule:
 @primitive(np.transpose)
 def transpose(x: Array, *, axes: Sequence[int] | None = None) -> Rule:
     """The axes in another order, reversed unless told."""
+    if axes is not None and len(axes) != x.ndim:
+        raise ValueError(f"{len(axes)} axes for {x.ndim}: name all of them, or exchange two with np.swapaxes")
     y = np.transpose(x, axes)  # refuses what is no axis
     back = None if axes is None else tuple(int(i) for i in np.argsort([a % x.ndim for a in axes]))
     return y, (lambda g: np.transpose(g, back),)

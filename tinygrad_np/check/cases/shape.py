@@ -679,6 +679,17 @@ FORMS = {  # of other shapes
         function=np.pad,
     ),
     "pad": Op(padded_last, reference=plain_pad, torch="nn.functional.pad", function=functional.pad),
+    "as_strided": Op(
+        lambda rng, shape: (
+            [real(rng, (3, 4))],
+            {"size": (2, 3), "stride": [(1, 3), (4, 1), (2, 2)][rng.integers(3)], "storage_offset": 1},
+        ),
+        reference=lambda x, size, stride, storage_offset: np.lib.stride_tricks.as_strided(
+            x.copy().reshape(-1)[storage_offset:], size, [8 * n for n in stride]
+        ),
+        torch=lambda torch, x, **how: torch.as_strided(x.contiguous(), **how),
+        function=functional.as_strided,
+    ),
     "unfold_axis": Op(
         windows,
         reference=plain_windows,
