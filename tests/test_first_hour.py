@@ -31,6 +31,7 @@ ONES = Tensor(np.ones((20, 20)))
 DRAWS: dict[str, Callable[[Any], np.ndarray]] = {  # everything that draws, as a function of rng
     "Linear": lambda rng: nn.Linear(20, 16, rng=rng).weight.data,
     "Embedding": lambda rng: nn.Embedding(20, 16, rng=rng).weight.data,
+    "EmbeddingBag": lambda rng: nn.EmbeddingBag(20, 16, rng=rng).weight.data,
     "LSTMCell": lambda rng: nn.LSTMCell(20, 16, rng=rng).weight_ih.data,
     "RNNCell": lambda rng: nn.RNNCell(20, 16, rng=rng).weight_ih.data,
     "GRUCell": lambda rng: nn.GRUCell(20, 16, rng=rng).weight_ih.data,

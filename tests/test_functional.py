@@ -160,9 +160,9 @@ def test_embedding_refuses_what_is_no_row(indices: Any, says: str) -> None:
         F.embedding(indices, Tensor(np.ones((3, 2))))
 
 
-@pytest.mark.parametrize("padding_idx", [-1, 3])
-def test_embedding_refuses_a_padding_that_is_no_row(padding_idx: int) -> None:
-    with pytest.raises(IndexError, match=f"^padding_idx {padding_idx} is not a row of 3$"):
+@pytest.mark.parametrize("padding_idx", [-4, 3, 1.0])
+def test_embedding_refuses_a_padding_that_is_no_row(padding_idx: Any) -> None:
+    with pytest.raises(IndexError, match=f"^embedding: padding_idx {padding_idx} is not a row of 3$"):
         F.embedding([0], Tensor(np.ones((3, 2))), padding_idx)
 
 

@@ -77,7 +77,7 @@ ERRORS = {  # a statement and what is wrong with it
     "Mine()(x, factor=2)": 'Unexpected keyword argument "factor"',
     "Mine()()": "Missing positional argument",
     "optim.Adam(p, beta=0.9)": 'Unexpected keyword argument "beta"',
-    "optim.SGD(p, 0.1, 0.9, 0.01)": "Too many positional arguments",
+    "optim.Adam(p, 0.1, (0.9, 0.99), 1e-8, 0.0, False, True)": "Too many positional arguments",
     "F.relu(x, wrong=1)": 'Unexpected keyword argument "wrong"',
     "F.softmax(x, dims=0)": 'Unexpected keyword argument "dims"',
     "F.mse_loss(x, x, reduce='sum')": 'Unexpected keyword argument "reduce"',

@@ -16,21 +16,26 @@ import numpy as np
 from tinygrad_np.anomaly import watched
 from tinygrad_np.errors import BAD_INPUT, describe_argument
 from tinygrad_np.grad_mode import ANOMALY, MODE
+from tinygrad_np.row_grad import RowGrad
 from tinygrad_np.tape import PRIMITIVES, Array, Node
 
 PLAIN_INDEX = (int, np.integer, slice, type(None), type(...))  # indices that name each place once
 
 
 class SparseGrad:
-    """A gradient that is zero except at `index`, where it is `values`; an index that repeats adds up."""
+    """A gradient that is zero except at `index`, where it is `values`; an index that repeats adds up.
 
-    __slots__ = ("index", "values")
+    With `as_rows` the index is an array of rows, and a leaf shall have those rows, as a `RowGrad`.
+    """
+
+    __slots__ = ("as_rows", "index", "values")
 
     shape = None  # unlike that of any array
 
-    def __init__(self, values: Array, index: Any):
+    def __init__(self, values: Array, index: Any, as_rows: bool = False):
         self.values = values
         self.index = index
+        self.as_rows = as_rows
 
     def add_into(self, buffer: np.ndarray) -> None:
         if type(self.index) is int:  # a step of a sequence
@@ -131,10 +136,18 @@ class Accumulator:
                 return None
             part = DeferredMatmul.multiply(*self.deferred.pop(node))
         if type(part) is SparseGrad:
+            if part.as_rows and type(node) is Node:  # a leaf, and none of a function's arguments
+                total, new = self.totals.get(node), RowGrad(part.index, part.values, node.shape)
+                if total is None:
+                    self.totals[node] = new
+                    return None
+                if type(total) is RowGrad:
+                    total.append(new)
+                    return None
             if node not in self.owned:
                 buffer = np.zeros(node.shape, node.dtype)
                 if node in self.totals:
-                    buffer += self.totals[node]
+                    buffer += np.asarray(self.totals[node])  # of rows, too
                 self.totals[node] = buffer
                 self.owned.add(node)
             part.add_into(self.totals[node])
@@ -166,6 +179,8 @@ class Accumulator:
 
     def own(self, node: Node, total: Any) -> Any:
         """A gradient that `take` gave, as an array that nobody else holds."""
+        if type(total) is RowGrad:
+            return total.coalesce()
         # of a 0-d array a sum is a number, and has lost a byte order that is not the machine's own
         return np.asarray(total, node.dtype) if node in self.owned else np.array(total, node.dtype)
 

@@ -288,6 +288,11 @@ def workers(size: int) -> Workers:
 
 def _pack(arrays: Sequence[np.ndarray], flat: np.ndarray) -> int:
     """Write arrays one after another into a flat one; how many numbers they are."""
+    for array in arrays:
+        if not isinstance(array, np.ndarray):
+            raise TypeError(
+                f"all_reduce takes arrays, not {array!r:.80}; make one of a gradient of few rows with to_dense()"
+            )
     count = sum(array.size for array in arrays)
     if count > len(flat):
         raise ValueError(f"a sum of {count} numbers, and start was told of {len(flat)} at most")

@@ -25,6 +25,7 @@ from tinygrad_np.operand import as_array, operand
 from tinygrad_np.ops import elementwise, index, linalg, reduce, shape
 from tinygrad_np.ops.constant import CONSTANT, IN_PLACE
 from tinygrad_np.ops.reduce import Axis
+from tinygrad_np.row_grad import RowGrad
 from tinygrad_np.tape import NUMPY, Node
 from tinygrad_np.torch_names import torch_parameters
 
@@ -149,6 +150,8 @@ class Tensor(Methods):
     def grad(self) -> np.ndarray | None:
         """The gradient that `backward` has added up so far: an ndarray of this Tensor's own, or None.
 
+        Of a table that was read with ``sparse=True`` it is a `RowGrad`.
+
         A result has none, unless `retain_grad` was called: an AttributeError, so that
         ``getattr(tensor, "grad", None)`` and ``hasattr`` work.
         """
@@ -165,7 +168,8 @@ class Tensor(Methods):
                 "only a leaf that requires a gradient can be given one; make it with requires_grad=True"
             )
         if value is not None:
-            value = np.array(as_array(value, "the gradient"))
+            is_rows = isinstance(value, RowGrad)
+            value = value.copy() if is_rows else np.array(as_array(value, "the gradient"))
             if (value.shape, value.dtype) != (self.shape, self.dtype):
                 raise ValueError(
                     f"a gradient of {value.dtype}{list(value.shape)} "
@@ -234,7 +238,10 @@ class Tensor(Methods):
         parts = backward.backward_pass(nodes, g, backward.Accumulator(), free=not retain_graph)
         with _adding:
             for leaf, part in parts.items():
-                leaf.grad = part if leaf.grad is None else np.asarray(leaf.grad + part, leaf.dtype)
+                total: Any = part if leaf.grad is None else leaf.grad + part
+                if type(total) is not RowGrad:
+                    total = np.asarray(total, leaf.dtype)
+                leaf.grad = total
 
     def register_hook(self, hook: Callable[[Any], Any]) -> Callable[[], None]:
         """Have each gradient that arrives here, whole, shown to a function on the way back.

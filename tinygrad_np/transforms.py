@@ -27,6 +27,7 @@ from tinygrad_np.grad_mode import ANOMALY, CREATE_GRAPH, GRAD, grad_mode, set_gr
 from tinygrad_np.ops.elementwise import identity
 from tinygrad_np.ops.index import zeros_at
 from tinygrad_np.ops.shape import stack
+from tinygrad_np.row_grad import RowGrad
 from tinygrad_np.tape import Node, wrap_output
 from tinygrad_np.tensor import Tensor
 
@@ -225,7 +226,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
                     node.parents = tuple([p and stand_in.get(p, p) for p in node.parents])
             found = backward_pass(toposort(root), np.ones(()), Accumulator(), free=True)
             targets = [*[v.node for v in variables], *stand_in.values()]
-            return [None if node is None else found.get(node) for node in targets]
+            return [None if node is None else _part(found.get(node)) for node in targets]
 
         parents = (*[args[i].node for i in inputs], *border)
         kind = type("Node of checkpoint", (Node,), {"__slots__": (), "name": "checkpoint"})
@@ -248,6 +249,11 @@ def hvp(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return product
 
     return hessian_vector_product
+
+
+def _part(gradient: Any) -> Any:
+    """The gradient of a leaf as a vjp sends it back."""
+    return SparseGrad(gradient.values, gradient.rows, True) if type(gradient) is RowGrad else gradient
 
 
 class Variable(Node):

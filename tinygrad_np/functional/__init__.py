@@ -11,6 +11,7 @@ from tinygrad_np.functional import (
     convolution,
     differences,
     elementwise,
+    embeddings,
     indexing,
     layers,
     linalg,
@@ -27,6 +28,7 @@ from tinygrad_np.functional.activations import *
 from tinygrad_np.functional.attention import *
 from tinygrad_np.functional.convolution import *
 from tinygrad_np.functional.elementwise import *
+from tinygrad_np.functional.embeddings import *
 from tinygrad_np.functional.indexing import *
 from tinygrad_np.functional.layers import *
 from tinygrad_np.functional.linalg import *
@@ -45,6 +47,7 @@ __all__ = [
     *convolution.__all__,
     *differences.__all__,
     *elementwise.__all__,
+    *embeddings.__all__,
     *indexing.__all__,
     *layers.__all__,
     *linalg.__all__,

@@ -1,15 +1,12 @@
-"""What layers compute: an affine map, rows of a table, dropout, the step of an LSTM."""
+"""What layers compute: an affine map, dropout, the step of an LSTM."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from tinygrad_np.functional.common import Rng, check_indices, check_probability, floats, generator
+from tinygrad_np.functional.common import Rng, check_probability, floats, generator
 from tinygrad_np.operand import as_array
 from tinygrad_np.ops import recurrent
-from tinygrad_np.ops.elementwise import where
 from tinygrad_np.ops.linalg import einsum
 from tinygrad_np.tensor import Tensor
 
@@ -20,7 +17,6 @@ __all__ = [
     "dropout1d",
     "dropout2d",
     "dropout3d",
-    "embedding",
     "feature_alpha_dropout",
     "linear",
     "lstm_step",
@@ -73,41 +69,6 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
         )
     z: Tensor = einsum(x, w, y, subscripts="...i,kij,...j->...k")
     return z if bias is None else z + bias
-
-
-def embedding(indices: Any, weight: Tensor, padding_idx: int | None = None) -> Tensor:
-    """The rows of a table.
-
-    Parameters
-    ----------
-    indices : array_like of int
-        Any shape.
-    weight : Tensor
-        The table, (rows, features).
-    padding_idx : int, optional
-        A row to which no gradient is sent.
-
-    Returns
-    -------
-    Tensor
-        The shape of `indices` followed by the number of features.
-
-    Raises
-    ------
-    IndexError
-        An index, or `padding_idx`, is not a whole number, or not that of a row. Negative ones do not count
-        from the end here.
-    """
-    weight = floats("embedding", weight)
-    if not weight.ndim:
-        raise ValueError("embedding takes a table (rows, features), and no single number")
-    indices = check_indices("embedding", indices, len(weight))
-    if padding_idx is not None and not 0 <= padding_idx < len(weight):
-        raise IndexError(f"padding_idx {padding_idx} is not a row of {len(weight)}")
-    out = weight[indices]
-    if padding_idx is not None and weight.requires_grad:
-        out = where((indices == padding_idx)[..., np.newaxis], out.detach(), out)
-    return out
 
 
 def dropout(x: Tensor, p: float = 0.5, training: bool = True, *, rng: Rng = None) -> Tensor:

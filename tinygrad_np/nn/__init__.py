@@ -16,7 +16,7 @@ from tinygrad_np.nn.dropout import (
     FeatureAlphaDropout,
     VariationalDropout,
 )
-from tinygrad_np.nn.embedding import Embedding
+from tinygrad_np.nn.embedding import Embedding, EmbeddingBag
 from tinygrad_np.nn.layer import Layer
 from tinygrad_np.nn.linear import Bilinear, Linear
 from tinygrad_np.nn.losses import *
@@ -30,6 +30,7 @@ __all__ = [
     "RNN",
     "Dropout",
     "Embedding",
+    "EmbeddingBag",
     "GRUCell",
     "LSTMCell",
     "LayerNormLSTMCell",

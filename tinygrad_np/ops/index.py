@@ -15,9 +15,12 @@ from tinygrad_np.tape import Array, Rule, primitive
 
 
 @primitive()
-def getitem(x: Array, *, index: Any) -> Rule:
-    """x[index], with every kind of index that NumPy has."""
-    return x[index], (lambda g: SparseGrad(g, index),)
+def getitem(x: Array, *, index: Any, as_rows: bool = False) -> Rule:
+    """x[index], with every kind of index that NumPy has.
+
+    With `as_rows` the index is an array of rows, and their gradients stay a `RowGrad` where x is a leaf.
+    """
+    return x[index], (lambda g: SparseGrad(g, index, as_rows),)
 
 
 @primitive()

@@ -1,7 +1,7 @@
 """Optimizers: what changes weights, given their gradients; schedules, clipping and averages of weights."""
 
 from tinygrad_np.optim import schedules
-from tinygrad_np.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
+from tinygrad_np.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam, SparseAdam
 from tinygrad_np.optim.averaging import ExponentialMovingAverage
 from tinygrad_np.optim.clipping import clip_grad_norm, clip_grad_value
 from tinygrad_np.optim.optimizer import Optimizer
@@ -22,6 +22,7 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "Rprop",
+    "SparseAdam",
     "clip_grad_norm",
     "clip_grad_value",
     "schedules",

@@ -297,3 +297,43 @@ class RAdam(Adam):
             p -= rate * m / (np.sqrt(s) + group["eps"])
         else:
             p -= rate * m
+
+
+class SparseAdam(Adam):
+    """Adam for gradients of few rows: only those move, and what is kept of them.
+
+    p -= lr sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(s) + eps), with t the steps of the whole table. An array is
+    taken as a gradient of all rows.
+
+    Parameters
+    ----------
+    params : iterable
+        What to train; see `Optimizer`.
+    lr : float
+        The learning rate.
+    betas : tuple of float
+        The shares of m and s that are kept from step to step, each from 0 to below 1.
+    eps : float
+        Keeps the division finite.
+    maximize : bool
+        Step up the gradient, and not down.
+    """
+
+    takes_rows = True
+
+    def __init__(
+        self,
+        params: Parameters,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        maximize: bool = False,
+    ):
+        Optimizer.__init__(self, params, lr, betas=betas, eps=eps, maximize=maximize)
+
+    def update(self, i: int, p: np.ndarray, g: np.ndarray) -> None:
+        """See the class."""
+        beta1, beta2 = betas = self.group["betas"]
+        t, m, s = advance(self.state[i], betas, g)
+        rate = self.group["lr"] * math.sqrt(1 - beta2**t) / (1 - beta1**t)
+        p -= rate * m / (np.sqrt(s) + self.group["eps"])

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from tinygrad_np.nn.layer import NamedTensors
+from tinygrad_np.row_grad import RowGrad
 from tinygrad_np.tensor import Tensor
 
 Parameters: TypeAlias = NamedTensors | Mapping[str, Tensor] | Iterable[Tensor] | Tensor
@@ -94,7 +95,7 @@ def clip_grad_value(parameters: Parameters, clip_value: float) -> None:
 
 
 def _gradients(function: str, parameters: Parameters) -> dict[str, np.ndarray]:
-    """The gradients that there are, by the name or number of their parameters."""
+    """The gradients that there are, by the name or number of their parameters; of a `RowGrad` its values."""
     if isinstance(parameters, NamedTensors | Mapping):
         named = dict(parameters.items())
     else:
@@ -106,4 +107,5 @@ def _gradients(function: str, parameters: Parameters) -> dict[str, np.ndarray]:
                 f"{function} takes Tensors, such as layer.named_parameters() or layer.parameters(), "
                 f"and {name} is {p!r}"
             )
-    return {name: p.grad for name, p in named.items() if p.grad is not None}
+    given_grads = {name: p.grad for name, p in named.items() if p.grad is not None}
+    return {name: g.values if isinstance(g, RowGrad) else g for name, g in given_grads.items()}

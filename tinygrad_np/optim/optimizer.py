@@ -16,6 +16,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from tinygrad_np.errors import describe_argument
+from tinygrad_np.row_grad import RowGrad
 from tinygrad_np.tensor import Tensor
 
 # Tensors, pairs of a name and a Tensor, or groups: dicts with such "params", and settings of their own.
@@ -50,6 +51,7 @@ class Optimizer:
     """
 
     below_one: ClassVar[tuple[str, ...]] = ()  # settings that are a share of something
+    takes_rows: ClassVar[bool] = False  # whether a row whose gradient is 0 stays as it is
 
     def __init__(self, params: Parameters, lr: float, **settings: Any):
         self.group: dict[str, Any] = {}
@@ -236,7 +238,10 @@ class Optimizer:
                         )
                     if not self.state[i]:
                         self.state[i] = self.start(data)
-                    self.update(i, data, self.decayed(data, g))
+                    if type(g) is RowGrad:
+                        self.update_rows(i, data, g)
+                    else:
+                        self.update(i, data, self.decayed(data, g))
         finally:
             self.group = {}
         return loss
@@ -266,6 +271,32 @@ class Optimizer:
         Settings are in ``self.group``, what is kept of it in ``self.state[i]``.
         """
         raise NotImplementedError(f"{type(self).__name__} defines no update")
+
+    def update_rows(self, i: int, p: np.ndarray, g: RowGrad) -> None:
+        """Update the rows of `p` that `g` has, and what is kept of them, and touch no others.
+
+        Raises
+        ------
+        TypeError
+            The rule moves rows without a gradient too.
+        """
+        if not self.takes_rows or self.group.get("momentum") or self.group.get("weight_decay"):
+            raise TypeError(
+                f"{type(self).__name__}: parameter {i} has a gradient of few rows, and this rule moves all of "
+                "them; use SparseAdam, Adagrad or SGD, without momentum and weight_decay, or make an array of it "
+                "with p.grad = p.grad.to_dense()"
+            )
+        rows, kept = g.rows, self.state[i]
+        part = p[rows]
+        self.state[i] = {name: a[rows] if isinstance(a, np.ndarray) else a for name, a in kept.items()}
+        self.update(i, part, self.decayed(part, g.values))
+        p[rows] = part
+        for name, value in self.state[i].items():
+            if isinstance(value, np.ndarray):
+                kept[name][rows] = value
+            else:
+                kept[name] = value
+        self.state[i] = kept
 
     # --- saving ---
 

@@ -34,6 +34,8 @@ class SGD(Optimizer):
         Step up the gradient, and not down.
     """
 
+    takes_rows = True
+
     def __init__(
         self,
         params: Parameters,
@@ -150,6 +152,8 @@ class Adagrad(Optimizer):
     maximize : bool
         Step up the gradient, and not down.
     """
+
+    takes_rows = True
 
     def __init__(
         self,

@@ -12,7 +12,6 @@ has changed the rate since, another schedule or the user, then `base` is changed
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -182,12 +181,12 @@ class MultiStepLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1
     ):
-        self.milestones, self.gamma = sorted(milestones), gamma
+        self.milestones, self.gamma = list(milestones), gamma
         super().__init__(optimizer, last_epoch)
 
     def rate(self, k: int, base: float, t: int) -> float:
         """See the class."""
-        return base * self.gamma ** bisect_right(self.milestones, t)
+        return base * self.gamma ** sum(milestone <= t for milestone in self.milestones)
 
 
 class ExponentialLR(LRScheduler):
@@ -529,7 +528,7 @@ class SequentialLR(Combined):
 
     def _active(self, t: int) -> tuple[LRScheduler, int]:
         """The schedule whose turn it is, and how many steps it has taken."""
-        k = bisect_right(self.starts, t, lo=1) - 1
+        k = sum(start <= t for start in self.starts[1:])
         return self.schedulers[k], t - self.starts[k]
 
     def rate(self, k: int, base: float, t: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,60 @@ EVERY_KIND: list[Any] = [  # of an index, for an array (4, 3, 2)
     *((slice(0, 4, 2), None, ..., -1), np.arange(4) % 2 == 0, (slice(None), np.array([True, False, True]))),
     *(np.arange(24).reshape(4, 3, 2) % 5 == 0, (np.zeros((0,), dtype=int), 1), 2, (1, 2, -1)),
 ]
+
+
+def in_bags(rng: Rng, shape: Shape) -> Arguments:
+    """Bags of one length, or of several, 0 among them; rows that repeat, padding, weights of a sum."""
+    table = real(rng, (4, filled(shape, 1)[-1]))
+    static: dict[str, Any] = {"mode": ("sum", "mean", "max")[rng.integers(3)]}
+    if rng.random() < 0.5:
+        static["padding_idx"] = int(rng.integers(-4, 4))
+    if rng.random() < 0.5:
+        indices = rng.integers(0, 4, (2, int(rng.integers(1, 4))))
+    else:
+        ends = [0, *np.cumsum(rng.integers(0, 4, 3)).tolist()]
+        indices = rng.integers(0, 4, ends[-1])
+        static["include_last_offset"] = bool(rng.random() < 0.5)
+        static["offsets"] = ends if static["include_last_offset"] else ends[:-1]
+    weights = [real(rng, indices.shape)] if static["mode"] == "sum" and rng.random() < 0.5 else []
+    return [indices, table, *weights], static
+
+
+def weighted(arrays: Any) -> dict[str, Any]:
+    """The third of the arrays, if there is one, by its name."""
+    return {"per_sample_weights": arrays[2]} if len(arrays) > 2 else {}
+
+
+def plain_bags(
+    indices: np.ndarray,
+    table: np.ndarray,
+    *weights: np.ndarray,
+    mode: str,
+    padding_idx: int | None = None,
+    **static: Any,
+) -> np.ndarray:
+    flat, factors = indices.ravel(), weights[0].ravel() if weights else np.ones(indices.size)
+    if "offsets" in static:
+        starts = static["offsets"] if static["include_last_offset"] else [*static["offsets"], len(flat)]
+    else:
+        starts = [i * indices.shape[1] for i in range(len(indices) + 1)]
+    out = []
+    for start, stop in pairwise(starts):
+        kept = [i for i in range(start, stop) if padding_idx is None or flat[i] != padding_idx % len(table)]
+        rows = table[flat[kept]] * factors[kept, None]
+        out.append(getattr(np, mode)(rows, axis=0) if kept else np.zeros(table.shape[1]))
+    return np.array(out)
+
+
+def our_bags(*arrays: Any, **static: Any) -> Tensor:
+    indices, table, *_ = arrays
+    return functional.embedding_bag(indices, table, **(weighted(arrays) | static))
+
+
+def torch_bags(torch: Any, *arrays: Any, **static: Any) -> Any:
+    if "offsets" in static:
+        static = {**static, "offsets": torch.tensor(static["offsets"])}
+    return torch.nn.functional.embedding_bag(arrays[0], arrays[1], **{**weighted(arrays), **static})
 
 
 def indexed(rng: Rng, shape: Shape) -> Arguments:
@@ -582,5 +637,11 @@ INDEX = {
         reference=lambda indices, weight: weight[indices],
         torch="nn.functional.embedding",
         function=functional.embedding,
+    ),
+    "embedding_bag": Op(
+        in_bags,
+        reference=plain_bags,
+        torch=torch_bags,
+        function=our_bags,
     ),
 }

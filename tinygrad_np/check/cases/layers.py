@@ -37,6 +37,15 @@ def embedding(rng: Rng) -> LayerCase:
     )
 
 
+def embedding_bag(rng: Rng) -> LayerCase:
+    settings: Any = {"mode": ("sum", "mean", "max")[rng.integers(3)], "padding_idx": int(rng.integers(-4, 4))}
+    return LayerCase(
+        nn.EmbeddingBag(4, 3, **settings, rng=rng, dtype=np.float64),
+        [rng.integers(0, 4, 5), np.array([0, 2, 2])],
+        torch=lambda torch: torch.nn.EmbeddingBag(4, 3, **settings),
+    )
+
+
 def dropout(rng: Rng) -> LayerCase:
     layer = nn.Dropout(0.4, rng=rng)
     seed = int(rng.integers(2**32))
@@ -211,6 +220,7 @@ def loss_layer(function: str, rng: Rng) -> LayerCase:
 LAYERS: dict[str, LayerRow] = {
     "Linear": linear,
     "Embedding": embedding,
+    "EmbeddingBag": embedding_bag,
     "Dropout": dropout,
     **ACTIVATION_LAYERS,
     "Sequential": sequential,

@@ -262,6 +262,24 @@ def radam(
     return p
 
 
+def sparse_adam(
+    p: float,
+    gs: list[float],
+    lr: float = 1e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    maximize: bool = False,
+) -> float:
+    """Kingma and Ba (2015), the end of section 2: with eps beside the size before its correction."""
+    m = s = 0.0
+    for t, g in enumerate(gs, start=1):
+        g = -g if maximize else g
+        m = betas[0] * m + (1 - betas[0]) * g
+        s = betas[1] * s + (1 - betas[1]) * g**2
+        p = p - lr * math.sqrt(1 - betas[1] ** t) / (1 - betas[0] ** t) * m / (math.sqrt(s) + eps)
+    return p
+
+
 ADAM = {"lr": 0.1, "betas": (0.5, 0.8), "eps": 0.1}
 DECAY = {"lr": 0.1, "weight_decay": 0.3}
 UP = {"lr": 0.1, "maximize": True}
@@ -330,6 +348,7 @@ OPTIMIZERS = {
             {**DECAY, "decoupled_weight_decay": True},
         ],
     ),
+    "SparseAdam": Optimizer(sparse_adam, [{"lr": 0.1}, {**ADAM, "maximize": True}], torch=False),
     "RAdam": Optimizer(
         radam,
         [
