@@ -277,6 +277,7 @@ T = leaf(X[0])
         (r"topk takes a whole number k from 0 to 4, the length of the axis, not 9", lambda: T.topk(9)),
         (r"kthvalue takes a whole number k from 1 to 4", lambda: T.kthvalue(0)),
         (r"topk: axis 7 is out of bounds", lambda: T.topk(1, 7)),
+        (r"sort: axis 7 is out of bounds", lambda: T.sort(7, True)),
         (r"cummax: axis 7 is out of bounds", lambda: T.cummax(7)),
         (r"mode of an array of shape \(0, 3\): axis 0 has no", lambda: leaf(np.zeros((0, 3))).mode(0)),
         (r"std\(float64\[3, 4\], .*two names of one number", lambda: np.std(T, ddof=1, correction=1)),
@@ -293,7 +294,6 @@ T = leaf(X[0])
         (r"gradient\(.*2 axes have 2 spacings", lambda: np.gradient(T, 1, 2, 3)),
         (r"gradient\(.*has 3 coordinates", lambda: np.gradient(T, [1, 2], axis=0)),
         (r"gradient\(.*edge_order is 1 or 2", lambda: np.gradient(T, edge_order=3)),
-        (r"cumulative_sum\(.*needs an axis", lambda: np.cumulative_sum(T)),
         (r"where", lambda: np.nansum(T, where=[True, False, True, True])),
         (r"median\(float64\[3, 4\], axis=3\): axis 3 is out of bounds", lambda: np.median(T, axis=3)),
     ],
@@ -302,3 +302,12 @@ def test_bad_input_is_one_sentence(message: str, call: Callable[[], Any]) -> Non
     with pytest.raises((ValueError, TypeError, IndexError), match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(not hasattr(np, "cumulative_sum"), reason="since NumPy 2.1")
+def test_a_running_sum_of_several_axes_needs_one() -> None:
+    with pytest.raises(
+        ValueError, match=r"cumulative_sum\(float64\[3, 4\]\): an array of shape \(3, 4\) needs an axis"
+    ):
+        np.cumulative_sum(T)
+    assert np.cumulative_sum(leaf(2.0)).shape == (1,)

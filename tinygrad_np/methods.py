@@ -279,7 +279,8 @@ class Methods:
 
     def nonzero(self, as_tuple: bool = True) -> Any:
         """See `numpy.nonzero`; one array of places (number, ndim) instead when `as_tuple` is False."""
-        return np.nonzero(self) if as_tuple else np.argwhere(self)  # type: ignore[call-overload]
+        x: Any = self
+        return np.nonzero(x) if as_tuple else np.argwhere(x)
 
     def polygamma(self, n: int) -> Any:
         """See `functional.polygamma`, whose order of arguments is the other one."""

@@ -505,7 +505,8 @@ class Tensor(Methods):
         self, axis: Axis = None, ddof: float = 0, keepdims: bool = False, *, correction: float | None = None
     ) -> Tensor:
         """The standard deviation over axes, the root of `var`; see `numpy.std`. PyTorch's has ddof 1."""
-        return NUMPY[np.std](self, axis=axis, ddof=ddof, keepdims=keepdims, correction=correction)
+        spread: Tensor = NUMPY[np.std](self, axis=axis, ddof=ddof, keepdims=keepdims, correction=correction)
+        return spread
 
     @torch_parameters
     def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:

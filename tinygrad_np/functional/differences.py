@@ -9,8 +9,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from tinygrad_np.functional.common import as_tensor
-from tinygrad_np.tape import implements
-from tinygrad_np.tensor import Tensor
+from tinygrad_np.tape import Array, implements
 
 __all__: list[str] = []  # NumPy has the names
 
@@ -21,7 +20,7 @@ def part(x: Any, axis: int, start: int | None, stop: int | None) -> Any:
 
 
 @implements(np.diff)
-def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Tensor:
+def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Array:
     """The differences of neighbours along an axis, n times, of what is put together from these three."""
     a = as_tensor("diff", a)
     axis = normalize_axis_index(axis, a.ndim, "diff")
@@ -37,14 +36,14 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
 
 
 @implements(np.ediff1d)
-def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Tensor:
+def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Array:
     """The differences of neighbours of the flattened array; numbers may be put before and behind."""
     middle = np.diff(np.reshape(as_tensor("ediff1d", ary), -1))
     ends = [None if x is None else np.reshape(as_tensor("ediff1d", x), -1) for x in (to_begin, to_end)]
     return np.concatenate([x for x in (ends[0], middle, ends[1]) if x is not None])
 
 
-def trapezoids(y: Any, x: Any, dx: Any, axis: int) -> Tensor:
+def trapezoids(y: Any, x: Any, dx: Any, axis: int) -> Array:
     """The area between each point and the next, along an axis."""
     y = as_tensor("trapezoid", y)
     axis = normalize_axis_index(axis, y.ndim, "trapezoid")
@@ -56,7 +55,7 @@ def trapezoids(y: Any, x: Any, dx: Any, axis: int) -> Tensor:
 
 
 @implements(np.trapezoid)
-def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Tensor:
+def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Array:
     """The integral of y along an axis by the trapezoidal rule, with its points x, or points that are dx apart."""
     return np.sum(trapezoids(y, x, dx, axis), axis=axis)
 
@@ -79,7 +78,7 @@ def gradient(f: Any, *varargs: Any, axis: int | Sequence[int] | None = None, edg
     return slopes[0] if len(slopes) == 1 else slopes
 
 
-def slope(f: Tensor, spacing: Any, axis: int, edge_order: int) -> Tensor:
+def slope(f: Array, spacing: Any, axis: int, edge_order: int) -> Array:
     """The derivative along one axis; see Fornberg (1988) for the weights of points that are unevenly spaced."""
     n = f.shape[axis]
     if edge_order not in (1, 2) or n <= edge_order:
@@ -110,7 +109,7 @@ def slope(f: Tensor, spacing: Any, axis: int, edge_order: int) -> Tensor:
     return y.astype(f.dtype) if f.dtype.kind == "f" else y
 
 
-def cumulate(x: Any, scan: Any, axis: int | None, include_initial: bool, first: float) -> Tensor:
+def cumulate(x: Any, scan: Any, axis: int | None, include_initial: bool, first: float) -> Array:
     """A running sum or product along an axis, which a vector need not name; with its value of nothing in front."""
     x = x if x.ndim else np.reshape(x, 1)
     if axis is None and x.ndim > 1:
@@ -124,11 +123,11 @@ def cumulate(x: Any, scan: Any, axis: int | None, include_initial: bool, first: 
 if hasattr(np, "cumulative_sum"):  # since NumPy 2.1
 
     @implements(np.cumulative_sum)
-    def cumulative_sum(x: Tensor, /, *, axis: int | None = None, include_initial: bool = False) -> Tensor:
+    def cumulative_sum(x: Array, /, *, axis: int | None = None, include_initial: bool = False) -> Array:
         """The sums up to each element along an axis; with 0 in front if asked."""
         return cumulate(x, np.cumsum, axis, include_initial, 0)
 
     @implements(np.cumulative_prod)
-    def cumulative_prod(x: Tensor, /, *, axis: int | None = None, include_initial: bool = False) -> Tensor:
+    def cumulative_prod(x: Array, /, *, axis: int | None = None, include_initial: bool = False) -> Array:
         """The products up to each element along an axis; with 1 in front if asked."""
         return cumulate(x, np.cumprod, axis, include_initial, 1)

@@ -17,6 +17,7 @@ from tinygrad_np.functional.common import as_tensor, floats
 from tinygrad_np.functional.differences import trapezoids
 from tinygrad_np.ops import scan
 from tinygrad_np.ops.reduce import Axis
+from tinygrad_np.tape import Array
 from tinygrad_np.tensor import Tensor
 from tinygrad_np.torch_names import torch_named, torch_parameters
 
@@ -40,7 +41,7 @@ __all__ = [
 class Selected(NamedTuple):
     """Elements, and where they stood along an axis."""
 
-    values: Tensor
+    values: Array
     indices: np.ndarray
 
 
@@ -60,23 +61,19 @@ def with_an_axis(function: Callable[..., Any]) -> Callable[..., Any]:
         if x.ndim:
             return function(x, *args, **kwargs)
         out = function(np.reshape(x, 1), *args, **kwargs)
-        return (
-            Selected(*(np.reshape(part, ()) for part in out))
-            if isinstance(out, tuple)
-            else np.reshape(out, ())
-        )
+        if not isinstance(out, tuple):
+            return np.reshape(out, ())
+        return Selected(*[np.reshape(part, ()) for part in out])
 
     return call
 
 
-def select(x: Tensor, indices: np.ndarray, axis: int, keepdims: bool = True) -> Selected:
+def select(x: Array, indices: np.ndarray, axis: int, keepdims: bool = True) -> Selected:
     """The elements at these places along an axis, which loses its length 1 unless it is kept."""
     values = np.take_along_axis(x, indices, axis)
-    return (
-        Selected(values, indices)
-        if keepdims
-        else Selected(np.squeeze(values, axis), np.squeeze(indices, axis))
-    )
+    if not keepdims:
+        values, indices = np.squeeze(values, axis), np.squeeze(indices, axis)
+    return Selected(values, indices)
 
 
 def check_number(name: str, k: Any, least: int, length: int) -> None:
@@ -91,7 +88,8 @@ def order_of(x: np.ndarray, axis: int, descending: bool) -> np.ndarray:
     """The places of the elements along an axis in rising or falling order; equal ones stay in their order."""
     if not descending:
         return np.argsort(x, axis, kind="stable")
-    return x.shape[axis] - 1 - np.flip(np.argsort(np.flip(x, axis), axis, kind="stable"), axis)
+    backwards = np.argsort(np.flip(x, axis), axis, kind="stable")
+    return np.asarray(x.shape[axis] - 1 - np.flip(backwards, axis))
 
 
 @torch_named
@@ -101,13 +99,14 @@ def sort(x: Tensor, axis: int = -1, descending: bool = False, stable: bool = Fal
 
     Equal ones stay in their order whether `stable` asks for it or not.
     """
+    axis = normalize_axis_index(axis, x.ndim, "sort")
     return select(x, order_of(x.data, axis, descending), axis)
 
 
 @torch_named
 def argsort(x: Any, axis: int = -1, descending: bool = False, stable: bool = False) -> np.ndarray:
     """The places of the elements along an axis in rising or falling order; see `sort`."""
-    return sort(as_tensor("argsort", x).detach(), axis, descending, stable).indices
+    return np.asarray(sort(as_tensor("argsort", x).detach(), axis, descending, stable).indices)
 
 
 @torch_named
@@ -185,7 +184,7 @@ def logcumsumexp(x: Tensor, axis: int) -> Tensor:
 
 @torch_named
 @with_an_axis
-def msort(x: Tensor) -> Tensor:
+def msort(x: Array) -> Array:
     """The elements along the first axis in rising order."""
     return np.sort(x, axis=0)
 
@@ -228,7 +227,7 @@ def var_mean(
 
 
 @torch_parameters
-def cumulative_trapezoid(y: Any, x: Any = None, *, dx: Any = None, axis: int = -1) -> Tensor:
+def cumulative_trapezoid(y: Any, x: Any = None, *, dx: Any = None, axis: int = -1) -> Array:
     """The integral of y along an axis up to each point but the first, by the trapezoidal rule.
 
     The points are `x`, or `dx` apart, 1 unless told.

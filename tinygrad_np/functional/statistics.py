@@ -14,7 +14,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from tinygrad_np.functional.common import as_tensor
 from tinygrad_np.operand import as_array
 from tinygrad_np.ops.reduce import Axis, merge_axes, restore_axes
-from tinygrad_np.tape import implements
+from tinygrad_np.tape import Array, implements
 from tinygrad_np.tensor import Tensor
 
 __all__: list[str] = []  # NumPy has the names
@@ -22,7 +22,7 @@ __all__: list[str] = []  # NumPy has the names
 # --- spread and averages ------------------------------------------------------------------------------
 
 
-def root(variance: Tensor) -> Tensor:
+def root(variance: Array) -> Array:
     """The square root, whose derivative at 0 is taken as 0: where nothing varies, no direction is better."""
     none = variance.data == 0
     return np.where(none, 0, np.sqrt(np.where(none, 1, variance))) if np.any(none) else np.sqrt(variance)
@@ -30,21 +30,21 @@ def root(variance: Tensor) -> Tensor:
 
 @implements(np.std)
 def std(
-    a: Tensor, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False, correction: float | None = None
-) -> Tensor:
+    a: Array, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False, correction: Any = None
+) -> Array:
     """The standard deviation over axes. Of equal elements the gradient is taken as 0, as in PyTorch."""
     return root(np.var(a, axis=axis, ddof=ddof, keepdims=keepdims, correction=correction))
 
 
 @implements(np.ptp)
-def ptp(a: Tensor, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+def ptp(a: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
     """The largest minus the smallest element over axes; equal ones share the gradient evenly."""
     return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
 
 
 @implements(np.average)
 def average(
-    a: Tensor, axis: Axis = None, weights: Any = None, returned: bool = False, *, keepdims: bool = False
+    a: Array, axis: Axis = None, weights: Any = None, returned: bool = False, *, keepdims: bool = False
 ) -> Any:
     """The mean over axes with weights, which get a gradient too; in a pair with their sum when `returned`.
 
@@ -72,14 +72,14 @@ def average(
 
 
 @implements(np.sort)
-def sort(a: Tensor, axis: int | None = -1, kind: Any = None, *, stable: bool | None = None) -> Tensor:
+def sort(a: Array, axis: int | None = -1, kind: Any = None, *, stable: bool | None = None) -> Array:
     """The elements along an axis in rising order, NaN last; of all when axis is None."""
     if axis is None:
         a, axis = np.reshape(a, -1), 0
     return np.take_along_axis(a, np.argsort(a.data, axis, kind, stable=stable), axis)
 
 
-def neighbours(rows: Tensor, places: np.ndarray, skip_nan: bool) -> tuple[Tensor, Tensor, np.ndarray]:
+def neighbours(rows: Array, places: np.ndarray, skip_nan: bool) -> tuple[Array, Array, np.ndarray]:
     """The elements of sorted rows below and above some places, with fractions, of each row; and the fractions.
 
     A NaN in a row stands at each of its places, unless NaN is skipped: it is sorted to the end.
@@ -94,14 +94,14 @@ def neighbours(rows: Tensor, places: np.ndarray, skip_nan: bool) -> tuple[Tensor
     return low, high, places - lower
 
 
-def counted(rows: Tensor, skip_nan: bool) -> np.ndarray:
+def counted(rows: Array, skip_nan: bool) -> np.ndarray:
     """How many elements of each row count."""
     if skip_nan:
-        return np.sum(~np.isnan(rows.data), axis=-1, keepdims=True)
+        return np.asarray(np.sum(~np.isnan(rows.data), axis=-1, keepdims=True))
     return np.full((*rows.shape[:-1], 1), rows.shape[-1])
 
 
-def middle(a: Tensor, axis: Axis, keepdims: bool, skip_nan: bool) -> Tensor:
+def middle(a: Array, axis: Axis, keepdims: bool, skip_nan: bool) -> Array:
     """The median over axes, with NaN or without."""
     rows, _ = merge_axes(a, axis)
     if not rows.shape[-1]:
@@ -112,7 +112,7 @@ def middle(a: Tensor, axis: Axis, keepdims: bool, skip_nan: bool) -> Tensor:
 
 
 @implements(np.median)
-def median(a: Tensor, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+def median(a: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
     """The median over axes; of an even number the mean of the two in the middle, which share the gradient.
 
     A NaN is the result where there is one, and gets the gradient.
@@ -121,7 +121,7 @@ def median(a: Tensor, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
 
 
 @implements(np.nanmedian)
-def nanmedian(a: Tensor, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+def nanmedian(a: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
     """The median of what is not NaN, over axes; NaN where all is."""
     return middle(a, axis, keepdims, True)
 
@@ -134,7 +134,7 @@ STEPS = (
 )  # by these a quantile does not move with q
 
 
-def quantiles(a: Any, q: Any, axis: Axis, method: str, keepdims: bool, skip_nan: bool) -> Tensor:
+def quantiles(a: Any, q: Any, axis: Axis, method: Any, keepdims: bool, skip_nan: bool) -> Array:
     """Quantiles over axes, with NaN or without; the shape of q comes first, as in NumPy.
 
     Where they are among the sorted elements NumPy says itself: it is the quantile of 0, 1, 2, ...
@@ -149,7 +149,7 @@ def quantiles(a: Any, q: Any, axis: Axis, method: str, keepdims: bool, skip_nan:
         raise ValueError(f"q is a number or has one axis here, and not the shape {probabilities.shape}")
     places = np.empty((*number.shape[:-1], probabilities.size))
     for n in np.unique(number):
-        ramp = np.arange(max(n, 1))
+        ramp: Any = np.arange(max(n, 1))
         places[number[..., 0] == n] = np.quantile(ramp, probabilities.ravel(), method=method)
     low, high, fraction = neighbours(rows, places, skip_nan)
     share: Any = fraction.astype(low.dtype)
@@ -163,7 +163,7 @@ def quantiles(a: Any, q: Any, axis: Axis, method: str, keepdims: bool, skip_nan:
 
 
 @implements(np.quantile)
-def quantile(a: Any, q: Any, axis: Axis = None, *, method: str = "linear", keepdims: bool = False) -> Tensor:
+def quantile(a: Any, q: Any, axis: Axis = None, *, method: Any = "linear", keepdims: bool = False) -> Array:
     """Quantiles over axes, by all methods of NumPy; two elements share the gradient in the proportion of the value.
 
     q gets a gradient too, if the method is "linear".
@@ -172,25 +172,23 @@ def quantile(a: Any, q: Any, axis: Axis = None, *, method: str = "linear", keepd
 
 
 @implements(np.percentile)
-def percentile(
-    a: Any, q: Any, axis: Axis = None, *, method: str = "linear", keepdims: bool = False
-) -> Tensor:
+def percentile(a: Any, q: Any, axis: Axis = None, *, method: Any = "linear", keepdims: bool = False) -> Array:
     """`np.quantile` with q in percent."""
     return quantiles(a, np.divide(q, 100), axis, method, keepdims, False)
 
 
 @implements(np.nanquantile)
 def nanquantile(
-    a: Any, q: Any, axis: Axis = None, *, method: str = "linear", keepdims: bool = False
-) -> Tensor:
+    a: Any, q: Any, axis: Axis = None, *, method: Any = "linear", keepdims: bool = False
+) -> Array:
     """`np.quantile` of what is not NaN; NaN where all is."""
     return quantiles(a, q, axis, method, keepdims, True)
 
 
 @implements(np.nanpercentile)
 def nanpercentile(
-    a: Any, q: Any, axis: Axis = None, *, method: str = "linear", keepdims: bool = False
-) -> Tensor:
+    a: Any, q: Any, axis: Axis = None, *, method: Any = "linear", keepdims: bool = False
+) -> Array:
     """`np.nanquantile` with q in percent."""
     return quantiles(a, np.divide(q, 100), axis, method, keepdims, True)
 
@@ -198,61 +196,61 @@ def nanpercentile(
 # --- without NaN --------------------------------------------------------------------------------------
 
 
-def without_nan(a: Tensor, number: float) -> Tensor:
+def without_nan(a: Array, number: float) -> Array:
     """`a` with this number for NaN, where no gradient comes back."""
     return np.where(np.isnan(a.data), number, a)
 
 
-def unless_all_nan(a: Tensor, number: float, axis: Axis) -> Tensor:
+def unless_all_nan(a: Array, number: float, axis: Axis) -> Array:
     """The same, but NaN stays where all over the axes is NaN."""
     nan = np.isnan(a.data)
     return np.where(nan & ~np.all(nan, axis=axis, keepdims=True), number, a)
 
 
-def known(a: Tensor, axis: Axis, keepdims: bool) -> np.ndarray:
+def known(a: Array, axis: Axis, keepdims: bool) -> np.ndarray:
     """How many elements over axes are not NaN; NaN itself instead of 0, so that nothing is divided by 0."""
     number = np.sum(~np.isnan(a.data), axis=axis, keepdims=keepdims)
     return np.where(number == 0, np.nan, number)
 
 
 @implements(np.nansum)
-def nansum(a: Tensor, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+def nansum(a: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
     """The sum of what is not NaN, over axes."""
     return np.sum(without_nan(a, 0), axis=axis, keepdims=keepdims)
 
 
 @implements(np.nanprod)
-def nanprod(a: Tensor, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+def nanprod(a: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
     """The product of what is not NaN, over axes."""
     return np.prod(without_nan(a, 1), axis=axis, keepdims=keepdims)
 
 
 @implements(np.nancumsum)
-def nancumsum(a: Tensor, axis: int | None = None) -> Tensor:
+def nancumsum(a: Array, axis: int | None = None) -> Array:
     """`np.cumsum` with 0 for NaN."""
     return np.cumsum(without_nan(a, 0), axis=axis)
 
 
 @implements(np.nancumprod)
-def nancumprod(a: Tensor, axis: int | None = None) -> Tensor:
+def nancumprod(a: Array, axis: int | None = None) -> Array:
     """`np.cumprod` with 1 for NaN."""
     return np.cumprod(without_nan(a, 1), axis=axis)
 
 
 @implements(np.nanmax)
-def nanmax(a: Tensor, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+def nanmax(a: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
     """The largest of what is not NaN, over axes; NaN where all is."""
     return np.max(unless_all_nan(a, -np.inf, axis), axis=axis, keepdims=keepdims)
 
 
 @implements(np.nanmin)
-def nanmin(a: Tensor, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+def nanmin(a: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
     """The smallest of what is not NaN, over axes; NaN where all is."""
     return np.min(unless_all_nan(a, np.inf, axis), axis=axis, keepdims=keepdims)
 
 
 @implements(np.nanmean)
-def nanmean(a: Tensor, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+def nanmean(a: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
     """The mean of what is not NaN, over axes; NaN where all is."""
     total = np.sum(without_nan(a, 0), axis=axis, keepdims=keepdims)
     return (total / known(a, axis, keepdims)).astype(total.dtype if total.dtype.kind == "f" else np.float64)
@@ -260,8 +258,8 @@ def nanmean(a: Tensor, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
 
 @implements(np.nanvar)
 def nanvar(
-    a: Tensor, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False, correction: float | None = None
-) -> Tensor:
+    a: Array, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False, correction: float | None = None
+) -> Array:
     """The variance of what is not NaN, over axes; NaN where no more than `ddof` are left."""
     if ddof and correction is not None:
         raise ValueError("ddof and correction are two names of one number; give one of them")
@@ -273,7 +271,7 @@ def nanvar(
 
 @implements(np.nanstd)
 def nanstd(
-    a: Tensor, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False, correction: float | None = None
-) -> Tensor:
+    a: Array, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False, correction: float | None = None
+) -> Array:
     """The standard deviation of what is not NaN, over axes; see `np.std`."""
     return root(nanvar(a, axis, ddof=ddof, keepdims=keepdims, correction=correction))

@@ -70,7 +70,7 @@ def logcumsumexp(x: Array, *, axis: int) -> Rule:
     exponent is above 0. Elements of -inf get 0, and infinite ones share the gradient, as in `logsumexp`.
     """
     x = floating(x)
-    y = np.logaddexp.accumulate(x, axis) if isinstance(x, np.ndarray) else logcumsumexp(x, axis=axis)
+    y: Array = np.logaddexp.accumulate(x, axis) if isinstance(x, np.ndarray) else logcumsumexp(x, axis=axis)
 
     def vjp(g: Array) -> Array:
         u, v, w = (np.moveaxis(z, axis, -1) for z in (x, y, g))
