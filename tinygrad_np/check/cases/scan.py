@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_np import functional
-from tinygrad_np.check.cases.reduce import with_zeros
+from tinygrad_np.check.cases.reduce import with_zero
 from tinygrad_np.check.draw import Arguments, Draw, Rng, Shape, Values, distinct, filled, real, wave
 from tinygrad_np.check.rows import Edge, Op
 
@@ -83,9 +83,8 @@ SCAN = {
         ],  # of a number NumPy makes a vector
     ),
     "cumprod": Op(
-        along(with_zeros),
+        along(with_zero),
         torch=scanned("cumprod"),
-        analytic=False,
         calls=[
             (lambda x: np.cumprod(x), [CUBE]),
             (lambda x: np.cumprod(x, 1), [CUBE]),
