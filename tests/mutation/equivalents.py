@@ -4,6 +4,14 @@ from __future__ import annotations
 
 # The target, and why it is no mistake: the lines after the change.
 EXPLAINED: dict[tuple[str, str], list[str]] = {
+    ("reduce.divisible", "what may be divided is right without a division too"): [
+        "return bool(np.all((abs(y) > np.finfo(y.dtype).tiny) & (abs(y) < np.inf)))",
+        "return bool(np.all((abs(y) >= np.finfo(y.dtype).tiny) & (abs(y) > np.inf)))",
+    ],
+    ("reduce.merge_axes", "a product is the same in any order of its axes"): [
+        "order = [i for i in range(x.ndim) if i not in named] + list(named)[::-1]"
+    ],
+    ("scan.recur_from_end", "a step as long as the axis reaches nothing"): ["while step <= b.shape[-1]:"],
     ("index.set_at", "the result has the shape of x"): [
         "kept = np.ones(y.shape, bool)",
         "last = np.empty(y.shape, int)",

@@ -98,13 +98,16 @@ def slope(f: Array, spacing: Any, axis: int, edge_order: int) -> Array:
         steps = np.multiply(spacing, np.ones(n - 1))
         inner = (f[..., 2:] - f[..., :-2]) / np.multiply(2, spacing)
     ends = []
-    for sign, k in ((1, [0, 1, 2]), (-1, [-1, -2, -3])):
-        d = sign * steps[k[0]]
-        end = (f[..., k[1]] - f[..., k[0]]) / d
+    for sign, (i, j, k) in ((1, (0, 1, 2)), (-1, (-1, -2, -3))):
+        d = steps[i]
+        end = (f[..., j] - f[..., i]) / d
         if edge_order == 2:  # the slope of the parabola through three points
-            e = sign * steps[k[1]]
-            end = end + (end - (f[..., k[2]] - f[..., k[1]]) / e) * d / (d + e)
-        ends.append(np.expand_dims(end, -1))
+            e = steps[j]
+            weights = -(2 * d + e) / (d * (d + e)), (d + e) / (d * e), -d / (e * (d + e))
+            terms = [weight * f[..., place] for weight, place in zip(weights, (i, j, k), strict=True)]
+            first, second, third = terms[::sign]  # added up from left to right, as NumPy does
+            end = first + second + third
+        ends.append(np.expand_dims(sign * end, -1))
     y = np.moveaxis(np.concatenate([ends[0], inner, ends[1]], -1), -1, axis)
     return y.astype(f.dtype) if f.dtype.kind == "f" else y
 

@@ -100,9 +100,16 @@ REDUCE = {
             Edge([[2, 0, 3]], 1, [[0, 6, 0]]),
             Edge([[[2, 0, 0], [0, 2, 3]]], [1, 1], [[[0, 0, 0], [6, 0, 0]]], {"axis": 1}),
             Edge([0], 2, [2], {"axis": 0}),
+            Edge([[1e200, 1e200]], 1, [[1e200, 1e200]], torch="differs"),  # the product itself overflows
+            Edge([[[2, 3], [np.inf, 1]]], [1, 0], [[[3, 2], [0, 0]]], {"axis": 1}, "differs"),
             Edge([np.zeros((2, 0))], [1, 1], [np.zeros((2, 0))], {"axis": 1}),  # of nothing, 1
         ],
-        more=[([np.array([[2.0, 0, 3, 0], [1, 2, 3, 0], [4, 0, 1, 2]])], {"axis": axis}) for axis in (0, 1)],
+        more=[
+            ([np.array([[2.0, 0, 3, 0], [1, 2, 3, 0], [4, 0, 1, 2]])], {"axis": 0}),
+            ([np.array([[2.0, 0, 3, 0], [1, 2, 3, 0], [4, 0, 1, 2]])], {"axis": 1}),
+            ([np.array([[2.0, 0], [1, 3]])], {"axis": ()}),
+            ([np.where(np.arange(8).reshape(2, 2, 2) == 3, 0, wave(2, 2, 2))], {"axis": 0}),
+        ],
     ),
     "mean": Op(
         reduction(real, full=True),

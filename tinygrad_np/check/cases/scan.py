@@ -95,8 +95,15 @@ SCAN = {
             Edge([[2, 0, 3, 0, 5]], [1, 1, 1, 1, 1], [[1, 8, 0, 0, 0]]),
             Edge([[[0, 0], [0, 4]]], [[1, 1], [1, 1]], [[[1, 0], [5, 0]]], {"axis": 1}),
             Edge([[]], [], [[]]),
+            Edge([[1e200, 1e200]], [1, 1], [[1e200, 1e200]], torch="differs"),  # the last product overflows
+            Edge([[0.5, INF]], [1, 0], [[1, 0]], torch="differs"),
+            Edge([[0.5, INF]], [1, 1], [[INF, 0.5]], torch="differs"),
         ],
-        more=[([np.array([2.0, 0, 3, 4, 0, 5, 6])], {}), ([np.array([[2.0, 0, 3], [0, 0, 2]])], {"axis": 1})],
+        more=[
+            ([np.array([2.0, 0, 3, 4, 0, 5, 6])], {}),
+            ([np.array([[2.0, 0, 3], [0, 0, 2]])], {"axis": 1}),
+            ([np.where(np.arange(8).reshape(2, 2, 2) == 3, 0, wave(2, 2, 2))], {"axis": 0}),
+        ],
     ),
     "logcumsumexp": Op(
         along(real, all_axes=False),
