@@ -117,6 +117,7 @@ def spread(function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
 
 # What an entry of PyTorch's list calls with the arguments of its samples, where it is not the op itself.
 CALLED: dict[str, Callable[..., Any]] = {
+    "linalg.lstsq": lambda f, a, b, driver: f(a, b),
     "linalg.lstsq (grad_oriented)": lambda f, a, b, driver: f(a, b)[:2],
     "linalg.pinv (singular)": lambda f, a, b: f(a @ np.swapaxes(b, -1, -2)),
     "nn.functional.embedding": lambda f, weight, indices, **more: f(indices, weight, **more),
@@ -172,6 +173,13 @@ ADAPTED: dict[str, tuple[str, Callable[..., Any]]] = {
     "unbind": ("unstack", lambda f, x, axis=0: f(x, axis=axis)),
     "where": ("where", lambda f, x, condition, y: f(condition, x, y)),
     "linalg.diagonal": ("diagonal", lambda f, x, offset=0, axis1=-2, axis2=-1: f(x, offset, axis1, axis2)),
+    "linalg.matrix_rank": (
+        "linalg.matrix_rank",
+        lambda f, x, atol=None, rtol=None, **more: f(
+            x, atol, **more, **({"rtol": rtol} if rtol is not None else {})
+        ),
+    ),
+    "linalg.tensorsolve": ("linalg.tensorsolve", lambda f, a, b, axis=None: f(a, b, axis)),
     "linalg.svdvals": ("linalg.svd", lambda f, x: f(x, compute_uv=False)),
 }
 

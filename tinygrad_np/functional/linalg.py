@@ -147,7 +147,7 @@ def trace(x: Array, /, *, offset: int = 0) -> Array:
 @implements(np.linalg.multi_dot)
 def multi_dot(arrays: Sequence[Array]) -> Array:
     """The product of matrices in the order that multiplies least; the first and the last may be vectors."""
-    xs = [as_tensor("multi_dot", x) for x in arrays]
+    xs: list[Array] = [as_tensor("multi_dot", x) for x in arrays]
     if (
         len(xs) < 2
         or xs[0].ndim not in (1, 2)
@@ -227,7 +227,8 @@ def norm(x: Array, ord: Any = None, axis: Axis = None, keepdims: bool = False) -
             f"{ord!r} is no norm of a matrix; it has None, 'fro', 'nuc', 1, -1, 2, -2, inf and -inf"
         )
     values = np.linalg.svdvals(np.moveaxis(x, axes, (-2, -1)))
-    y = {2: np.max, -2: np.min, "nuc": np.sum}[ord](values, axis=-1)
+    reduce: Any = {2: np.max, -2: np.min, "nuc": np.sum}[ord]
+    y = reduce(values, axis=-1)
     return np.expand_dims(y, axes) if keepdims else y
 
 
@@ -320,10 +321,10 @@ def cov(
     rows = [x.reshape(1, x.size) if x.ndim < 2 else x if rowvar else x.T for x in xs]
     x = np.concatenate(rows) if len(rows) > 1 else rows[0]
     n = x.shape[1]
-    given = [np.asarray(w, x.dtype) for w in (fweights, aweights) if w is not None]
+    given = [as_tensor("cov", w).astype(x.dtype) for w in (fweights, aweights) if w is not None]
     if any(w.shape != (n,) or np.any(w < 0) for w in given):
         raise ValueError(f"the weights are a number for each of {n} observations, and none below 0")
-    weights = math.prod(given, start=np.ones(n, x.dtype))
+    weights: Array = math.prod(given, start=np.ones(n, x.dtype))
     lost = (0 if bias else 1) if ddof is None else ddof
     total = np.sum(weights)
     if lost and aweights is not None:

@@ -8,25 +8,32 @@ from typing import Any
 import numpy as np
 
 from tinygrad_np.functional.common import as_tensor, floats
+from tinygrad_np.ops.decompositions import solve, transposed
 from tinygrad_np.ops.linalg import vector_norm as p_norm
 from tinygrad_np.ops.reduce import Axis
 from tinygrad_np.tensor import Tensor
 from tinygrad_np.torch_names import torch_named, torch_parameters
 
 __all__ = [
-    *(
-        "addbmm",
-        "addmm",
-        "addmv",
-        "addr",
-        "baddbmm",
-        "bilinear",
-        "cdist",
-        "cholesky_inverse",
-        "cholesky_solve",
-    ),
-    *("dist", "logdet", "matrix_exp", "matrix_norm", "norm", "pairwise_distance", "pdist", "renorm"),
-    *("solve_triangular", "vector_norm"),
+    "addbmm",
+    "addmm",
+    "addmv",
+    "addr",
+    "baddbmm",
+    "bilinear",
+    "cdist",
+    "cholesky_inverse",
+    "cholesky_solve",
+    "dist",
+    "logdet",
+    "matrix_exp",
+    "matrix_norm",
+    "norm",
+    "pairwise_distance",
+    "pdist",
+    "renorm",
+    "solve_triangular",
+    "vector_norm",
 ]
 
 
@@ -57,14 +64,15 @@ def baddbmm(x: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha
 def addbmm(x: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta x + alpha times the sum of all products of a batch."""
     rows, columns = (as_tensor("addbmm", y) for y in (batch1, batch2))
-    left = np.swapaxes(rows, 0, 1).reshape(rows.shape[1], rows.shape[0] * rows.shape[2])
+    left: Any = np.swapaxes(rows, 0, 1).reshape(rows.shape[1], rows.shape[0] * rows.shape[2])
     return addmm(x, left, columns.reshape(left.shape[1], columns.shape[2]), beta=beta, alpha=alpha)
 
 
 @torch_named
 def addr(x: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta x + alpha times the outer product of two vectors."""
-    column, row = np.expand_dims(as_tensor("addr", vec1), 1), np.expand_dims(as_tensor("addr", vec2), 0)
+    column: Any = np.expand_dims(as_tensor("addr", vec1), 1)
+    row: Any = np.expand_dims(as_tensor("addr", vec2), 0)
     return addmm(x, column, row, beta=beta, alpha=alpha)
 
 
@@ -100,7 +108,7 @@ def norm(x: Tensor, p: Any = "fro", axis: Any = None, keepdims: bool = False) ->
     It takes several axes for one: ``np.linalg.norm(x, 2)`` is another norm of a matrix.
     """
     x = floats("norm", x)
-    axis = tuple(axis) if isinstance(axis, list) else axis
+    axis = None if not x.ndim else tuple(axis) if isinstance(axis, list) else axis  # a number has any axis
     if p == "nuc":
         return matrix_norm(x, p, range(x.ndim) if axis is None else axis, keepdims)
     return p_norm(x, axis=axis, keepdims=keepdims, ord=2 if p in ("fro", None) else p)
@@ -142,8 +150,9 @@ def renorm(x: Tensor, p: float, axis: int, maxnorm: float) -> Tensor:
     x = floats("renorm", x)
     others = tuple(i for i in range(x.ndim) if i != axis % x.ndim)
     norms = p_norm(x, axis=others, keepdims=True, ord=p)
-    factors: Tensor = np.where(norms > maxnorm, maxnorm / (norms + 1e-7), 1)
-    return x * factors
+    factors: Any = np.where(norms > maxnorm, maxnorm / (norms + 1e-7), 1)
+    scaled: Tensor = x * factors
+    return scaled
 
 
 # --- determinants, factors, the exponential -----------------------------------------------------------
@@ -153,19 +162,16 @@ def renorm(x: Tensor, p: float, axis: int, maxnorm: float) -> Tensor:
 def logdet(x: Tensor) -> Tensor:
     """The logarithm of the determinant: -inf where it is 0, NaN where it is below."""
     sign, logarithm = np.linalg.slogdet(floats("logdet", x))
-    result: Tensor = np.where(sign.data < 0, np.nan, logarithm)
-    return result
+    result: Any = np.where(sign.data < 0, np.nan, logarithm)
+    return result  # type: ignore[no-any-return]
 
 
 @torch_named
 def cholesky_solve(x: Tensor, factor: Tensor, upper: bool = False) -> Tensor:
     """The y with L L^T y = x, for the whole matrix L = `factor`; with R^T R of an upper one."""
     factor = floats("cholesky_solve", factor)
-    lower = np.swapaxes(factor, -1, -2) if upper else factor
-    y: Tensor = np.linalg.solve(
-        np.swapaxes(lower, -1, -2), np.linalg.solve(lower, floats("cholesky_solve", x))
-    )
-    return y
+    lower = transposed(factor) if upper else factor
+    return solve(transposed(lower), solve(lower, floats("cholesky_solve", x)))
 
 
 @torch_named
@@ -179,13 +185,13 @@ def solve_triangular(
     A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False
 ) -> Tensor:
     """X with A X = B, or X A = B, for a triangle of A alone, whose diagonal is 1 if it is `unitriangular`."""
-    matrix = (np.triu if upper else np.tril)(floats("solve_triangular", A))
+    matrix: Any = floats("solve_triangular", A)
+    matrix = np.triu(matrix) if upper else np.tril(matrix)
     if unitriangular:
         eye = np.eye(matrix.shape[-1], dtype=matrix.dtype)
         matrix = matrix * (1 - eye) + eye
-    if left:
-        return np.linalg.solve(matrix, B)  # type: ignore[no-any-return]
-    return np.swapaxes(np.linalg.solve(np.swapaxes(matrix, -1, -2), np.swapaxes(B, -1, -2)), -1, -2)
+    y: Tensor = solve(matrix, B) if left else transposed(solve(transposed(matrix), transposed(B)))
+    return y
 
 
 @torch_named
@@ -195,9 +201,9 @@ def matrix_exp(x: Tensor) -> Tensor:
     largest = float(np.max(np.sum(np.absolute(x.data), axis=-1), initial=0))
     squarings = max(0, math.ceil(math.log2(largest)) + 1) if 0 < largest < math.inf else 0
     small, eye = x / 2.0**squarings, np.eye(x.shape[-1], dtype=x.dtype)
-    result = eye + small / 18
+    result = small / 18 + eye
     for k in range(17, 0, -1):
-        result = eye + small @ result / k
+        result = small @ result / k + eye
     for _ in range(squarings):
         result = result @ result
     return result

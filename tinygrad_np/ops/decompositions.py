@@ -15,9 +15,9 @@ import numpy as np
 from tinygrad_np.tape import Array, MultiRule, Rule, implements, primitive
 
 # What NumPy returns several results in.
-EighResult, QRResult, SlogdetResult, SVDResult = (
-    type(f(np.eye(1))) for f in (np.linalg.eigh, np.linalg.qr, np.linalg.slogdet, np.linalg.svd)
-)
+RESULTS: dict[str, Any] = {
+    f.__name__: type(f(np.eye(1))) for f in (np.linalg.eigh, np.linalg.qr, np.linalg.slogdet, np.linalg.svd)
+}
 
 
 def transposed(x: Array) -> Array:
@@ -148,7 +148,7 @@ def over_gaps(numerators: Array, values: Array, g: Array) -> Array:
 
 
 @primitive()
-def eigh(x: Array, *, UPLO: str = "L") -> MultiRule:
+def eigh(x: Array, *, UPLO: Any = "L") -> MultiRule:
     """Eigenvalues w, rising, and eigenvectors V of symmetric matrices, of which one triangle is read:
     dL/dX = V (diag(gw) + (V^T gV - gV^T V) / 2(w_j - w_i)) V^T."""
     w, v = np.linalg.eigh(x, UPLO=UPLO)
@@ -235,7 +235,7 @@ def qr(x: Array) -> MultiRule:
 @implements(np.linalg.slogdet)
 def numpy_slogdet(a: Array) -> Any:
     """`slogdet` with its results in what NumPy returns."""
-    return SlogdetResult(*slogdet(a))
+    return RESULTS["slogdet"](*slogdet(a))
 
 
 @implements(np.linalg.pinv)
@@ -247,7 +247,7 @@ def numpy_pinv(a: Array, rcond: Any = None, hermitian: bool = False, *, rtol: An
 @implements(np.linalg.eigh)
 def numpy_eigh(a: Array, UPLO: str = "L") -> Any:
     """`eigh` with its results in what NumPy returns."""
-    return EighResult(*eigh(a, UPLO=UPLO))
+    return RESULTS["eigh"](*eigh(a, UPLO=UPLO))
 
 
 @implements(np.linalg.svd)
@@ -255,7 +255,9 @@ def numpy_svd(a: Array, full_matrices: bool = True, compute_uv: bool = True, her
     """`svd` with its results in what NumPy returns."""
     if hermitian:
         raise TypeError("hermitian=True has no rule; leave it out, or use np.linalg.eigh")
-    return SVDResult(*svd(a, full_matrices=full_matrices)) if compute_uv else svd(a, full_matrices=False)[1]
+    return (
+        RESULTS["svd"](*svd(a, full_matrices=full_matrices)) if compute_uv else svd(a, full_matrices=False)[1]
+    )
 
 
 @implements(np.linalg.qr)
@@ -263,4 +265,4 @@ def numpy_qr(a: Array, mode: str = "reduced") -> Any:
     """`qr` with its results in what NumPy returns; "complete" where that is the same as "reduced"."""
     if mode not in ("reduced", "r") and not (mode == "complete" and a.shape[-2] <= a.shape[-1]):
         raise ValueError(f"mode={mode!r} of matrices {list(a.shape[-2:])} has no rule; give 'reduced' or 'r'")
-    return qr(a)[1] if mode == "r" else QRResult(*qr(a))
+    return qr(a)[1] if mode == "r" else RESULTS["qr"](*qr(a))

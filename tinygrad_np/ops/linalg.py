@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_np.backward import DeferredMatmul
 from tinygrad_np.ops.elementwise import mask_poles
-from tinygrad_np.ops.reduce import Axis, restore_axes, split_ties
+from tinygrad_np.ops.reduce import restore_axes, split_ties
 from tinygrad_np.tape import Array, Rule, implements, primitive
 
 
@@ -134,7 +134,7 @@ def spell_subscripts(operands: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 @primitive(np.linalg.vector_norm)
-def vector_norm(x: Array, *, axis: Axis = None, keepdims: bool = False, ord: float | None = 2) -> Rule:
+def vector_norm(x: Array, *, axis: Any = None, keepdims: bool = False, ord: float | None = 2) -> Rule:
     """The p-norm (sum |x|^p)^(1/p) over axes, p = `ord` any number: d/dx = sign(x) (|x| / norm)^(p - 1).
 
     Equal largest elements share the gradient for p = inf, equal smallest ones for -inf. What is 0 gets the gradient

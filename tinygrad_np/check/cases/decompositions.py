@@ -64,7 +64,7 @@ def matrices(values: Any, **choices: Any) -> Draw:
 
 def positive_definite(rng: Rng, shape: Shape) -> np.ndarray:
     x = square(rng, shape)
-    return symmetric(x @ transposed(x))[0]
+    return np.asarray(symmetric(x @ transposed(x))[0])
 
 
 def symmetric_square(rng: Rng, shape: Shape) -> np.ndarray:
@@ -72,7 +72,7 @@ def symmetric_square(rng: Rng, shape: Shape) -> np.ndarray:
     n, _ = lengths(rng)
     values = np.arange(n) - n // 2 + rng.uniform(0.2, 0.8, (*shape[:2], n))
     q = np.linalg.qr(real(rng, (*shape[:2], n, n)))[0]
-    return symmetric(q * values[..., np.newaxis, :] @ transposed(q))[0]
+    return np.asarray(symmetric(q * values[..., np.newaxis, :] @ transposed(q))[0])
 
 
 def solved(rng: Rng, shape: Shape) -> Arguments:
@@ -89,7 +89,7 @@ def same_signs(torch: Any, vectors: Any, ours: np.ndarray, axis: int) -> Any:
     return vectors * torch.from_numpy(signs)
 
 
-def torch_eigh(torch: Any, x: Any, UPLO: str) -> Any:
+def torch_eigh(torch: Any, x: Any, UPLO: Any) -> Any:
     values, vectors = torch.linalg.eigh(x, UPLO=UPLO)
     return values, same_signs(torch, vectors, np.linalg.eigh(x.detach().numpy(), UPLO)[1], -2)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -25,6 +26,9 @@ from tinygrad_np.check.draw import (
 from tinygrad_np.check.rows import Edge, Op
 
 X, Y, CUBE = wave(2, 3), wave(2, 6)[:, ::2], wave(2, 3, 4)
+VECDOT: Any = np.vecdot  # the types of both know no `axis`
+LINALG_VECDOT: Any = np.linalg.vecdot
+NORM: Any = np.linalg.norm
 PRODUCTS = [  # every way in which shapes of two operands meet
     *(((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 4)), ((5, 2, 3), (3, 4)), ((2, 3), (5, 3, 4))),
     *(((5, 1, 2, 3), (6, 3, 4)), ((1, 2, 3), (5, 3, 4)), ((5, 2, 3), (3,)), ((3,), (5, 3, 4))),
@@ -201,7 +205,7 @@ def renormed(x: np.ndarray, p: float, axis: int, maxnorm: float) -> np.ndarray:
     return x * np.where(norms > maxnorm, maxnorm / (norms + 1e-7), 1)
 
 
-def added(shapes: list[Shape], rng: Rng, shape: Shape) -> Arguments:
+def added(shapes: Sequence[Shape], rng: Rng, shape: Shape) -> Arguments:
     first, *others = shapes
     static = {"beta": [0.5, 1.0][rng.integers(2)], "alpha": [2.0, 1.0][rng.integers(2)]}
     return [real(rng, s) for s in (broadcasts_to(rng, first), *others)], static
@@ -274,7 +278,7 @@ LINALG = {
         calls=[
             (lambda x: np.linalg.norm(x), [CUBE]),
             (lambda x: np.linalg.norm(x, 1), [X]),
-            (lambda x: np.linalg.norm(x, "fro", keepdims=True), [X]),
+            (lambda x: NORM(x, "fro", keepdims=True), [X]),
             (lambda x: np.linalg.matrix_norm(x, ord=np.inf), [CUBE]),
         ],
         edges=[
@@ -327,8 +331,8 @@ LINALG = {
         reference=lambda x, y, axis: np.sum(x * y, axis=axis),
         torch=lambda torch, x, y, axis: torch.linalg.vecdot(x, y, dim=axis),
         calls=[
-            (lambda x, y: np.linalg.vecdot(x, y, axis=0), [X, Y]),
-            (lambda x, y: np.vecdot(x, y, axis=-2), [CUBE, wave(3, 4)]),
+            (lambda x, y: LINALG_VECDOT(x, y, axis=0), [X, Y]),
+            (lambda x, y: VECDOT(x, y, axis=-2), [CUBE, wave(3, 4)]),
         ],
         function=np.vecdot,
     ),
