@@ -183,6 +183,12 @@ REFUSED: dict[str, Callable[[Tensor], Any]] = {
     ),
     "embedding_bag takes a weight for each index, and got indices of shape (2, 3) and weights of shape "
     "(3,)": lambda w: F.embedding_bag(READ, w, mode="sum", per_sample_weights=np.ones(3)),
+    "embedding takes a number above 0 for max_norm, not 'x'": lambda w: F.embedding([1], w, max_norm="x"),  # type: ignore[arg-type]
+    "Embedding takes a number above 0 for norm_type, not 0": lambda w: nn.Embedding(2, 3, norm_type=0),
+    "EmbeddingBag takes a number above 0 for max_norm, not nan": lambda w: nn.EmbeddingBag(
+        2, 3, float("nan")
+    ),
+    "EmbeddingBag takes 'sum', 'mean' or 'max' for mode, not []": lambda w: nn.EmbeddingBag(2, 3, mode=[]),  # type: ignore[arg-type]
     "embedding_bag of 4 rows got indices from 4 to 4": lambda w: F.embedding_bag([[4]], w),
     "embedding_bag: padding_idx 4 is not a row of 4": lambda w: F.embedding_bag(READ, w, padding_idx=4),
     "embedding_bag takes a table (rows, features), and no single number": lambda w: F.embedding_bag(

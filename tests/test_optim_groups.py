@@ -107,6 +107,9 @@ REFUSED: dict[str, Callable[[Tensor, Tensor], Any]] = {
     "SGD with nesterov takes a momentum above 0, and no dampening": lambda p, q: SGD([p], nesterov=True),
     "SGD takes True or False for nesterov, not 1": lambda p, q: SGD([p], nesterov=1),  # type: ignore[arg-type]
     "Adam takes a pair of numbers for betas, not 0.9": lambda p, q: Adam([p], betas=0.9),  # type: ignore[arg-type]
+    "Rprop takes the smallest and largest size for step_sizes, not (2, 1)": lambda p, q: optim.Rprop(
+        [p], step_sizes=(2, 1)
+    ),
     "Rprop takes a factor from 0 to 1 and one above 1 for etas, not (0.5, 0.9)": lambda p, q: optim.Rprop(
         [p], etas=(0.5, 0.9)
     ),

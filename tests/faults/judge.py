@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import tinygrad_np
-from tinygrad_np import Tensor
+from tinygrad_np import RowGrad, Tensor
 
 PACKAGE = str(Path(tinygrad_np.__file__).parent)
 CLEAR = (ValueError, TypeError, IndexError, RuntimeError)
@@ -138,9 +138,11 @@ def judge_value(
 
 def judge_leaf(leaf: Tensor) -> None:
     """What arrives at a leaf is an array of its shape and dtype, which may be written to."""
-    g = leaf.grad
+    g: Any = leaf.grad
     if g is None:
         return
+    if type(g) is RowGrad:
+        g = g.to_dense()
     if type(g) is not np.ndarray or g.shape != leaf.shape or g.dtype != leaf.dtype:
         found = f"{getattr(g, 'dtype', '?')}{list(getattr(g, 'shape', ()))}"
         raise Fault("a gradient unlike its leaf", f"{found} for a leaf of {leaf.dtype}{list(leaf.shape)}")

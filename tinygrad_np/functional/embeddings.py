@@ -60,6 +60,7 @@ def embedding(
     weight = _table("embedding", weight)
     indices = check_indices("embedding", indices, len(weight))
     padding_idx = row_of("embedding", padding_idx, len(weight))
+    check_norm("embedding", max_norm, norm_type)
     if max_norm is not None:
         weight = _renormalised("embedding", weight, indices, max_norm, norm_type)
     out = _rows(weight, indices, scale_grad_by_freq, sparse)
@@ -120,8 +121,8 @@ def embedding_bag(
     weight = _table(name, weight)
     indices = check_indices(name, indices, len(weight))
     padding_idx = row_of(name, padding_idx, len(weight))
-    if mode not in ("sum", "mean", "max"):
-        raise ValueError(f"{name} takes 'sum', 'mean' or 'max' for mode, not {mode!r}")
+    check_norm(name, max_norm, norm_type)
+    check_mode(name, mode)
     if per_sample_weights is not None:
         per_sample_weights = floats(name, per_sample_weights)
         if mode != "sum":
@@ -165,6 +166,19 @@ def row_of(name: str, row: Any, rows: int) -> int | None:
     if not (isinstance(row, int | np.integer) and -rows <= row < rows):
         raise IndexError(f"{name}: padding_idx {row!r} is not a row of {rows}")
     return int(row) % rows
+
+
+def check_norm(name: str, max_norm: Any, norm_type: Any) -> None:
+    """Refuse what is no norm, or none to scale to."""
+    for setting, value in (("max_norm", 1 if max_norm is None else max_norm), ("norm_type", norm_type)):
+        if not (isinstance(value, int | float | np.number) and value > 0):
+            raise ValueError(f"{name} takes a number above 0 for {setting}, not {value!r}")
+
+
+def check_mode(name: str, mode: Any) -> None:
+    """Refuse an unknown mode."""
+    if not isinstance(mode, str) or mode not in ("sum", "mean", "max"):
+        raise ValueError(f"{name} takes 'sum', 'mean' or 'max' for mode, not {mode!r}")
 
 
 def _table(name: str, weight: Any) -> Tensor:

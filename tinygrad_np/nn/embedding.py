@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from tinygrad_np import functional
 from tinygrad_np.functional import common
 from tinygrad_np.functional.common import Rng
-from tinygrad_np.functional.embeddings import row_of
+from tinygrad_np.functional.embeddings import check_mode, check_norm, row_of
 from tinygrad_np.nn import init
 from tinygrad_np.nn.layer import Layer, check_sizes
 from tinygrad_np.tensor import Tensor
@@ -20,11 +20,14 @@ class Table(Layer):
     """What `Embedding` and `EmbeddingBag` have: the table, and how its gradient is made."""
 
     padding_idx: int | None
+    max_norm: float | None
+    norm_type: float
     weight: Tensor
 
     def _make(self, rows: int, features: int, padding_idx: int | None, rng: Rng, dtype: DTypeLike) -> None:
         """Draw the table."""
         name = type(self).__name__
+        check_norm(name, self.max_norm, self.norm_type)
         check_sizes(name, num_embeddings=rows, embedding_dim=features)
         self.padding_idx = row_of(name, padding_idx, rows)
         weight = init.normal((rows, features), 1.0, common.generator(name, rng), dtype)
@@ -156,6 +159,7 @@ class EmbeddingBag(Table):
     ):
         self.max_norm, self.norm_type, self.scale_grad_by_freq = max_norm, norm_type, scale_grad_by_freq
         self.mode, self.sparse, self.include_last_offset = mode, sparse, include_last_offset
+        check_mode("EmbeddingBag", mode)
         self._make(num_embeddings, embedding_dim, padding_idx, rng, dtype)
 
     @classmethod

@@ -349,10 +349,14 @@ class Rprop(Optimizer):
 
     def check_group(self, group: Mapping[str, Any]) -> None:
         """One factor makes smaller, the other larger."""
-        smaller, larger = group["etas"]
+        (smaller, larger), (least, most) = group["etas"], group["step_sizes"]
         if not 0 < smaller < 1 < larger:
             raise ValueError(
                 f"Rprop takes a factor from 0 to 1 and one above 1 for etas, not {group['etas']}"
+            )
+        if least > most:
+            raise ValueError(
+                f"Rprop takes the smallest and largest size for step_sizes, not {group['step_sizes']}"
             )
 
     def start(self, p: np.ndarray) -> dict[str, Any]:
