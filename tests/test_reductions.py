@@ -311,3 +311,21 @@ def test_a_running_sum_of_several_axes_needs_one() -> None:
     ):
         np.cumulative_sum(T)
     assert np.cumulative_sum(leaf(2.0)).shape == (1,)
+
+
+def test_numbers_are_looked_for_among_sorted_ones_row_by_row() -> None:
+    rows, wanted = np.sort(RNG.integers(0, 5, (2, 3, 6)), -1), RNG.integers(0, 6, (2, 3, 4))
+    for right in (False, True):
+        side: Any = "right" if right else "left"
+        found = functional.searchsorted(leaf(rows), leaf(wanted), right=right)
+        assert found.dtype == np.int64
+        for i, j in np.ndindex(2, 3):
+            np.testing.assert_array_equal(found[i, j], np.searchsorted(rows[i, j], wanted[i, j], side))
+        small = functional.bucketize(leaf(wanted), [1, 3, 4], right=right, out_int32=True)
+        assert small.dtype == np.int32
+        np.testing.assert_array_equal(small, np.searchsorted([1, 3, 4], wanted, side))
+    np.testing.assert_array_equal(functional.searchsorted([3, 1, 2], [2.5], sorter=[1, 2, 0]), [2])
+    with pytest.raises(
+        ValueError, match=r"searchsorted in rows of shape \(2, 3\) for numbers of shape \(3,\)"
+    ):
+        functional.searchsorted(np.zeros((2, 3)), np.zeros(3))

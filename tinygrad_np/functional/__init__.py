@@ -60,4 +60,6 @@ __all__ = [
     *statistics.__all__,
 ]
 
-CONSTANT = frozenset({"argsort", "one_hot"})  # they carry no gradient, and give arrays
+CONSTANT = frozenset(
+    {"argsort", "bucketize", "one_hot", "searchsorted"}
+)  # they carry no gradient, and give arrays

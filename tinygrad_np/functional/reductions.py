@@ -24,6 +24,7 @@ from tinygrad_np.torch_names import torch_named, torch_parameters
 __all__ = [
     "aminmax",
     "argsort",
+    "bucketize",
     "cummax",
     "cummin",
     "cumulative_trapezoid",
@@ -31,6 +32,7 @@ __all__ = [
     "logcumsumexp",
     "mode",
     "msort",
+    "searchsorted",
     "sort",
     "std_mean",
     "topk",
@@ -233,3 +235,34 @@ def cumulative_trapezoid(y: Any, x: Any = None, *, dx: Any = None, axis: int = -
     The points are `x`, or `dx` apart, 1 unless told.
     """
     return np.cumsum(trapezoids(y, x, 1.0 if dx is None else dx, axis), axis=axis)
+
+
+def searchsorted(
+    sorted_sequence: Any,
+    values: Any,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+    sorter: Any = None,
+) -> np.ndarray:
+    """Where numbers go among sorted ones along the last axis: before equal ones, or behind, if `right`.
+
+    A vector is searched for numbers in any shape, and an array of rows, row by row, for one of as many rows.
+    """
+    rows, wanted = (as_tensor("searchsorted", x).detach().data for x in (sorted_sequence, values))
+    rows = rows if sorter is None else np.take_along_axis(rows, np.asarray(sorter), -1)
+    before: Any = side or ("right" if right else "left")
+    if rows.ndim == 1:
+        return np.asarray(np.searchsorted(rows, wanted, before), np.int32 if out_int32 else np.int64)
+    if rows.shape[:-1] != wanted.shape[:-1]:
+        raise ValueError(f"searchsorted in rows of shape {rows.shape} for numbers of shape {wanted.shape}")
+    places = np.empty(wanted.shape, np.int32 if out_int32 else np.int64)
+    for row in np.ndindex(rows.shape[:-1]):
+        places[row] = np.searchsorted(rows[row], wanted[row], before)
+    return places
+
+
+def bucketize(x: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False) -> np.ndarray:
+    """The bucket of each number between rising boundaries; on one the lower, or the upper, if `right`."""
+    return searchsorted(boundaries, x, out_int32=out_int32, right=right)
