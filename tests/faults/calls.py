@@ -71,11 +71,13 @@ REFERENCES: dict[str, Callable[..., Any]] = {  # of nasty numbers, where the row
     "logsumexp": stable_logsumexp,
     "log_softmax": lambda x, axis=-1: stable_log_softmax(x * 1.0, axis),
     "linear": lambda x, weight, bias=None: x @ weight.T if bias is None else x @ weight.T + bias,
+    "softmin": lambda x, axis=-1: stable_softmax(-1.0 * x, axis),
     "relu": lambda x: np.maximum(x, 0),
     "zeros_at": lambda values, index, shape: scattered(values, index, shape),
 }
-# These answer for another function of NumPy than that of their name, or for none: only values are compared.
-OWN_DTYPE = {"lstm", "gru", "lstm_step", "embedding", "dropout", "cast", *REFERENCES}
+# These answer for another function of NumPy than that of their name, or for none, and the rows' formulas are of
+# float64: only values are compared.
+OWN_DTYPE = {"lstm", "gru", "cast", *F.__all__, *REFERENCES}
 
 
 def spoiled(rng: Rng, call: Call) -> None:
@@ -169,6 +171,29 @@ NAMES = {  # what an error may say instead: what the op is made of, where that n
     "log_softmax": ("logsumexp", "max"),
     "linear": ("matmul", "transpose", "add"),
     "clip": ("minimum", "maximum"),
+    "maximum": ("fmax", "fmin"),
+    "minimum": ("fmin", "fmax"),
+    "absolute": ("copysign",),
+    "divide": ("reciprocal",),
+    "multiply": ("deg2rad", "rad2deg", "ldexp", "frexp", "positive", "conjugate", "real"),
+    "power": ("float_power",),
+    "logaddexp": ("logaddexp2",),
+    "remainder": ("divmod", "floor_divide"),
+    "fmod": ("modf", "trunc"),
+    "step": (
+        "floor",
+        "ceil",
+        "trunc",
+        "rint",
+        "sign",
+        "fix",
+        "round",
+        "floor_divide",
+        "divmod",
+        "modf",
+        "heaviside",
+    ),
+    "where": ("select", "nan_to_num"),
     "lstm_step": ("sigmoid", "multiply"),
 }
 
@@ -353,6 +378,8 @@ def a_numpy_function(rng: Rng) -> Call:
     if isinstance(function, np.ufunc):
         args: list[Any] = [away_from_0(rng, shape) for _ in range(function.nin)]
         kwargs: dict[str, Any] = {}
+        if function is np.ldexp:
+            args[1] = rng.integers(-3, 4, shape)  # floats are taken here, as PyTorch does, and not by NumPy
         if rng.random() < 0.15:
             kwargs = pick(
                 rng,
@@ -407,6 +434,9 @@ def a_numpy_function(rng: Rng) -> Call:
 
 
 ALIASES = {
+    "degrees": ("rad2deg",),
+    "radians": ("deg2rad",),
+    "around": ("round",),
     "amax": ("max",),
     "amin": ("min",),
     "abs": ("absolute",),

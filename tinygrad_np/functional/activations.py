@@ -67,6 +67,7 @@ __all__ = [
 # --- from relu on -----------------------------------------------------------------------------------
 
 
+@torch_parameters
 def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     """x held between two numbers. The derivatives on the bounds are 0, where those of `numpy.clip` are 1."""
     x = floats("hardtanh", x)
@@ -77,12 +78,12 @@ def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
 
 def relu6(x: Tensor) -> Tensor:
     """x held between 0 and 6. The derivatives at 0 and 6 are 0."""
-    return hardtanh(x, 0.0, 6.0)
+    return hardtanh(floats("relu6", x), 0.0, 6.0)
 
 
 def hardsigmoid(x: Tensor) -> Tensor:
     """x / 6 + 1 / 2 held between 0 and 1. The derivatives at -3 and 3 are 0."""
-    return hardtanh(x, -3.0, 3.0) / 6 + 0.5
+    return hardtanh(floats("hardsigmoid", x), -3.0, 3.0) / 6 + 0.5
 
 
 def hardswish(x: Tensor) -> Tensor:
@@ -91,6 +92,7 @@ def hardswish(x: Tensor) -> Tensor:
     return where(x <= -3, 0.0, where(x >= 3, x, x * (x / 6 + 0.5)))
 
 
+@torch_parameters
 def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
     """x above 0, and `negative_slope` times x elsewhere, also at 0."""
     x = floats("leaky_relu", x)
@@ -110,6 +112,7 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
     return where(x > 0, x, reshape(weight, shape=lengths) * x)
 
 
+@torch_parameters
 def rrelu(
     x: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, *, rng: Rng = None
 ) -> Tensor:
@@ -121,6 +124,7 @@ def rrelu(
     return where(x > 0, x, slopes * x)
 
 
+@torch_parameters
 def threshold(x: Tensor, threshold: float, value: float) -> Tensor:
     """x above the threshold, and `value` elsewhere."""
     x = floats("threshold", x)
@@ -130,12 +134,14 @@ def threshold(x: Tensor, threshold: float, value: float) -> Tensor:
 # --- exponential below 0 ----------------------------------------------------------------------------
 
 
+@torch_parameters
 def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
     """x above 0, and alpha (e^x - 1) elsewhere (Clevert et al., 2016)."""
     x = floats("elu", x)
     return where(x > 0, x, alpha * expm1(where(x > 0, 0.0, x)))
 
 
+@torch_parameters
 def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
     """x above 0, and alpha (e^(x / alpha) - 1) elsewhere (Barron, 2017)."""
     if not alpha:
@@ -149,12 +155,13 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772848, 1.0507009873554804934
 
 def selu(x: Tensor) -> Tensor:
     """scale times elu(x, alpha), with the numbers that keep mean 0 and variance 1 (Klambauer et al., 2017)."""
-    return SELU_SCALE * elu(x, SELU_ALPHA)
+    return SELU_SCALE * elu(floats("selu", x), SELU_ALPHA)
 
 
 # --- smooth -----------------------------------------------------------------------------------------
 
 
+@torch_parameters
 def softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + e^(beta x)) / beta; where beta x is above the threshold, x."""
     x = floats("softplus", x)
@@ -185,6 +192,7 @@ def mish(x: Tensor) -> Tensor:
     return gated(x, tanh(logaddexp(0, x)))
 
 
+@torch_parameters
 def gelu(x: Tensor, approximate: str = "none") -> Tensor:
     """x times the normal distribution function of x (Hendrycks and Gimpel, 2016), or its approximation, "tanh"."""
     x = floats("gelu", x)
@@ -212,6 +220,7 @@ def hardshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
     return where(np.absolute(x.data) <= lambd, 0.0, x)
 
 
+@torch_parameters
 def softshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
     """0 from -lambd to lambd, and elsewhere x that much nearer to 0."""
     x = floats("softshrink", x)

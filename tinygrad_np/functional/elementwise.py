@@ -29,7 +29,7 @@ from tinygrad_np.ops.elementwise import (
 from tinygrad_np.ops.special import erf, erfc, erfcx, erfinv, lgamma
 from tinygrad_np.tape import Array, implements
 from tinygrad_np.tensor import Tensor
-from tinygrad_np.torch_names import torch_named
+from tinygrad_np.torch_names import torch_named, torch_parameters
 
 __all__ = [
     "addcdiv",
@@ -132,8 +132,8 @@ def heaviside(x1: Any, x2: Any) -> Array:
 
 @implements(np.reciprocal)
 def reciprocal(x: Any) -> Array:
-    """1 / x."""
-    return np.divide(1, x)
+    """1 / x; of whole numbers in whole numbers, as NumPy's."""
+    return divide(1, x) if x.dtype.kind in "fc" else Tensor(np.reciprocal(x.data))
 
 
 @implements(np.copysign)
@@ -201,7 +201,13 @@ def real(val: Any) -> Array:
 @implements(np.conjugate)
 def conjugate(x: Any) -> Array:
     """The complex conjugate: of real numbers, themselves."""
-    return Tensor(np.conjugate(x.data)) if x.dtype.kind == "c" else x
+    return Tensor(np.conjugate(x.data)) if x.dtype.kind == "c" else np.positive(x)
+
+
+@implements(np.positive)
+def positive(x: Any) -> Tensor:
+    """+x."""
+    return multiply(x, 1)
 
 
 SINC = [(-1) ** k * math.pi ** (2 * k) / math.factorial(2 * k + 1) for k in range(9)]  # of x^(2 k)
@@ -298,7 +304,7 @@ def addcdiv(x: Tensor, tensor1: Any, tensor2: Any, *, value: float = 1) -> Tenso
 
 def _living(x: Any, y: Tensor, least: float) -> Tensor:
     """y, where x is 0 and the logarithm of y - least is none, or infinite, with one that has the logarithm 0."""
-    return where(np.equal(x, 0) & (np.less_equal(y, least) | np.isposinf(y)), least + 1.0, y)
+    return where(np.equal(x, 0) & (np.less_equal(y, least) | np.equal(y, np.inf)), least + 1.0, y)
 
 
 @torch_named
@@ -307,6 +313,7 @@ def xlogy(x: Any, y: Any) -> Tensor:
     return multiply(floats("xlogy", x), log(_living(x, floats("xlogy", y), 0)))
 
 
+@torch_parameters
 def xlog1py(x: Any, y: Any) -> Tensor:
     """x log(1 + y), and 0 where x is 0 and y is no NaN."""
     return multiply(floats("xlog1py", x), log1p(_living(x, floats("xlog1py", y), -1)))
@@ -320,17 +327,20 @@ def logit(x: Tensor, eps: float | None = None) -> Tensor:
     return log(x) - log1p(-x)
 
 
+@torch_parameters
 def entr(x: Tensor) -> Tensor:
     """-x log x, 0 at 0, and -inf below."""
     x = floats("entr", x)
     return where(x < 0, -np.inf, -xlogy(x, where(x < 0, 1.0, x)))
 
 
+@torch_parameters
 def ndtr(x: Tensor) -> Tensor:
     """The distribution function of the standard normal distribution, with all digits where it is small."""
     return 0.5 * erfc(-math.sqrt(0.5) * floats("ndtr", x))
 
 
+@torch_parameters
 def log_ndtr(x: Tensor) -> Tensor:
     """The logarithm of ndtr, where that is too small for a number too."""
     x = floats("log_ndtr", x)

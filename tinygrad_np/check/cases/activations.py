@@ -22,7 +22,7 @@ def log1p_exp(x: np.ndarray) -> Any:
 
 
 def logistic(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))  # type: ignore[no-any-return]
+    return 1 / (1 + np.exp(-1.0 * x))
 
 
 def normal(x: np.ndarray) -> Any:
@@ -75,7 +75,7 @@ FORMULAS: dict[str, tuple[Sequence[dict[str, Any]], Callable[..., Any], Sequence
     ),
     "threshold": (
         [{"threshold": 0.25, "value": 2.0}],
-        lambda x, threshold, value: np.where(x > threshold, x, value),
+        lambda x, threshold, value: np.where(x <= threshold, value, x),
         [Edge([[1, 0, 2]], [1] * 3, [[0, 0, 1]], {"threshold": 1.0, "value": 1.0})],
     ),
     "elu": (
@@ -153,7 +153,7 @@ def with_slopes(rng: Rng, shape: Shape) -> Arguments:
 def sloped(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """prelu, whose weights stand along axis 1."""
     along = weight.reshape([-1 if i == 1 else 1 for i in range(x.ndim)])
-    return np.maximum(x, 0) + along * np.minimum(x, 0)  # type: ignore[no-any-return]
+    return np.where(x > 0, x, along * np.minimum(x, 0))
 
 
 def halved(rng: Rng, shape: Shape) -> Arguments:
@@ -188,7 +188,7 @@ def cosine(x1: np.ndarray, x2: np.ndarray, axis: int = 1) -> np.ndarray:
     x1, x2 = np.broadcast_arrays(x1, x2)
 
     def lengths(x: np.ndarray) -> Any:
-        return np.sqrt(np.sum(x * x, axis, keepdims=True))
+        return np.maximum(np.sqrt(np.sum(x * x, axis, keepdims=True)), 1e-8)
 
     return np.sum(x1 / lengths(x1) * (x2 / lengths(x2)), axis)  # type: ignore[no-any-return]
 

@@ -82,6 +82,9 @@ ELEMENTWISE = {
             (lambda x: np.degrees(x), [X]),
             (lambda x: np.ldexp(x, np.array([1, 0, -3])), [X]),
             (lambda x: np.frexp(x)[0], [X]),
+            (lambda x: np.positive(x), [X]),
+            (lambda x: np.conjugate(x), [X]),
+            (lambda x: np.real(x) * 2, [X]),
         ],
         edges=[Edge([[2], [INF]], [0], [[NAN], [0]])],  # only below a choice is zero times infinity 0
     ),
@@ -289,7 +292,6 @@ ELEMENTWISE = {
         unary(real),
         reference=lambda x: x,
         torch=lambda torch, x: x.view_as(x),
-        calls=[(lambda x: np.real(x), [X]), (lambda x: np.conjugate(x), [X])],
     ),
     "sinc": Op(
         unary(real),
