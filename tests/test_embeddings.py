@@ -148,6 +148,20 @@ def test_the_first_of_equal_rows_has_the_gradient_of_a_maximum() -> None:
     np.testing.assert_array_equal(out.data, [[np.nan], [np.inf]])
 
 
+def test_float32_stays() -> None:
+    weight = Tensor(TABLE, requires_grad=True, dtype=np.float32)
+    for settings in ({"scale_grad_by_freq": True}, {"max_norm": 0.5}, {"padding_idx": -1}):
+        outs = [F.embedding(READ, weight, **settings)]  # type: ignore[arg-type]
+        outs += [F.embedding_bag(READ, weight, mode=mode, **settings) for mode in ("sum", "mean", "max")]  # type: ignore[arg-type]
+        outs += [F.embedding_bag(READ, weight, mode="sum", per_sample_weights=[[1, 2, 3]] * 2, **settings)]  # type: ignore[arg-type]
+        for out in outs:
+            weight.grad = None
+            out.sum().backward()
+            assert out.dtype == np.float32
+            assert weight.grad is not None
+            assert weight.grad.dtype == np.float32
+
+
 def test_weights_of_samples_get_a_gradient() -> None:
     weights = leaf(np.arange(6.0).reshape(2, 3))
     F.embedding_bag(READ, Tensor(TABLE), mode="sum", per_sample_weights=weights).sum().backward()

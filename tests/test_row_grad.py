@@ -169,6 +169,16 @@ def test_zero_grad_forgets_rows_or_leaves_none() -> None:
         RowGrad(np.array([1]), np.ones((1, 2)), (3, 2)).fill(1)
 
 
+def test_rows_without_features_and_of_more_axes() -> None:
+    for shape in ((3, 0), (3, 2, 2), (3,)):
+        weight = Tensor(np.ones(shape), requires_grad=True)
+        rows = F.embedding([[2, 1], [2, 2]], weight, sparse=True)
+        rows.sum().backward()
+        expected = np.zeros(shape)
+        expected[[1, 2]] = np.array([1, 3]).reshape(2, *[1] * (len(shape) - 1))
+        np.testing.assert_array_equal(rows_of(weight).to_dense(), expected)
+
+
 def test_rows_of_nothing() -> None:
     weight = table()
     F.embedding([], weight, sparse=True).sum().backward()

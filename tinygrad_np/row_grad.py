@@ -30,7 +30,7 @@ class RowGrad:
 
     def __init__(self, rows: np.ndarray, values: np.ndarray, shape: tuple[int, ...]):
         self.shape = shape
-        self._parts = [(np.reshape(rows, -1), np.reshape(values, (-1, *shape[1:])))]
+        self._parts = [(np.reshape(rows, -1), np.reshape(values, (np.size(rows), *shape[1:])))]
         self._each_once = False
 
     def append(self, other: RowGrad) -> None:

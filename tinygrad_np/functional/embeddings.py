@@ -124,7 +124,7 @@ def embedding_bag(
     check_norm(name, max_norm, norm_type)
     check_mode(name, mode)
     if per_sample_weights is not None:
-        per_sample_weights = floats(name, per_sample_weights)
+        per_sample_weights = floats(name, per_sample_weights).astype(weight.dtype)
         if mode != "sum":
             raise ValueError(f"{name} takes per_sample_weights for a sum alone, not for mode {mode!r}")
         if per_sample_weights.shape != indices.shape:
