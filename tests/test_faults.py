@@ -233,7 +233,7 @@ def test_a_hidden_pole_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_kind_of_argument_is_drawn() -> None:
     rng = np.random.default_rng(0)
-    drawn = [make(rng) for _, make in numbers.CALLS for _ in range(600)]
+    drawn = [make(rng) for _, make in numbers.CALLS for _ in range(1800)]
     arrays = [a for call in drawn for a in call.args if type(a) is np.ndarray]
     assert {a.dtype.kind for a in arrays} >= set("fiubc")
     assert {a.dtype.str for a in arrays} >= {"<f8", ">f8", "<f4", "<f2"}
