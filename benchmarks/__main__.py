@@ -2,6 +2,7 @@
 
 lstm         an LSTM layer, forward, back through time and its weights' gradients, in five batch sizes
 tape         what one op costs with a tape, and an LSTM op by op
+conv         a convolution of images, forward and back
 epoch        training on film reviews of their real lengths, and predicting (needs --data-dir)
 import       importing the package, next to NumPy
 data         loading word vectors and tokenizing reviews (needs --data-dir)
@@ -27,6 +28,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import (
+    conv,
     data,
     epoch,
     imports,
@@ -45,6 +47,7 @@ from models.commands import execute, positive
 CASES = {
     "lstm": lstm,
     "tape": tape,
+    "conv": conv,
     "epoch": epoch,
     "import": imports,
     "data": data,

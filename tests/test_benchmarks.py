@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks import epoch, harness, imports, lstm, memory, pictures, publish, report, sentiment, tape
+from benchmarks import conv, epoch, harness, imports, lstm, memory, pictures, publish, report, sentiment, tape
 from benchmarks.__main__ import CASES, main
 from benchmarks.harness import Contender, Peer, Row, check, measure, milliseconds, start
 from benchmarks.peers import ours, plain, profile, scaling, shared, tutorial
@@ -108,6 +108,17 @@ def test_the_halves_of_a_batch_add_up_to_the_whole(head: str) -> None:
         lstm.TOLERANCE,
         lstm.WHY,
     )
+
+
+def test_the_convolution_of_the_benchmark_is_the_sum_of_its_windows() -> None:
+    arrays = conv.inputs(1, 7, 2, batch=3)
+    found = ours.conv(arrays, below=True)()
+    windows = np.lib.stride_tricks.sliding_window_view(arrays["x"][:, 0], (5, 5), axis=(1, 2))
+    y = np.einsum("nijkl,okl->noij", windows, arrays["weight"][:, 0]) + arrays["bias"].reshape(2, 1, 1)
+    np.testing.assert_allclose(found["y"], y, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found["bias"], arrays["cotangent"].sum((0, 2, 3)), rtol=1e-5)
+    assert found["x"].shape == arrays["x"].shape
+    assert "x" not in ours.conv(arrays, below=False)()
 
 
 def test_the_lstm_that_others_run_op_by_op_is_ours() -> None:
@@ -559,7 +570,7 @@ def test_ops_are_functions_of_four_numbers() -> None:
 
 
 def test_every_case_begins_with_ours_and_only_ours_has_its_arguments() -> None:
-    for peers in (lstm.PEERS, tape.PEERS, memory.PEERS):
+    for peers in (lstm.PEERS, tape.PEERS, conv.PEERS, memory.PEERS):
         assert next(iter(peers.values()))[0] == "ours"
         assert {module for module, _ in peers.values()} <= harness.NEEDS.keys()
     assert next(iter(epoch.SIDES.values())) == epoch.Side("ours", 1, 1, {"workers": 1})

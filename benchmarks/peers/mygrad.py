@@ -6,6 +6,7 @@ from typing import Any
 
 import mygrad
 import numpy as np
+from mygrad.nnet.layers import conv_nd
 
 from benchmarks.peers.shared import (
     Arrays,
@@ -43,6 +44,20 @@ def eager_lstm(arrays: Arrays) -> Job:
         loss = (h * arrays["cotangent"]).sum()
         loss.backward()
         return {"loss": loss.data} | {name: w.grad for name, w in weights.items()}
+
+    return job
+
+
+def conv(arrays: Arrays, below: bool) -> Job:
+    """A convolution there and back; `below` says whether the gradient goes on to the images."""
+    x = mygrad.tensor(arrays["x"], constant=not below)
+    weight, bias = (mygrad.tensor(arrays[name]) for name in ("weight", "bias"))
+
+    def job() -> Arrays:
+        y = conv_nd(x, weight, stride=1) + bias.reshape(1, -1, 1, 1)
+        y.backward(arrays["cotangent"])
+        found = {"weight": weight.grad, "bias": bias.grad, **({"x": x.grad} if below else {})}
+        return {"y": y.data, **found}
 
     return job
 

@@ -51,6 +51,26 @@ def lstm(arrays: Arrays, head: str, fused: bool) -> Job:
 eager_lstm = partial(lstm, head="last", fused=False)
 
 
+def conv(arrays: Arrays, below: bool) -> Job:
+    """A convolution there and back; `below` says whether the gradient goes on to the images."""
+    tensors = {
+        name: Tensor(a, requires_grad=name != "x" or below)
+        for name, a in arrays.items()
+        if name != "cotangent"
+    }
+    x, weight, bias = (tensors[name] for name in ("x", "weight", "bias"))
+
+    def job() -> Arrays:
+        for t in tensors.values():
+            if t.requires_grad:
+                t.grad = None
+        y = F.conv2d(x, weight, bias)
+        y.backward(arrays["cotangent"])
+        return {"y": y.data} | {name: t.grad for name, t in tensors.items() if t.grad is not None}
+
+    return job
+
+
 def op(arrays: Arrays, name: str, calls: int, backward: bool) -> Job:
     """One op on four numbers: forward alone, again and again, or there and back along a chain."""
     f = ops(np, sigmoid)[name]

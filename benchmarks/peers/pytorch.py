@@ -74,6 +74,22 @@ def eager_lstm(arrays: Arrays) -> Job:
     return job
 
 
+def conv(arrays: Arrays, below: bool) -> Job:
+    """A convolution there and back; `below` says whether the gradient goes on to the images."""
+    given = tensors(arrays)
+    cotangent = given.pop("cotangent")
+    asked = {name: t.requires_grad_() for name, t in given.items() if name != "x" or below}
+
+    def job() -> Arrays:
+        for t in asked.values():
+            t.grad = None
+        y = torch.nn.functional.conv2d(given["x"], given["weight"], given["bias"])
+        y.backward(cotangent)
+        return {"y": y.detach().numpy(), **gradients(asked)}
+
+    return job
+
+
 def op(arrays: Arrays, name: str, calls: int, backward: bool) -> Job:
     """One op on four numbers: forward alone, again and again, or there and back along a chain."""
     rows, nothing = torch.from_numpy(ROWS), torch.zeros((), dtype=torch.float64)

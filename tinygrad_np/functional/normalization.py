@@ -250,7 +250,7 @@ def _with_running(
 def _update(x: Tensor, axes: tuple[int, ...], n: int, mean: Any, var: Any, momentum: float) -> None:
     """Move running mean and variance, where there are any, towards those of the input."""
     for running, now, factor in ((mean, np.mean, 1.0), (var, np.var, n / max(n - 1, 1))):
-        if running is not None:
+        if running is not None and x.size:
             array = running.data if isinstance(running, Tensor) else running
             found = now(x.data, axis=axes)
             found = found.mean(axis=0) if 0 not in axes else found

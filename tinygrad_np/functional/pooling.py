@@ -49,7 +49,7 @@ def max_pool1d(
     dilation: Size = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
-) -> Tensor:
+) -> Any:
     """The largest element of each window of the last axis; see `max_pool2d`."""
     return _max_pool(
         "max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
@@ -64,7 +64,7 @@ def max_pool2d(
     dilation: Size = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
-) -> Tensor:
+) -> Any:
     """The largest element of each window of the last two axes.
 
     Equal largest elements of a window share its gradient evenly, as those of `np.max` do; PyTorch's first one gets
@@ -85,18 +85,19 @@ def max_pool2d(
     ceil_mode : bool
         Whether the last window may reach beyond the end, where else it is left out.
     return_indices : bool
-        Refused if true.
+        Whether the place of the largest element, or of the first of them, is returned too: an ndarray of numbers of
+        elements of the input, as if its lengths were one.
 
     Returns
     -------
     Tensor
-        (batch, channels, *lengths), where each length n becomes (n + 2 p - d (k - 1) - 1) / s + 1, rounded down, or
-        up with `ceil_mode`.
+        (batch, channels, *lengths), and with `return_indices` the places too. Each length n becomes
+        (n + 2 p - d (k - 1) - 1) / s + 1, rounded down, or up with `ceil_mode`.
 
     Raises
     ------
     ValueError
-        A setting is none, a window is larger than what it slides over, or the indices are asked for.
+        A setting is none, or a window is larger than what it slides over.
     """
     return _max_pool(
         "max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
@@ -111,7 +112,7 @@ def max_pool3d(
     dilation: Size = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
-) -> Tensor:
+) -> Any:
     """The largest element of each window of the last three axes; see `max_pool2d`."""
     return _max_pool(
         "max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
@@ -332,13 +333,6 @@ def _image(name: str, axes: int, input: Tensor) -> Tensor:
     return x
 
 
-def _refuse_indices(name: str, return_indices: bool) -> None:
-    if return_indices:
-        raise ValueError(
-            f"{name} has no return_indices: np.argmax of windows, functional.unfold, has the places"
-        )
-
-
 def _windows(
     name: str,
     axes: int,
@@ -349,8 +343,8 @@ def _windows(
     dilation: Size,
     ceil_mode: bool,
     fill: float,
-) -> tuple[Tensor, list[tuple[int, int, int, int]]]:
-    """The windows, their elements along the first axis; and of each axis the kernel, stride, padding and places."""
+) -> tuple[Tensor, list[tuple[int, ...]]]:
+    """The windows, their elements along axis 0; and of each axis kernel, stride, padding, dilation, places."""
     stride = kernel_size if stride is None or stride == [] else stride
     kernel, strides, dilations = per_axis(
         name, axes, 1, kernel_size=kernel_size, stride=stride, dilation=dilation
@@ -371,7 +365,7 @@ def _windows(
     lead = x.ndim - axes
     cols = moveaxis(cols, tuple(range(lead, lead + axes)), tuple(range(axes)))
     cols = cols.reshape(math.prod(kernel), *x.shape[:lead], *places)
-    return cols, list(zip(kernel, strides, sides, places, strict=True))
+    return cols, list(zip(kernel, strides, sides, dilations, places, strict=True))
 
 
 def _max_pool(
@@ -384,11 +378,19 @@ def _max_pool(
     dilation: Size,
     ceil_mode: bool,
     return_indices: bool,
-) -> Tensor:
-    _refuse_indices(name, return_indices)
+) -> Any:
     x = _image(name, axes, input)
-    cols, _ = _windows(name, axes, x, kernel_size, stride, padding, dilation, ceil_mode, -np.inf)
-    return cols.max(axis=0)
+    cols, settings = _windows(name, axes, x, kernel_size, stride, padding, dilation, ceil_mode, -np.inf)
+    largest = cols.max(axis=0)
+    if not return_indices:
+        return largest
+    kernel = [k for k, *_ in settings]
+    found = []  # along each axis
+    for i, (offset, (_, s, p, d, places)) in enumerate(
+        zip(np.unravel_index(np.argmax(cols.data, axis=0), kernel), settings, strict=True)
+    ):
+        found.append(s * np.arange(places).reshape(-1, *(1,) * (axes - 1 - i)) - p + d * offset)
+    return largest, np.ravel_multi_index(found, x.shape[-axes:], mode="clip")
 
 
 def _avg_pool(
@@ -409,7 +411,7 @@ def _avg_pool(
             raise ValueError(f"{name} divides by divisor_override, which is 0")
         return cols.sum(axis=0) / divisor_override
     counts = np.ones((), x.dtype)
-    for n, (k, s, p, places) in zip(x.shape[-axes:], settings, strict=True):
+    for n, (k, s, p, _, places) in zip(x.shape[-axes:], settings, strict=True):
         starts = np.arange(places) * s - p
         ends = np.minimum(starts + k, n + p)
         counted = ends - starts if count_include_pad else np.minimum(ends, n) - np.maximum(starts, 0)
@@ -436,7 +438,8 @@ def _adaptive(
     return_indices: bool = False,
 ) -> Tensor:
     """One axis after the other, as parts are boxes: the mean of means, the largest of largest ones."""
-    _refuse_indices(name, return_indices)
+    if return_indices:
+        raise ValueError(f"{name} has no return_indices; max_pool{axes}d has, with windows of one size")
     x = _image(name, axes, input)
     wanted = output_size if isinstance(output_size, Sequence) else (output_size,) * axes
     if len(wanted) != axes:

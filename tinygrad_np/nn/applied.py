@@ -65,8 +65,10 @@ class Applied(Layer):
     def __init_subclass__(cls) -> None:
         if "function" in vars(cls):
             _, *parameters = inspect.signature(cls.function).parameters.values()
-            by_name = {p.name: p for p in parameters}
-            cls.__signature__ = inspect.Signature([by_name[name] for name in cls.names] or parameters)  # type: ignore[attr-defined]
+            by_name = {p.name: p.replace(annotation=p.empty) for p in parameters}
+            cls.__signature__ = inspect.Signature(
+                [by_name[name] for name in cls.names] or list(by_name.values())
+            )  # type: ignore[attr-defined]
 
     def __init__(self, *args: Any, **settings: Any):
         signature = inspect.signature(type(self))

@@ -1,7 +1,8 @@
-"""Attention as layers: heads, and the blocks of a Transformer (Vaswani et al., 2017). Sequences are batch first.
+"""Attention as layers: heads, and the blocks of a Transformer (Vaswani et al., 2017).
 
-Masks are PyTorch's: a `key_padding_mask` (batch, keys) is true for what is not there, and an `attn_mask` or `mask`
-(queries, keys) is true where a query may not attend; both may be numbers that are added instead.
+Sequences are batch first unless told. Masks are PyTorch's: a `key_padding_mask` (batch, keys) is true for what is
+not there, and an `attn_mask` or `mask` (queries, keys) is true where a query may not attend; both may be numbers
+that are added instead.
 """
 
 from __future__ import annotations
@@ -35,15 +36,6 @@ __all__ = [
 ]
 
 
-def check_batch_first(kind: str, batch_first: bool) -> None:
-    """Refuse sequences that are time first."""
-    if not batch_first:
-        raise ValueError(
-            f"{kind} reads sequences batch first, (batch, time, features): leave batch_first=False out, and give "
-            "it what is time first as np.swapaxes(x, 0, 1)"
-        )
-
-
 class MultiheadAttention(Layer):
     """Attention in several parts of the features; see `functional.multi_head_attention_forward`.
 
@@ -60,7 +52,7 @@ class MultiheadAttention(Layer):
     kdim, vdim : int, optional
         Features of keys and values; `embed_dim` unless given.
     batch_first : bool
-        True: sequences are (batch, time, features). Here for programs that say so; False is refused.
+        Whether sequences are (batch, time, features), which PyTorch has to be told; else (time, batch, features).
     rng : numpy.random.Generator, int or None
         Draws the initial weights, which are distributed as PyTorch's, and what is dropped.
     dtype : dtype
@@ -92,7 +84,6 @@ class MultiheadAttention(Layer):
         rng: Rng = None,
         dtype: DTypeLike = np.float32,
     ):
-        check_batch_first("MultiheadAttention", batch_first)
         check_sizes("MultiheadAttention", 1, embed_dim=embed_dim, num_heads=num_heads)
         if embed_dim % num_heads:
             raise ValueError(
@@ -103,6 +94,7 @@ class MultiheadAttention(Layer):
         self.num_heads = num_heads
         self.dropout = dropout
         self.add_zero_attn = add_zero_attn
+        self.batch_first = batch_first
         self.kdim = embed_dim if kdim is None else kdim
         self.vdim = embed_dim if vdim is None else vdim
         self.rng = rng = common.generator("MultiheadAttention", rng)
@@ -159,8 +151,8 @@ class MultiheadAttention(Layer):
         weights : Tensor or None
             (batch, queries, keys), or (batch, num_heads, queries, keys) if they are not averaged.
         """
-        batched = np.ndim(query) == 3
-        if batched:  # the same Tensor stays the same
+        turned = self.batch_first and np.ndim(query) == 3
+        if turned:  # the same Tensor stays the same
             first = {
                 id(x): swapaxes(common.floats("MultiheadAttention", x), 0, 1) for x in (query, key, value)
             }
@@ -191,7 +183,7 @@ class MultiheadAttention(Layer):
             is_causal=is_causal,
             rng=self.rng,
         )
-        return (swapaxes(output, 0, 1) if batched else output), weights
+        return (swapaxes(output, 0, 1) if turned else output), weights
 
 
 class Block(Layer):
@@ -203,11 +195,8 @@ class Block(Layer):
     linear2: Linear
     dropout: Dropout
 
-    def _start(
-        self, activation: str | Callable[[Tensor], Tensor], norm_first: bool, batch_first: bool
-    ) -> None:
+    def _start(self, activation: str | Callable[[Tensor], Tensor], norm_first: bool) -> None:
         kind = type(self).__name__
-        check_batch_first(kind, batch_first)
         if isinstance(activation, str) and activation not in ("relu", "gelu"):
             raise ValueError(f"{kind} takes 'relu', 'gelu' or a function for activation, not {activation!r}")
         self.activation = getattr(functional, activation) if isinstance(activation, str) else activation
@@ -244,7 +233,7 @@ class TransformerEncoderLayer(Block):
     layer_norm_eps : float
         Added to the variances of the norms.
     batch_first : bool
-        True: sequences are (batch, time, features). Here for programs that say so; False is refused.
+        Whether sequences are (batch, time, features), which PyTorch has to be told; else (time, batch, features).
     norm_first : bool
         Whether the norms stand before the parts, or behind the sums.
     bias : bool
@@ -275,9 +264,11 @@ class TransformerEncoderLayer(Block):
         rng: Rng = None,
         dtype: DTypeLike = np.float32,
     ):
-        self._start(activation, norm_first, batch_first)
+        self._start(activation, norm_first)
         rng = common.generator("TransformerEncoderLayer", rng)
-        self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, rng=rng, dtype=dtype)
+        self.self_attn = MultiheadAttention(
+            d_model, nhead, dropout, bias, batch_first=batch_first, rng=rng, dtype=dtype
+        )
         self.linear1 = Linear(d_model, dim_feedforward, bias, rng=rng, dtype=dtype)
         self.dropout = Dropout(dropout, rng=rng)
         self.linear2 = Linear(dim_feedforward, d_model, bias, rng=rng, dtype=dtype)
@@ -324,10 +315,14 @@ class TransformerDecoderLayer(Block):
         rng: Rng = None,
         dtype: DTypeLike = np.float32,
     ):
-        self._start(activation, norm_first, batch_first)
+        self._start(activation, norm_first)
         rng = common.generator("TransformerDecoderLayer", rng)
-        self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, rng=rng, dtype=dtype)
-        self.multihead_attn = MultiheadAttention(d_model, nhead, dropout, bias, rng=rng, dtype=dtype)
+        self.self_attn = MultiheadAttention(
+            d_model, nhead, dropout, bias, batch_first=batch_first, rng=rng, dtype=dtype
+        )
+        self.multihead_attn = MultiheadAttention(
+            d_model, nhead, dropout, bias, batch_first=batch_first, rng=rng, dtype=dtype
+        )
         self.linear1 = Linear(d_model, dim_feedforward, bias, rng=rng, dtype=dtype)
         self.dropout = Dropout(dropout, rng=rng)
         self.linear2 = Linear(dim_feedforward, d_model, bias, rng=rng, dtype=dtype)
@@ -447,10 +442,9 @@ class Transformer(Layer):
         rng: Rng = None,
         dtype: DTypeLike = np.float32,
     ):
-        check_batch_first("Transformer", batch_first)
         rng = common.generator("Transformer", rng)
         settings: Any = {"activation": activation, "layer_norm_eps": layer_norm_eps, "norm_first": norm_first}
-        settings |= {"bias": bias, "rng": rng, "dtype": dtype}
+        settings |= {"batch_first": batch_first, "bias": bias, "rng": rng, "dtype": dtype}
         sizes = (d_model, nhead, dim_feedforward, dropout)
         norm, last = (LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype) for _ in range(2))
         self.encoder = TransformerEncoder(

@@ -59,6 +59,7 @@ class Running(Layer):
         affine: bool = True,
         track_running_stats: bool = True,
         *,
+        bias: bool = True,
         dtype: DTypeLike = np.float32,
     ):
         name = type(self).__name__
@@ -70,7 +71,7 @@ class Running(Layer):
         self.eps = eps
         self.momentum = momentum
         self.weight = ones(num_features, dtype) if affine else None
-        self.bias = zeros(num_features, dtype) if affine else None
+        self.bias = zeros(num_features, dtype) if affine and bias else None
         self.running_mean = Tensor(np.zeros(num_features, dtype)) if track_running_stats else None
         self.running_var = Tensor(np.ones(num_features, dtype)) if track_running_stats else None
         self.num_batches_tracked = Tensor(np.array(0)) if track_running_stats else None
@@ -135,8 +136,8 @@ class BatchNorm1d(Batches):
         Added to the variance.
     momentum : float or None
         How far running mean and variance move towards those of a batch; with None they are the mean of all batches.
-    affine : bool
-        Whether there are weight and bias.
+    affine, bias : bool
+        Whether there is a weight, and a bias too.
     track_running_stats : bool
         Whether there are running mean and variance, which take the batch's place in evaluation.
     dtype : dtype
@@ -169,9 +170,10 @@ class Instances(Running):
         affine: bool = False,
         track_running_stats: bool = False,
         *,
+        bias: bool = True,
         dtype: DTypeLike = np.float32,
     ):
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype=dtype)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, bias=bias, dtype=dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, num_features, ...) to that shape; the batch may be missing."""
@@ -220,8 +222,8 @@ class GroupNorm(Layer):
         Groups, and channels, a multiple of them.
     eps : float
         Added to the variance.
-    affine : bool
-        Whether there are weight and bias, (num_channels,).
+    affine, bias : bool
+        Whether there is a weight, and a bias too, (num_channels,).
     dtype : dtype
         Of the weights.
     """
@@ -233,6 +235,7 @@ class GroupNorm(Layer):
         eps: float = 1e-5,
         affine: bool = True,
         *,
+        bias: bool = True,
         dtype: DTypeLike = np.float32,
     ):
         check_sizes("GroupNorm", 1, num_groups=num_groups, num_channels=num_channels)
@@ -244,7 +247,7 @@ class GroupNorm(Layer):
         self.num_channels = num_channels
         self.eps = eps
         self.weight = ones(num_channels, dtype) if affine else None
-        self.bias = zeros(num_channels, dtype) if affine else None
+        self.bias = zeros(num_channels, dtype) if affine and bias else None
 
     def extra_repr(self) -> str:
         """The settings."""

@@ -126,6 +126,8 @@ def standardize(x: Array, *, axis: Axis = None, eps: float = 1e-5, center: bool 
     For the result y and its divisor s, dL/dx = (g - mean g - y mean(g y)) / s, where the means are over those axes,
     and mean g is left out without `center` (Ioffe and Szegedy, 2015, section 3).
     """
+    if not x.size:
+        return x, (lambda g: g,)  # a mean of nothing would warn
     dtype = x.dtype
     x = x.astype(np.float32) if dtype == np.float16 else floating(x)  # a square of 256 is infinite in float16
     away = x - np.mean(x, axis=axis, keepdims=True) if center else x
