@@ -50,7 +50,7 @@ __all__ = [
 
 def in_range(indices: Any, length: int, mode: str) -> np.ndarray:
     """Indices as an array; where a mode says so, those beyond a length are wrapped around, or held at the ends."""
-    array = as_array(indices)
+    array = as_array(plain_index(indices))
     if mode not in ("raise", "wrap", "clip"):
         raise ValueError(f"the mode is raise, wrap or clip, not {mode!r}")
     if array.dtype.kind == "b":
@@ -79,7 +79,7 @@ def grid(indices: np.ndarray, axis: int, shape: tuple[int, ...]) -> tuple[Any, .
 @implements(np.take_along_axis)
 def take_along_axis(arr: Array, indices: Array, axis: int | None = -1) -> Array:
     """For each place, the element along an axis that `indices` names there; PyTorch's ``take_along_dim``."""
-    indices = as_array(indices)
+    indices = as_array(plain_index(indices))
     if indices.dtype.kind not in "iu" and indices.size:
         raise IndexError(f"take_along_axis: the indices are whole numbers, not {indices.dtype}")
     if axis is None:
@@ -106,7 +106,7 @@ def choose(a: Any, choices: Sequence[Array], *, mode: str = "raise") -> Array:
 @implements(np.compress)
 def compress(condition: Any, a: Array, axis: int | None = None) -> Array:
     """The elements along an axis, or of the flattened array, for which a condition is true."""
-    condition = as_array(condition)
+    condition = as_array(plain_index(condition))
     if condition.ndim != 1:
         raise ValueError(f"compress: a condition has one axis, not shape {condition.shape}")
     return np.take(a, np.flatnonzero(condition), axis)
@@ -115,7 +115,7 @@ def compress(condition: Any, a: Array, axis: int | None = None) -> Array:
 @implements(np.extract)
 def extract(condition: Any, arr: Array) -> Array:
     """The elements, in one axis, for which a condition is true."""
-    return np.reshape(arr, -1)[np.flatnonzero(as_array(condition))]
+    return np.reshape(arr, -1)[np.flatnonzero(as_array(plain_index(condition)))]
 
 
 @implements(np.delete)
@@ -135,9 +135,8 @@ def insert(arr: Array, obj: Any, values: Array, axis: int | None = None) -> Arra
     """
     arr, values = as_tensor("insert", arr), as_tensor("insert", values)
     old, new = (np.arange(x.size).reshape(x.shape) for x in (arr, values))
-    return concatenate(arr, values.astype(arr.dtype), axis=None)[
-        np.insert(old, plain_index(obj), new + arr.size, axis)
-    ]
+    places = np.insert(old, plain_index(obj), new + arr.size, axis)
+    return concatenate(arr, values.astype(arr.dtype), axis=None)[places].astype(arr.dtype)
 
 
 # --- t.at[index] --------------------------------------------------------------------------------------

@@ -172,10 +172,17 @@ def written_whole(rng: Rng, shape: Shape) -> Arguments:
     return [x, real(rng, x[static["index"]].shape)], {**static, "ufunc": ufunc}
 
 
+def refuse_other_kinds(x: np.ndarray, values: Any) -> None:
+    """What is written takes the dtype of the array, and NumPy would cut floats to whole numbers."""
+    if not np.can_cast(np.result_type(x, values), x.dtype, "same_kind"):
+        raise TypeError("these values do not fit into the array")
+
+
 def one_by_one(ufunc: Callable[..., Any] | None) -> Callable[..., np.ndarray]:
     """What a loop over the places writes; without a function, the value itself."""
 
     def write(x: np.ndarray, values: Any, index: Any, ufunc: Any = ufunc) -> np.ndarray:
+        refuse_other_kinds(x, values)
         places = np.arange(x.size).reshape(x.shape)[index]
         out = x.copy().reshape(-1)
         for place, value in zip(
@@ -268,6 +275,8 @@ def plain_along(
     x: np.ndarray, src: np.ndarray, axis: int, index: Any, reduce: str = "", include_self: bool = True
 ) -> np.ndarray:
     """What PyTorch's page of `scatter_reduce` says, in a loop."""
+    refuse_other_kinds(x, src)
+    src = np.broadcast_to(src, index.shape) if not np.ndim(src) else src
     parts: dict[Any, list[float]] = {}
     for place in np.ndindex(index.shape):
         there = list(place)
