@@ -13,8 +13,8 @@ EXPLAINED: dict[tuple[str, str], list[str]] = {
     ],
     ("scan.recur_from_end", "a step as long as the axis reaches nothing"): ["while step <= b.shape[-1]:"],
     ("index.set_at", "the result has the shape of x"): [
-        "kept = np.ones(y.shape, bool)",
-        "last = np.empty(y.shape, int)",
+        "kept = np.ones(x.shape, bool)",
+        "last = np.empty(x.shape, int)",
     ],
     ("conv.im2col", "it is only asked what g is"): [
         "back = sum_windows if isinstance(-g, np.ndarray) else col2im"

@@ -477,6 +477,8 @@ def meshgrid(*xi: Array, indexing: str = "xy", sparse: bool = False, copy: bool 
 def cartesian_prod(*tensors: Tensor) -> Tensor:
     """All combinations of an element of each, a row for each; of one alone, it."""
     given = [as_tensor("cartesian_prod", x) for x in tensors]
+    if any(x.ndim > 1 for x in given):
+        raise ValueError(f"cartesian_prod: one axis at most, not shapes {[x.shape for x in given]}")
     if len(given) == 1:
         return given[0]
     return stack(*(x.reshape(-1) for x in meshgrid(*given, indexing="ij")), axis=-1)

@@ -39,7 +39,7 @@ def set_at(x: Array, values: Array, *, index: Any) -> Rule:
     """x with values written at index. Where the index repeats, the last one stays, and has the gradient."""
 
     def vjp_x(g: Array) -> Array:
-        kept = np.ones(x.shape, bool)
+        kept = np.ones(y.shape, bool)
         kept[index] = False
         return np.where(kept, g, 0)
 
@@ -48,15 +48,15 @@ def set_at(x: Array, values: Array, *, index: Any) -> Rule:
         if SparseGrad(part, index).is_plain():
             return part
         numbers = np.arange(part.size).reshape(part.shape)
-        last = np.empty(x.shape, int)
+        last = np.empty(y.shape, int)
         last[index] = numbers
         return np.where(last[index] == numbers, part, 0)
 
-    if isinstance(x, np.ndarray) and isinstance(values, np.ndarray):
-        y: Array = x.copy()
+    if hasattr(x, "node") or hasattr(values, "node"):  # run again on Tensors
+        y: Array = set_at(x, values, index=index)
+    else:
+        y = np.array(x)
         y[index] = values
-    else:  # run again on Tensors
-        y = set_at(x, values, index=index)
     return y, (vjp_x, vjp_values)
 
 
@@ -66,11 +66,11 @@ def extreme_at(x: Array, values: Array, *, index: Any, ufunc: np.ufunc) -> Rule:
 
     `ufunc` is np.maximum or np.minimum; `values` has the shape of x[index]. Where one is NaN, so is the result.
     """
-    if isinstance(x, np.ndarray) and isinstance(values, np.ndarray):
-        y: Array = x.copy()
+    if hasattr(x, "node") or hasattr(values, "node"):  # run again on Tensors
+        y: Array = extreme_at(x, values, index=index, ufunc=ufunc)
+    else:
+        y = np.array(x)
         ufunc.at(y, index, values)
-    else:  # run again on Tensors
-        y = extreme_at(x, values, index=index, ufunc=ufunc)
 
     def vjp_x(g: Array) -> Array:
         mine, _, many = ties_at(x, values, y, index)

@@ -13,8 +13,8 @@ from tinygrad_np import functional
 from tinygrad_np.check.cases.shape import as_torch, calling, two_of_axes
 from tinygrad_np.check.draw import Arguments, Draw, Rng, Shape, broadcasts_to, filled, real, wave
 from tinygrad_np.check.rows import Edge, Op
+from tinygrad_np.functional.common import as_tensor
 from tinygrad_np.functional.indexing import Update
-from tinygrad_np.tensor import Tensor
 
 X, CUBE = wave(2, 3), wave(2, 3, 4)
 INDICES = np.array([[2, 0], [1, 1]])
@@ -198,7 +198,7 @@ def update(name: str) -> Callable[..., Any]:
     """``x.at[index].name(values)`` as a function."""
 
     def call(x: Any, values: Any, index: Any) -> Any:
-        return getattr((x if isinstance(x, Tensor) else Tensor(x)).at[index], name)(values)
+        return getattr(as_tensor("at", x).at[index], name)(values)
 
     return calling(getattr(Update, name), call)
 
