@@ -15,6 +15,7 @@ from tinygrad_np.check.draw import Arguments, Draw, Rng, Shape, broadcasts_to, f
 from tinygrad_np.check.rows import Edge, Op
 from tinygrad_np.functional.common import as_tensor
 from tinygrad_np.functional.indexing import Update
+from tinygrad_np.tensor import Tensor
 
 X, CUBE = wave(2, 3), wave(2, 3, 4)
 INDICES = np.array([[2, 0], [1, 1]])
