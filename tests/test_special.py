@@ -86,6 +86,23 @@ def test_known_values() -> None:
     np.testing.assert_array_equal(special.polygamma(np.array([0.0, -1.0, np.inf]), n=1), [np.inf, np.inf, 0])
 
 
+@pytest.mark.parametrize("n", range(4))
+def test_bessel(n: int) -> None:
+    x = np.concatenate([np.linspace(-60, 60, 601), [19.999, 20.0, 1e4, 1e-8]])
+    t = 2 * math.pi * np.arange(400) / 400
+    mean = np.mean(np.exp(x[:, None] * np.cos(t) - np.abs(x)[:, None]) * np.cos(n * t), axis=1)
+    scaled = special.bessel_i(x, n=n, scaled=True)
+    np.testing.assert_allclose(scaled[:-2], mean[:-2], rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(scaled[-2] * math.sqrt(2e4 * math.pi), 1 - (4 * n * n - 1) / 8e4, rtol=1e-7)
+    np.testing.assert_allclose(scaled[-1], (5e-9) ** n / math.factorial(n), rtol=2e-8)
+    moderate = x[np.abs(x) < 30]
+    plain = special.bessel_i(moderate, n=n, scaled=False)
+    rescaled = special.bessel_i(moderate, n=n, scaled=True) * np.exp(np.abs(moderate))
+    np.testing.assert_allclose(plain, rescaled, rtol=1e-14)
+    if n == 0:
+        np.testing.assert_allclose(plain, np.i0(moderate), rtol=1e-14)
+
+
 @pytest.mark.parametrize(
     "function", [special.erf, special.erfc, special.erfcx, special.erfinv, special.lgamma]
 )

@@ -46,9 +46,9 @@ def of_real_numbers(function: Function) -> Function:
     return call
 
 
-def by_size(x: np.ndarray, near: Function, far: Function) -> np.ndarray:
-    """near(x) where |x| < 1, far(x) elsewhere, each computed of its own elements only."""
-    out, small = np.empty_like(x), np.absolute(x) < 1
+def by_size(x: np.ndarray, near: Function, far: Function, limit: float = 1.0) -> np.ndarray:
+    """near(x) where |x| is below a limit, far(x) elsewhere, each computed of its own elements only."""
+    out, small = np.empty_like(x), np.absolute(x) < limit
     out[small] = near(x[small])
     out[~small] = far(x[~small])
     return out
@@ -190,3 +190,25 @@ def polygamma(x: np.ndarray, n: int) -> np.ndarray:
         lambda total, coefficient: total * at + coefficient, cotangent.coef[::-1]
     )  # at infinity too
     return np.where(below, -sign * y - math.pi**s * slope, y)
+
+
+@of_real_numbers
+def bessel_i(x: np.ndarray, n: int, scaled: bool) -> np.ndarray:
+    """The modified Bessel function I_n, times e^-|x| if scaled: its series, whose terms are positive, and for large
+    arguments its asymptotic expansion (Abramowitz and Stegun, 1964, 9.6.10, 9.7.1).
+    """
+    series = [1 / (math.factorial(k) * math.factorial(k + n)) for k in range(50)]
+    expansion = [1.0]
+    for k in range(1, 28):
+        expansion.append(expansion[-1] * (4 * n * n - (2 * k - 1) ** 2) / (8 * k))
+
+    def near(x: np.ndarray) -> Any:
+        y = (x / 2) ** n * polynomial(series, x * x / 4)
+        return y * np.exp(-np.absolute(x)) if scaled else y
+
+    def far(x: np.ndarray) -> Any:
+        a = np.absolute(x)
+        y = np.sign(x) ** n * polynomial(expansion, -1 / a) / np.sqrt(2 * math.pi * a)
+        return y if scaled else y * np.exp(a)
+
+    return by_size(x, near, far, 20.0)

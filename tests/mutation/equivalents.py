@@ -54,6 +54,10 @@ EXPLAINED: dict[tuple[str, str], list[str]] = {
     ("elementwise.hypot", "where x is 0, it is 0 whatever divides it"): [
         "lambda g: g * (x / mask_poles(x == 0, z))"
     ],
+    ("special.bessel_i", "a distance is the same both ways"): [
+        "below, above = (computed(bessel_i, special.bessel_i, x, n=m, scaled=scaled) "
+        "for m in (abs(1 - n), n + 1))"
+    ],
     ("elementwise.step", "minus 0 is 0"): ["lambda g: [np.where(False, -g, 0)] * len(xs)"],
     ("elementwise.exp_difference", "where y is inf and x is not, e^(x - y) is 0 as well"): [
         "infinite = np.isinf(x)"

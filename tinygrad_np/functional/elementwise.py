@@ -42,6 +42,9 @@ __all__ = [
     "erfcx",
     "erfinv",
     "frac",
+    "i0e",
+    "i1",
+    "i1e",
     "lerp",
     "lgamma",
     "log_ndtr",
@@ -243,6 +246,30 @@ def polygamma(n: int, x: Tensor) -> Tensor:
 def digamma(x: Tensor) -> Tensor:
     """The derivative of lgamma."""
     return special.polygamma(x, n=0)
+
+
+@implements(np.i0)
+def i0(x: Any) -> Tensor:
+    """The modified Bessel function of order 0."""
+    return special.bessel_i(x, n=0, scaled=False)
+
+
+@torch_parameters
+def i0e(x: Tensor) -> Tensor:
+    """The modified Bessel function of order 0, times e^-|x|."""
+    return special.bessel_i(x, n=0, scaled=True)
+
+
+@torch_parameters
+def i1(x: Tensor) -> Tensor:
+    """The modified Bessel function of order 1."""
+    return special.bessel_i(x, n=1, scaled=False)
+
+
+@torch_parameters
+def i1e(x: Tensor) -> Tensor:
+    """The modified Bessel function of order 1, times e^-|x|."""
+    return special.bessel_i(x, n=1, scaled=True)
 
 
 @torch_named

@@ -75,3 +75,18 @@ def polygamma(x: Array, *, n: int) -> Rule:
         return g * computed(polygamma, special.polygamma, mask_poles(~np.isfinite(y) & (g == 0), x), n=n + 1)
 
     return y, (vjp,)
+
+
+@primitive(elementwise=True)
+def bessel_i(x: Array, *, n: int, scaled: bool) -> Rule:
+    """The modified Bessel function I_n, or e^-|x| I_n, element-wise: d/dx I_n = (I_(n-1) + I_(n+1)) / 2."""
+    y = computed(bessel_i, special.bessel_i, x, n=n, scaled=scaled)
+
+    def vjp(g: Array) -> Array:
+        below, above = (
+            computed(bessel_i, special.bessel_i, x, n=m, scaled=scaled) for m in (abs(n - 1), n + 1)
+        )
+        slope = (below + above) / 2
+        return g * (slope - np.sign(x) * y if scaled else bounded(slope, slope, g == 0))
+
+    return y, (vjp,)

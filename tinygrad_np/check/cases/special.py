@@ -41,6 +41,21 @@ def psi(x: np.ndarray, n: int) -> np.ndarray:
     return (-1) ** s * math.factorial(n) * (terms + rest - s * m ** (-s - 1.0) / 24)  # type: ignore[no-any-return]
 
 
+def some_bessel(rng: Rng, shape: Shape) -> Arguments:
+    return [3 * real(rng, shape)], {"n": int(rng.integers(2)), "scaled": bool(rng.integers(2))}
+
+
+def bessel(x: np.ndarray, n: int, scaled: bool) -> Any:
+    """The mean of e^(x cos t) cos(n t) over a circle."""
+    t = 2 * math.pi * np.arange(128) / 128
+    shift = np.absolute(x) if scaled else 0 * x
+    return np.mean(np.exp(x[..., np.newaxis] * np.cos(t) - shift[..., np.newaxis]) * np.cos(n * t), axis=-1)
+
+
+def torch_bessel(torch: Any, x: Any, n: int, scaled: bool) -> Any:
+    return getattr(torch.special, f"i{n}{'e' * scaled}")(x)
+
+
 def zeta(torch: Any, x: Any, n: int) -> Any:
     """polygamma as PyTorch has it with more digits."""
     return (-1) ** (n + 1) * math.factorial(n) * torch.special.zeta(torch.tensor(n + 1.0, dtype=x.dtype), x)
@@ -96,6 +111,33 @@ SPECIAL = {
         ],
         more=[([np.array([x])], {"n": n}) for n in range(1, 3) for x in (0.4, 20.5)],
     ),
+    "bessel_i": Op(
+        some_bessel,
+        reference=bessel,
+        torch=torch_bessel,
+        analytic=False,
+        calls=[(lambda x: np.i0(x), [REFLECTED])],
+        edges=[
+            Edge([[0, 1e-9]], [1, 1], [[0.5, 0.5]], {"n": 1, "scaled": False}),
+            Edge([[0]], [1], [[0]], {"n": 0, "scaled": True}),
+            Edge([[800, 0]], [0, 1], [[0, 0]], {"n": 0, "scaled": False}, torch="differs"),
+        ],
+        more=[([np.array([x])], {"n": n, "scaled": True}) for x in (-35.0, 19.0, 21.0) for n in (0, 1)],
+    ),
+    **{
+        name: Op(
+            unary(real),
+            reference=lambda x, n=n, scaled=scaled: bessel(x, n, scaled),
+            torch=f"special.{name}",
+            analytic=False,
+            function=function,
+        )
+        for name, function, n, scaled in (
+            ("i0e", functional.i0e, 0, True),
+            ("i1", functional.i1, 1, False),
+            ("i1e", functional.i1e, 1, True),
+        )
+    },
     "digamma": Op(
         unary(positive),
         reference=lambda x: psi(x, 0),
