@@ -186,6 +186,9 @@ def solve_triangular(
 ) -> Tensor:
     """X with A X = B, or X A = B, for a triangle of A alone, whose diagonal is 1 if it is `unitriangular`."""
     matrix: Any = floats("solve_triangular", A)
+    B = floats("solve_triangular", B)
+    if matrix.ndim < 2 or B.ndim < 2:
+        raise ValueError(f"solve_triangular takes matrices, not shapes {matrix.shape} and {B.shape}")
     matrix = np.triu(matrix) if upper else np.tril(matrix)
     if unitriangular:
         eye = np.eye(matrix.shape[-1], dtype=matrix.dtype)

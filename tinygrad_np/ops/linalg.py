@@ -145,13 +145,14 @@ def vector_norm(x: Array, *, axis: Any = None, keepdims: bool = False, ord: floa
 
     def vjp(g: Array) -> Array:
         g, norm = restore_axes(g, x.shape, axis), restore_axes(y, x.shape, axis)
-        if ord in (0, 1):
-            return g * np.sign(x) * ord
         if ord in (np.inf, -np.inf):
-            return split_ties(g, np.absolute(x), norm, axis) * np.sign(x)
-        ratio = x / mask_poles(norm == 0, norm)
-        if ord not in (2, None):
+            return split_ties(g, np.absolute(x), norm, axis) * np.sign(mask_poles(np.isnan(x) & (g == 0), x))
+        pole = (norm == 0) | (g == 0) & ~np.isfinite(norm)
+        ratio = x / mask_poles(pole, norm)
+        if ord == 0:
+            ratio = np.zeros_like(x)
+        elif ord not in (2, None):
             ratio = np.sign(x) * np.power(mask_poles(x == 0, np.absolute(ratio)), ord - 1)
-        return g * np.where(norm == 0, 0, ratio)
+        return g * np.where(pole, 0, ratio)
 
     return y, (vjp,)
