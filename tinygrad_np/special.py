@@ -13,7 +13,6 @@ from functools import reduce
 from typing import Any
 
 import numpy as np
-from numpy.polynomial import Polynomial, chebyshev
 
 TWO_OVER_ROOT_PI = 2 / math.sqrt(math.pi)
 # erf(x) = x (c0 + c1 x^2 + ...) (Abramowitz and Stegun, 1964, 7.1.5), as many terms as |x| < 1 takes
@@ -89,6 +88,8 @@ def erfcx_polynomial() -> list[float]:
 
     It is that form that a polynomial fits well (Shepherd and Laframboise, 1981).
     """
+
+    chebyshev = np.polynomial.chebyshev  # NumPy imports it where it is first asked for
 
     def scaled(u: np.ndarray) -> Any:
         x = 8 / (1 - u) - 3
@@ -182,6 +183,7 @@ def polygamma(x: np.ndarray, n: int) -> np.ndarray:
     y = sign * math.factorial(n) * total
     if not below.any():
         return y
+    Polynomial = np.polynomial.Polynomial
     cotangent = Polynomial([0, 1])  # as a polynomial in the cotangent: its derivative is -(1 + cot^2)
     for _ in range(n):
         cotangent = cotangent.deriv() * Polynomial([-1, 0, -1])
