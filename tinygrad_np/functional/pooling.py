@@ -12,10 +12,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinygrad_np.functional.common import floats, per_axis
+from tinygrad_np.functional.common import check_indices, floats, per_axis
 from tinygrad_np.functional.convolution import Size
 from tinygrad_np.functional.shapes import moveaxis
 from tinygrad_np.ops.conv import im2col
+from tinygrad_np.ops.index import set_at
 from tinygrad_np.ops.shape import stack
 from tinygrad_np.tensor import Tensor
 
@@ -36,6 +37,9 @@ __all__ = [
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
 ]
 
 AdaptiveSize: TypeAlias = int | Sequence[int | None] | None
@@ -117,6 +121,46 @@ def max_pool3d(
     return _max_pool(
         "max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
     )
+
+
+def max_unpool1d(
+    input: Tensor,
+    indices: Any,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    output_size: Sequence[int] | None = None,
+) -> Tensor:
+    """Zeros, with each largest element at the place that `max_pool1d` found it at; see `max_unpool2d`."""
+    return _max_unpool(1, input, indices, kernel_size, stride, padding, output_size)
+
+
+def max_unpool2d(
+    input: Tensor,
+    indices: Any,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    output_size: Sequence[int] | None = None,
+) -> Tensor:
+    """Zeros, with each largest element at the place that `max_pool2d` found it at (Zeiler and Fergus, 2014).
+
+    `indices` are what ``max_pool2d(..., return_indices=True)`` gives beside the input. Each length n becomes
+    (n - 1) s - 2 p + k, unless `output_size` says another one. Where a place comes twice the last element stays.
+    """
+    return _max_unpool(2, input, indices, kernel_size, stride, padding, output_size)
+
+
+def max_unpool3d(
+    input: Tensor,
+    indices: Any,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    output_size: Sequence[int] | None = None,
+) -> Tensor:
+    """Zeros, with each largest element at the place that `max_pool3d` found it at; see `max_unpool2d`."""
+    return _max_unpool(3, input, indices, kernel_size, stride, padding, output_size)
 
 
 def avg_pool1d(
@@ -227,20 +271,21 @@ def adaptive_avg_pool3d(input: Tensor, output_size: AdaptiveSize) -> Tensor:
     return _adaptive("adaptive_avg_pool3d", 3, input, output_size, np.mean)
 
 
-def adaptive_max_pool1d(input: Tensor, output_size: AdaptiveSize, return_indices: bool = False) -> Tensor:
+def adaptive_max_pool1d(input: Tensor, output_size: AdaptiveSize, return_indices: bool = False) -> Any:
     """The largest elements of so many parts of the last axis, of about one length; see `adaptive_max_pool2d`."""
     return _adaptive("adaptive_max_pool1d", 1, input, output_size, np.max, return_indices)
 
 
-def adaptive_max_pool2d(input: Tensor, output_size: AdaptiveSize, return_indices: bool = False) -> Tensor:
+def adaptive_max_pool2d(input: Tensor, output_size: AdaptiveSize, return_indices: bool = False) -> Any:
     """The largest elements of so many parts of the last two axes; the parts are those of `adaptive_avg_pool2d`.
 
-    Equal largest elements share the gradient, where PyTorch's first one gets all of it.
+    Equal largest elements share the gradient, where PyTorch's first one gets all of it. With `return_indices` their
+    places in the flattened (height, width) come second, as those of `max_pool2d` do.
     """
     return _adaptive("adaptive_max_pool2d", 2, input, output_size, np.max, return_indices)
 
 
-def adaptive_max_pool3d(input: Tensor, output_size: AdaptiveSize, return_indices: bool = False) -> Tensor:
+def adaptive_max_pool3d(input: Tensor, output_size: AdaptiveSize, return_indices: bool = False) -> Any:
     """The largest elements of so many parts of the last three axes; see `adaptive_max_pool2d`."""
     return _adaptive("adaptive_max_pool3d", 3, input, output_size, np.max, return_indices)
 
@@ -436,25 +481,69 @@ def _adaptive(
     output_size: AdaptiveSize,
     reduce: Callable[..., Any],
     return_indices: bool = False,
-) -> Tensor:
+) -> Any:
     """One axis after the other, as parts are boxes: the mean of means, the largest of largest ones."""
-    if return_indices:
-        raise ValueError(f"{name} has no return_indices; max_pool{axes}d has, with windows of one size")
     x = _image(name, axes, input)
     wanted = output_size if isinstance(output_size, Sequence) else (output_size,) * axes
     if len(wanted) != axes:
         raise ValueError(f"{name} takes {axes} numbers for output_size, not {output_size!r}")
+    image, cuts = x.data, []
     for axis, n, m in zip(range(x.ndim - axes, x.ndim), x.shape[-axes:], wanted, strict=True):
         ((parts,),) = per_axis(name, 1, 1, output_size=n if m is None else m)
         if not n:
             raise ValueError(f"{name} of {list(x.shape)} has nothing to make parts of")
+        cuts.append([slice(i * n // parts, -(-(i + 1) * n // parts)) for i in range(parts)])
         if n % parts == 0:
             x = reduce(x.reshape(*x.shape[:axis], parts, n // parts, *x.shape[axis + 1 :]), axis=axis + 1)
             continue
         before = (slice(None),) * axis
-        places = [slice(i * n // parts, -(-(i + 1) * n // parts)) for i in range(parts)]
-        x = stack(*(reduce(x[(*before, place)], axis=axis) for place in places), axis=axis)
-    return x
+        x = stack(*(reduce(x[(*before, cut)], axis=axis) for cut in cuts[-1]), axis=axis)
+    return (x, _places_in_parts(image, cuts)) if return_indices else x
+
+
+def _places_in_parts(x: np.ndarray, cuts: list[list[slice]]) -> np.ndarray:
+    """The place of the largest element of each part in the flattened lengths of x; of equal ones the first."""
+    lead, lengths = x.shape[: -len(cuts)], x.shape[-len(cuts) :]
+    places = np.empty((*lead, *map(len, cuts)), np.int64)
+    for at in np.ndindex(*places.shape[len(lead) :]):
+        part = [cut[i] for cut, i in zip(cuts, at, strict=True)]
+        box = x[(..., *part)]
+        inside = box.shape[len(lead) :]
+        found = np.unravel_index(np.argmax(box.reshape(*lead, math.prod(inside)), -1), inside)
+        starts = [i + cut.start for i, cut in zip(found, part, strict=True)]
+        places[(..., *at)] = np.ravel_multi_index(starts, lengths)
+    return places
+
+
+def _max_unpool(
+    axes: int,
+    input: Tensor,
+    indices: Any,
+    kernel_size: Size,
+    stride: Size | None,
+    padding: Size,
+    output_size: Sequence[int] | None,
+) -> Tensor:
+    """Zeros, with each element at its place."""
+    name = f"max_unpool{axes}d"
+    x = _image(name, axes, input)
+    kernel, strides = per_axis(name, axes, 1, kernel_size=kernel_size, stride=stride or kernel_size)
+    (sides,) = per_axis(name, axes, padding=padding)
+    lengths = [
+        (n - 1) * s - 2 * p + k for n, s, p, k in zip(x.shape[-axes:], strides, sides, kernel, strict=True)
+    ]
+    if output_size is not None:
+        lengths = [int(n) for n in output_size][-axes:]
+    lead, total = x.shape[:-axes], math.prod(lengths)
+    places = check_indices(name, indices, total)
+    if places.shape != x.shape or len(lengths) != axes:
+        raise ValueError(
+            f"{name} takes an index for each element, and {axes} lengths, and got indices {list(places.shape)} for "
+            f"{list(x.shape)} and output_size={output_size!r}"
+        )
+    whose = np.ix_(*map(range, x.shape))[: len(lead)]  # the image and channel of each element
+    written = set_at(np.zeros((*lead, total), x.dtype), x, index=(*whose, places))
+    return written.reshape(*lead, *lengths)
 
 
 def _weights(n: int, m: int, step: float, align_corners: bool, cubic: bool) -> np.ndarray:

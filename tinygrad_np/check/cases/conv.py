@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -477,6 +478,35 @@ def row(draw: Draw, reference: Callable[..., Any], name: str, **more: Any) -> Op
     )
 
 
+def unpooled(axes: int) -> Draw:
+    """Elements, and a place of its own for each in something larger."""
+
+    def draw(rng: Rng, shape: Shape) -> Arguments:
+        lengths = tuple(int(n) for n in rng.integers(1, 3, axes))
+        larger = tuple(2 * n - int(m) for n, m in zip(lengths, rng.integers(0, 2, axes), strict=True))
+        x = real(rng, (*(max(n, 1) for n in shape[:2] or (2,)), *lengths))
+        total, lead = math.prod(larger), x.shape[:-axes]
+        places = [rng.permutation(total)[: math.prod(lengths)] for _ in range(math.prod(lead))]
+        static = {"indices": np.reshape(places, x.shape).astype(int), "kernel_size": 2, "output_size": larger}
+        return [x], static
+
+    return draw
+
+
+def plain_unpool(axes: int, x: Any, indices: Any, kernel_size: int, output_size: Any) -> Any:
+    out: Any = np.zeros((*x.shape[: x.ndim - axes], *output_size))
+    for at in np.ndindex(*x.shape):
+        out[(*at[: x.ndim - axes], *np.unravel_index(indices[at], output_size))] = x[at]
+    return out
+
+
+def torch_unpool(name: str) -> Callable[..., Any]:
+    def call(torch: Any, x: Any, indices: Any, **static: Any) -> Any:
+        return getattr(torch.nn.functional, name)(x, torch.tensor(indices), **static)
+
+    return call
+
+
 TIES = [  # equal largest elements share the gradient, where PyTorch's first one gets it
     Edge([[[1, 3, 3, 0]]], [[3]], [[[0, 1.5, 1.5, 0]]], {"kernel_size": 3, "stride": 2}, "differs")
 ]
@@ -548,6 +578,12 @@ CONV: dict[str, Op] = {
         )
         for n in EVERY
         for kind, values, reduce in (("avg", real, np.mean), ("max", distinct, np.max))
+    },
+    **{
+        f"max_unpool{n}d": row(
+            unpooled(n), partial(plain_unpool, n), f"max_unpool{n}d", torch=torch_unpool(f"max_unpool{n}d")
+        )
+        for n in EVERY
     },
     "interpolate": row(resized, plain_interpolate, "interpolate"),
     "pixel_shuffle": row(shuffled, plain_shuffle, "pixel_shuffle"),
