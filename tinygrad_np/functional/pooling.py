@@ -40,6 +40,8 @@ __all__ = [
     "max_unpool1d",
     "max_unpool2d",
     "max_unpool3d",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]
 
 AdaptiveSize: TypeAlias = int | Sequence[int | None] | None
@@ -360,6 +362,20 @@ def interpolate(
             weights = _weights(n, m, step, bool(align_corners), mode == "bicubic").astype(x.dtype)
             x = np.swapaxes(np.swapaxes(x, axis, -1) @ weights.T, axis, -1)
     return x
+
+
+def upsample_nearest(
+    input: Tensor, size: Size | None = None, scale_factor: float | Sequence[float] | None = None
+) -> Tensor:
+    """`interpolate` with the mode "nearest", under an older name."""
+    return interpolate(input, size, scale_factor, "nearest")
+
+
+def upsample_bilinear(
+    input: Tensor, size: Size | None = None, scale_factor: float | Sequence[float] | None = None
+) -> Tensor:
+    """`interpolate` with the mode "bilinear" and `align_corners`, under an older name."""
+    return interpolate(input, size, scale_factor, "bilinear", align_corners=True)
 
 
 NEAREST = {"nearest": 0.0, "nearest-exact": 0.5}  # where the first result stands, in steps

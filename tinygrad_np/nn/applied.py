@@ -66,9 +66,8 @@ class Applied(Layer):
         if "function" in vars(cls):
             _, *parameters = inspect.signature(cls.function).parameters.values()
             by_name = {p.name: p.replace(annotation=p.empty) for p in parameters}
-            cls.__signature__ = inspect.Signature(
-                [by_name[name] for name in cls.names] or list(by_name.values())
-            )  # type: ignore[attr-defined]
+            chosen = [by_name[name] for name in cls.names] or list(by_name.values())
+            setattr(cls, "__signature__", inspect.Signature(chosen))  # noqa: B010 - what help shows
 
     def __init__(self, *args: Any, **settings: Any):
         signature = inspect.signature(type(self))

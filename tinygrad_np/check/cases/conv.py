@@ -381,6 +381,17 @@ def resized(rng: Rng, shape: Shape) -> Arguments:
     return [real(rng, (int(rng.integers(1, 3)), 2, *lengths))], static
 
 
+def scaled(rng: Rng, shape: Shape) -> Arguments:
+    lengths = tuple(int(n) for n in rng.integers(1, 5, 2))
+    return [real(rng, (2, 2, *lengths))], {"scale_factor": float(rng.choice([1.0, 1.5, 2.0, 3.0]))}
+
+
+def torch_upsample(mode: str, torch: Any, x: Any, scale_factor: float) -> Any:
+    """What PyTorch's older names call."""
+    corners = True if mode == "bilinear" else None
+    return torch.nn.functional.interpolate(x, scale_factor=scale_factor, mode=mode, align_corners=corners)
+
+
 def plain_interpolate(
     x: Any,
     mode: str,
@@ -586,6 +597,15 @@ CONV: dict[str, Op] = {
         for n in EVERY
     },
     "interpolate": row(resized, plain_interpolate, "interpolate"),
+    **{
+        f"upsample_{mode}": Op(
+            scaled,
+            reference=partial(plain_interpolate, mode=mode, align_corners=mode == "bilinear"),
+            torch=partial(torch_upsample, mode),
+            function=getattr(functional, f"upsample_{mode}"),
+        )
+        for mode in ("nearest", "bilinear")
+    },
     "pixel_shuffle": row(shuffled, plain_shuffle, "pixel_shuffle"),
     "pixel_unshuffle": row(unshuffled, plain_unshuffle, "pixel_unshuffle"),
     "channel_shuffle": row(in_groups, plain_channels, "channel_shuffle"),
