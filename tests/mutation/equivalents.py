@@ -4,6 +4,12 @@ from __future__ import annotations
 
 # The target, and why it is no mistake: the lines after the change.
 EXPLAINED: dict[tuple[str, str], list[str]] = {
+    ("decompositions.eigh", "of a row or a column times the identity the diagonal is the same"): [
+        "inside = 0 if g_w is None else np.expand_dims(g_w, -2) * np.eye(w.shape[-1], dtype=w.dtype)"
+    ],
+    ("decompositions.eigh", "a list of one is its own reverse"): [
+        "return [v @ inside @ transposed(v)][::-1]"
+    ],
     ("reduce.divisible", "what may be divided is right without a division too"): [
         "return bool(np.all((abs(y) > np.finfo(y.dtype).tiny) & (abs(y) < np.inf)))",
         "return bool(np.all((abs(y) >= np.finfo(y.dtype).tiny) & (abs(y) > np.inf)))",

@@ -268,6 +268,10 @@ LINALG = {
             Edge([[0, 0]], 1, [[0, 0]], {"ord": np.inf}),
             Edge([[3, -3, 1]], 1, [[0.5, -0.5, 0]], {"ord": np.inf}),
             Edge([[3, -1, 1]], 1, [[0, -0.5, 0.5]], {"ord": -np.inf}),
+            Edge([[np.inf, 1]], 0, [[0, 0]], torch="differs"),
+            Edge([[np.inf, 1]], 1, [[np.nan, 0]]),
+            Edge([[np.nan, 1]], 0, [[0, 0]], {"ord": np.inf}),
+            Edge([[np.nan, 1]], 1, [[np.nan, 0]], {"ord": np.inf}, torch="differs"),
         ],
     ),
     "linalg.norm": Op(
