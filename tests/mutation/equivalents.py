@@ -22,6 +22,10 @@ EXPLAINED: dict[tuple[str, str], list[str]] = {
         "kept = np.ones(x.shape, bool)",
         "last = np.empty(x.shape, int)",
     ],
+    ("conv.sum_windows", "only the order in memory is taken from it"): [
+        "first = cols[..., *(0,), *(slice(None),) * axes]",
+        "first = cols[..., *(0,) * axes, *(slice(None),)]",
+    ],
     ("conv.im2col", "it is only asked what g is"): [
         "back = sum_windows if isinstance(-g, np.ndarray) else col2im"
     ],

@@ -66,7 +66,8 @@ def take_windows(
         around = [
             (slice(a, a + n), a + n + b) for n, (a, b) in zip(x.shape[len(lead) :], padding, strict=True)
         ]
-        padded: Array = np.full((*lead, *(total for _, total in around)), fill, x.dtype)
+        # in the order in memory that x has
+        padded: Array = np.full_like(x, fill, shape=(*lead, *(total for _, total in around)))
         padded[(..., *(inside for inside, _ in around))] = x
         x = padded
     lengths, steps = x.shape[len(lead) :], x.strides[len(lead) :]
@@ -92,7 +93,8 @@ def sum_windows(
     for n, k, m, s, d in zip(totals, kernel, places, stride, dilation, strict=True):
         if (m - 1) * s + (k - 1) * d + 1 > n:
             raise ValueError(f"{m} windows of {k} elements, {s} and {d} apart, reach beyond an axis of {n}")
-    total: Array = np.zeros((*lead, *totals), cols.dtype)
+    first = cols[(..., *(0,) * axes, *(slice(None),) * axes)]  # whose order in memory the sum takes
+    total: Array = np.zeros_like(first, shape=(*lead, *totals))
     for offset in np.ndindex(*kernel):
         starts = (d * i for i, d in zip(offset, dilation, strict=True))
         there = (slice(a, a + s * m, s) for a, s, m in zip(starts, stride, places, strict=True))
