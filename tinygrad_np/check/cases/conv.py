@@ -521,6 +521,13 @@ def torch_unpool(name: str) -> Callable[..., Any]:
 TIES = [  # equal largest elements share the gradient, where PyTorch's first one gets it
     Edge([[[1, 3, 3, 0]]], [[3]], [[[0, 1.5, 1.5, 0]]], {"kernel_size": 3, "stride": 2}, "differs")
 ]
+LONG = [  # of a long row, which is laid out in another way
+    (
+        [wave(2, 4, 23), wave(2, 2, 3), wave(2)],
+        {"stride": stride, "padding": 1, "dilation": 2, "groups": 2},
+    )
+    for stride in (1, 2)
+]
 EVERY = (1, 2, 3)
 POOLS = {
     "max": (distinct, False),
@@ -558,7 +565,11 @@ CONV: dict[str, Op] = {
     ),
     **{
         f"conv{n}d": row(
-            convolved(n), partial(plain_convolution, n), f"conv{n}d", torch=torch_convolution(f"conv{n}d")
+            convolved(n),
+            partial(plain_convolution, n),
+            f"conv{n}d",
+            torch=torch_convolution(f"conv{n}d"),
+            more=LONG if n == 1 else (),
         )
         for n in EVERY
     },
