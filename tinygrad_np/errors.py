@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class GradientLost(RuntimeError):
+    """A Tensor that requires a gradient was about to become an array, or a number."""
+
 
 BAD_INPUT = (
     ValueError,
@@ -14,6 +23,7 @@ BAD_INPUT = (
     OverflowError,
     ZeroDivisionError,
     AttributeError,
+    GradientLost,
 )  # what NumPy says to it
 WHAT_TO_DO = {  # about what LAPACK refuses
     "Singular matrix": "; np.linalg.pinv and np.linalg.lstsq take such a matrix",
@@ -23,7 +33,7 @@ WHAT_TO_DO = {  # about what LAPACK refuses
 
 def describe_error(name: str, error: Exception, args: Sequence[Any], static: dict[str, Any]) -> Exception:
     """The error of a primitive, with the shapes and dtypes that it was called with."""
-    kinds = (IndexError, TypeError, np.linalg.LinAlgError)
+    kinds = (IndexError, TypeError, np.linalg.LinAlgError, RuntimeError)
     kind = next((k for k in kinds if isinstance(error, k)), ValueError)
     return kind(f"{describe_call(name, args, static)}: {error}{WHAT_TO_DO.get(str(error), '')}")
 
@@ -55,3 +65,20 @@ def numpy_name(function: Callable[..., Any]) -> str:
     """A function of NumPy as it is called: ``np.linalg.norm``."""
     module = getattr(function, "__module__", None) or "numpy"  # a ufunc has none
     return f"{module.replace('numpy', 'np', 1)}.{function.__name__}"
+
+
+def names_itself(function: Callable[P, R], name: str | None = None) -> Callable[P, R]:
+    """The same function, whose errors begin with its name, whatever of it was told of bad input."""
+    known = name or function.__name__
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except BAD_INPUT as error:
+            if str(error).startswith((f"{known}:", f"{known} ")):
+                raise  # it has said all
+            # what a primitive inside was told is told of this function
+            raise describe_error(known, cause_of(error), args, kwargs) from error
+
+    return call

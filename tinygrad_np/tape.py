@@ -36,7 +36,7 @@ import numpy as np
 
 from tinygrad_np.anomaly import Trace
 from tinygrad_np.declaration import POSITIONAL, check_form, check_free, checked_signature, origin
-from tinygrad_np.errors import BAD_INPUT, cause_of, describe_error, numpy_name
+from tinygrad_np.errors import BAD_INPUT, describe_error, names_itself, numpy_name
 from tinygrad_np.grad_mode import ANOMALY, CREATE_GRAPH, GRAD, MODE
 from tinygrad_np.operand import operand
 
@@ -341,16 +341,7 @@ def implements(*numpy_functions: Callable[..., Any]) -> Callable[[Callable[..., 
             0
         ].__name__  # what Python says of wrong keywords names it so
 
-        @functools.wraps(function)
-        def answer(*args: Any, **kwargs: Any) -> Any:
-            try:
-                return function(*args, **kwargs)
-            except BAD_INPUT as error:
-                if str(error).startswith(f"{name}:"):
-                    raise  # it has said all
-                # what a primitive inside was told is told of this function
-                raise describe_error(name, cause_of(error), args, kwargs) from error
-
+        answer = names_itself(function, name)
         answers: dict[Any, Callable[..., Any]] = dict.fromkeys(numpy_functions, answer)
         check_free(answers, NUMPY)
         NUMPY.update(answers)

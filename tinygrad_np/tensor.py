@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from tinygrad_np import backward, tape
-from tinygrad_np.errors import BAD_INPUT, describe_error, numpy_name
+from tinygrad_np.errors import BAD_INPUT, GradientLost, describe_error, numpy_name
 from tinygrad_np.methods import Methods, method
 from tinygrad_np.operand import as_array, operand
 from tinygrad_np.ops import elementwise, index, linalg, reduce, shape
@@ -305,7 +305,7 @@ class Tensor(Methods):
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         if self.requires_grad:
-            raise RuntimeError(
+            raise GradientLost(
                 "making an ndarray of a Tensor that requires a gradient would lose the gradient; "
                 "use .detach() or .data"
             )
@@ -326,7 +326,7 @@ class Tensor(Methods):
 
     def __float__(self) -> float:
         if self.requires_grad:  # math.sqrt(t) and array[0] = t ask for a float too
-            raise RuntimeError("making a float of a Tensor would lose the gradient; use .item() or .detach()")
+            raise GradientLost("making a float of a Tensor would lose the gradient; use .item() or .detach()")
         return float(self.item())
 
     def __len__(self) -> int:
@@ -357,7 +357,8 @@ class Tensor(Methods):
         if function in NUMPY:
             return NUMPY[function](*args, **kwargs)
         if function in CONSTANT:
-            arrays, named = [_data(x) for x in args], {key: _data(value) for key, value in kwargs.items()}
+            arrays = without_tensors(args)
+            named = {key: without_tensors(value) for key, value in kwargs.items()}
             try:
                 return function(*arrays, **named)
             except BAD_INPUT as error:
@@ -445,7 +446,7 @@ class Tensor(Methods):
         return self._ordered(np.greater_equal, other)
 
     def __getitem__(self, key: Any) -> Tensor:
-        return index.getitem(self, index=plain_index(key))
+        return index.getitem(self, index=without_tensors(key))
 
     if not TYPE_CHECKING:  # for a type checker there is neither
 
@@ -575,15 +576,14 @@ class Tensor(Methods):
     unsqueeze = expand_dims
 
 
-def plain_index(key: Any) -> Any:
-    """An index without Tensors."""
-    return tuple(map(_data, key)) if isinstance(key, tuple) else _data(key)
-
-
-def _data(x: Any) -> Any:
-    """The array of a Tensor; anything else as it is, if it has no rules of its own."""
+def without_tensors(x: Any) -> Any:
+    """The array of a Tensor, in tuples and lists too; anything else as it is, if it has no rules of its own."""
     if type(x) is Tensor:
         return x.data
+    if isinstance(x, tuple):
+        return tuple(map(without_tensors, x))
+    if isinstance(x, list):
+        return list(map(without_tensors, x))
     return as_array(x) if isinstance(x, np.ndarray) and type(x) is not np.ndarray else x
 
 

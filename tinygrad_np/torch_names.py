@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-from tinygrad_np.errors import BAD_INPUT, cause_of, describe_error
+from tinygrad_np.errors import names_itself
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,15 +43,9 @@ def torch_parameters(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> R:
-        try:
-            return function(*args, **with_numpy_names(name, kwargs))
-        except BAD_INPUT as error:
-            if str(error).startswith((f"{name}(", f"{name}:", f"{name} ")):
-                raise  # it has said all
-            # what a primitive inside was told is told of this function
-            raise describe_error(name, cause_of(error), args, kwargs) from error
+        return function(*args, **with_numpy_names(name, kwargs))
 
-    return call
+    return names_itself(call)
 
 
 def torch_named(function: Callable[P, R]) -> Callable[P, R]:

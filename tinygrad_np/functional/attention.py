@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_np.errors import names_itself
 from tinygrad_np.functional.activations import softmax
 from tinygrad_np.functional.common import Rng, check_number, floats
 from tinygrad_np.functional.layers import dropout, linear
@@ -22,6 +23,7 @@ from tinygrad_np.tensor import Tensor
 __all__ = ["multi_head_attention_forward", "scaled_dot_product_attention"]
 
 
+@names_itself
 def scaled_dot_product_attention(
     query: Tensor,
     key: Tensor,
@@ -85,6 +87,7 @@ def scaled_dot_product_attention(
     return weights @ v
 
 
+@names_itself
 def multi_head_attention_forward(
     query: Tensor,
     key: Tensor,

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from tinygrad_np.errors import names_itself
 from tinygrad_np.functional.common import floats, per_axis
 from tinygrad_np.functional.shapes import moveaxis, swapaxes
 from tinygrad_np.ops.conv import Pairs, col2im, im2col
@@ -34,6 +35,7 @@ __all__ = [
 Size: TypeAlias = int | Sequence[int]  # one number for each axis, or one for all of them
 
 
+@names_itself
 def conv1d(
     input: Tensor,
     weight: Tensor,
@@ -47,6 +49,7 @@ def conv1d(
     return _convolve("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
 
 
+@names_itself
 def conv2d(
     input: Tensor,
     weight: Tensor,
@@ -94,6 +97,7 @@ def conv2d(
     return _convolve("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
 
 
+@names_itself
 def conv3d(
     input: Tensor,
     weight: Tensor,
@@ -107,6 +111,7 @@ def conv3d(
     return _convolve("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
 
 
+@names_itself
 def conv_transpose1d(
     input: Tensor,
     weight: Tensor,
@@ -123,6 +128,7 @@ def conv_transpose1d(
     )
 
 
+@names_itself
 def conv_transpose2d(
     input: Tensor,
     weight: Tensor,
@@ -165,6 +171,7 @@ def conv_transpose2d(
     )
 
 
+@names_itself
 def conv_transpose3d(
     input: Tensor,
     weight: Tensor,
@@ -181,6 +188,7 @@ def conv_transpose3d(
     )
 
 
+@names_itself
 def unfold(
     input: Tensor, kernel_size: Size, dilation: Size = 1, padding: Size = 0, stride: Size = 1
 ) -> Tensor:
@@ -197,6 +205,7 @@ def unfold(
     return cols.reshape(*x.shape[:-3], rows, math.prod(cols.shape[-2:]))
 
 
+@names_itself
 def fold(
     input: Tensor,
     output_size: Size,
@@ -229,6 +238,7 @@ def fold(
     return col2im(cols, lengths=lengths, stride=stride, dilation=dilation, padding=both_sides(sides))
 
 
+@names_itself
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """(..., C r r, H, W) to (..., C, H r, W r), channels to pixels, for a factor r (Shi et al., 2016)."""
     x = floats("pixel_shuffle", input)
@@ -242,6 +252,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     return cut.transpose((0, 1, 4, 2, 5, 3)).reshape(*batch, channels // (r * r), height * r, width * r)
 
 
+@names_itself
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """(..., C, H r, W r) to (..., C r r, H, W), pixels to channels: the reverse of `pixel_shuffle`."""
     x = floats("pixel_unshuffle", input)
@@ -255,6 +266,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     return cut.transpose((0, 1, 3, 5, 2, 4)).reshape(*batch, channels * r * r, height // r, width // r)
 
 
+@names_itself
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     """The channels, axis 1, in another order: of each group the first, then the second (Zhang et al., 2018)."""
     x = floats("channel_shuffle", input)

@@ -28,7 +28,7 @@ from tinygrad_np.ops.elementwise import (
 )
 from tinygrad_np.ops.special import erf, erfc, erfcx, erfinv, lgamma
 from tinygrad_np.tape import Array, implements
-from tinygrad_np.tensor import Tensor, plain_index
+from tinygrad_np.tensor import Tensor, without_tensors
 from tinygrad_np.torch_names import torch_named, torch_parameters
 
 __all__ = [
@@ -72,7 +72,7 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
     """For each element, the choice whose condition is the first to be true."""
     chosen = default
     for condition, choice in reversed(list(zip(condlist, choicelist, strict=True))):
-        if (given := as_array(plain_index(condition))).dtype.kind != "b":
+        if (given := as_array(without_tensors(condition))).dtype.kind != "b":
             raise TypeError(f"select: a condition holds bools, not {given.dtype}")
         chosen = where(condition, choice, chosen)
     return chosen

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tinygrad_np.errors import names_itself
 from tinygrad_np.functional.common import check_indices, floats
 from tinygrad_np.operand import as_array
 from tinygrad_np.ops.elementwise import where
@@ -15,6 +16,7 @@ from tinygrad_np.tensor import Tensor
 __all__ = ["embedding", "embedding_bag"]
 
 
+@names_itself
 def embedding(
     indices: Any,
     weight: Tensor,
@@ -69,6 +71,7 @@ def embedding(
     return out
 
 
+@names_itself
 def embedding_bag(
     indices: Any,
     weight: Tensor,

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from tinygrad_np.errors import names_itself
 from tinygrad_np.functional.common import as_tensor, check_indices
 from tinygrad_np.functional.shapes import along, broadcast_arrays, moveaxis, places_of_diagonal
 from tinygrad_np.operand import as_array
@@ -21,7 +22,7 @@ from tinygrad_np.ops.elementwise import cast, divide, multiply, where
 from tinygrad_np.ops.index import extreme_at, set_at, zeros_at
 from tinygrad_np.ops.shape import broadcast_to, concatenate, stack
 from tinygrad_np.tape import Array, implements
-from tinygrad_np.tensor import Tensor, plain_index
+from tinygrad_np.tensor import Tensor, without_tensors
 from tinygrad_np.torch_names import FUNCTIONS, torch_named
 
 __all__ = [
@@ -50,7 +51,7 @@ __all__ = [
 
 def in_range(indices: Any, length: int, mode: str) -> np.ndarray:
     """Indices as an array; where a mode says so, those beyond a length are wrapped around, or held at the ends."""
-    array = as_array(plain_index(indices))
+    array = as_array(without_tensors(indices))
     if mode not in ("raise", "wrap", "clip"):
         raise ValueError(f"the mode is raise, wrap or clip, not {mode!r}")
     if array.dtype.kind == "b":
@@ -79,7 +80,7 @@ def grid(indices: np.ndarray, axis: int, shape: tuple[int, ...]) -> tuple[Any, .
 @implements(np.take_along_axis)
 def take_along_axis(arr: Array, indices: Array, axis: int | None = -1) -> Array:
     """For each place, the element along an axis that `indices` names there; PyTorch's ``take_along_dim``."""
-    indices = as_array(plain_index(indices))
+    indices = as_array(without_tensors(indices))
     if indices.dtype.kind not in "iu" and indices.size:
         raise IndexError(f"take_along_axis: the indices are whole numbers, not {indices.dtype}")
     if axis is None:
@@ -106,7 +107,7 @@ def choose(a: Any, choices: Sequence[Array], *, mode: str = "raise") -> Array:
 @implements(np.compress)
 def compress(condition: Any, a: Array, axis: int | None = None) -> Array:
     """The elements along an axis, or of the flattened array, for which a condition is true."""
-    condition = as_array(plain_index(condition))
+    condition = as_array(without_tensors(condition))
     if condition.ndim != 1:
         raise ValueError(f"compress: a condition has one axis, not shape {condition.shape}")
     return np.take(a, np.flatnonzero(condition), axis)
@@ -115,7 +116,7 @@ def compress(condition: Any, a: Array, axis: int | None = None) -> Array:
 @implements(np.extract)
 def extract(condition: Any, arr: Array) -> Array:
     """The elements, in one axis, for which a condition is true."""
-    return np.reshape(arr, -1)[np.flatnonzero(as_array(plain_index(condition)))]
+    return np.reshape(arr, -1)[np.flatnonzero(as_array(without_tensors(condition)))]
 
 
 @implements(np.delete)
@@ -124,7 +125,7 @@ def delete(arr: Array, obj: Any, axis: int | None = None) -> Array:
     arr, axis = (
         (np.reshape(arr, -1), 0) if axis is None else (arr, normalize_axis_index(axis, arr.ndim, "delete"))
     )
-    return arr[along(axis, np.delete(np.arange(arr.shape[axis]), plain_index(obj)))]
+    return arr[along(axis, np.delete(np.arange(arr.shape[axis]), without_tensors(obj)))]
 
 
 @implements(np.insert)
@@ -135,7 +136,7 @@ def insert(arr: Array, obj: Any, values: Array, axis: int | None = None) -> Arra
     """
     arr, values = as_tensor("insert", arr), as_tensor("insert", values)
     old, new = (np.arange(x.size).reshape(x.shape) for x in (arr, values))
-    places = np.insert(old, plain_index(obj), new + arr.size, axis)
+    places = np.insert(old, without_tensors(obj), new + arr.size, axis)
     return concatenate(arr, values.astype(arr.dtype), axis=None)[places].astype(arr.dtype)
 
 
@@ -151,7 +152,7 @@ class At:
         self.x = x
 
     def __getitem__(self, index: Any) -> Update:
-        return Update(self.x, plain_index(index))
+        return Update(self.x, without_tensors(index))
 
 
 class Update:
@@ -277,6 +278,7 @@ def masked_select(x: Tensor, mask: Any) -> Tensor:
     return whole[places]
 
 
+@names_itself
 def one_hot(indices: Any, num_classes: int = -1) -> np.ndarray:
     """Whole numbers as rows of 0, with a 1 at the place of each: (...) to (..., num_classes), without a gradient.
 
@@ -406,7 +408,7 @@ def index_reduce(
 @torch_named
 def index_put(x: Tensor, indices: Sequence[Any], values: Any, accumulate: bool = False) -> Tensor:
     """x with values at an index, one array for each axis; with `accumulate` they are added."""
-    update = Update(as_tensor("index_put", x), plain_index(tuple(indices)))
+    update = Update(as_tensor("index_put", x), without_tensors(tuple(indices)))
     return update.add(values) if accumulate else update.set(values)
 
 

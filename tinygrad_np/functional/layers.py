@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinygrad_np.errors import names_itself
 from tinygrad_np.functional.common import Rng, check_probability, floats, generator
 from tinygrad_np.operand import as_array
 from tinygrad_np.ops import recurrent
@@ -23,6 +24,7 @@ __all__ = [
 ]
 
 
+@names_itself
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x W^T + b.
 
@@ -44,6 +46,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return y if bias is None else y + bias
 
 
+@names_itself
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x1^T W_k x2 + b_k for each k.
 
@@ -71,6 +74,7 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     return z if bias is None else z + bias
 
 
+@names_itself
 def dropout(x: Tensor, p: float = 0.5, training: bool = True, *, rng: Rng = None) -> Tensor:
     """x with elements set to 0 with probability p, the others divided by 1 - p (Srivastava et al., 2014).
 
@@ -97,16 +101,19 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True, *, rng: Rng = None
     return x * ((generator("dropout", rng).random(x.shape) >= p).astype(x.dtype) / (1 - p))
 
 
+@names_itself
 def dropout1d(x: Tensor, p: float = 0.5, training: bool = True, *, rng: Rng = None) -> Tensor:
     """`dropout` of whole channels of (batch, channels, length) or (channels, length) (Tompson et al., 2015)."""
     return _drop_channels("dropout1d", 1, x, p, training, rng)
 
 
+@names_itself
 def dropout2d(x: Tensor, p: float = 0.5, training: bool = True, *, rng: Rng = None) -> Tensor:
     """`dropout` of whole channels of (batch, channels, height, width), or without batch."""
     return _drop_channels("dropout2d", 2, x, p, training, rng)
 
 
+@names_itself
 def dropout3d(x: Tensor, p: float = 0.5, training: bool = True, *, rng: Rng = None) -> Tensor:
     """`dropout` of whole channels of (batch, channels, depth, height, width), or without batch."""
     return _drop_channels("dropout3d", 3, x, p, training, rng)
@@ -122,6 +129,7 @@ def _drop_channels(name: str, axes: int, x: Tensor, p: float, training: bool, rn
     return x * dropout(Tensor(channels), p, training, rng=rng)
 
 
+@names_itself
 def alpha_dropout(x: Tensor, p: float = 0.5, training: bool = False, *, rng: Rng = None) -> Tensor:
     """Dropout that keeps mean 0 and variance 1, for behind a selu (Klambauer et al., 2017, section 3).
 
@@ -132,6 +140,7 @@ def alpha_dropout(x: Tensor, p: float = 0.5, training: bool = False, *, rng: Rng
     return _drop_to_alpha("alpha_dropout", x, x.shape, p, training, rng)
 
 
+@names_itself
 def feature_alpha_dropout(x: Tensor, p: float = 0.5, training: bool = False, *, rng: Rng = None) -> Tensor:
     """`alpha_dropout` of whole channels of (batch, channels, ...)."""
     x = floats("feature_alpha_dropout", x)
@@ -155,6 +164,7 @@ def _drop_to_alpha(
     return dropped
 
 
+@names_itself
 def lstm_step(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     """One step of an LSTM, from its gates before activation (..., 4 H), in the order i f g o, and c (..., H).
 

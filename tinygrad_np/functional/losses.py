@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tinygrad_np.errors import names_itself
 from tinygrad_np.functional.activations import log_softmax
 from tinygrad_np.functional.common import Reduction, check_number, floats
 from tinygrad_np.functional.targets import (
@@ -45,6 +46,7 @@ __all__ = [
 # --- differences --------------------------------------------------------------------------------------
 
 
+@names_itself
 def mse_loss(input: Tensor, target: Any, reduction: Reduction = "mean", weight: Any = None) -> Tensor:
     """The squared difference (x - y)^2.
 
@@ -68,12 +70,14 @@ def mse_loss(input: Tensor, target: Any, reduction: Reduction = "mean", weight: 
     return _weighted("mse_loss", square(x - y), weight, reduction)
 
 
+@names_itself
 def l1_loss(input: Tensor, target: Any, reduction: Reduction = "mean", weight: Any = None) -> Tensor:
     """The absolute difference |x - y|, whose derivative is taken as 0 where they are equal. See `mse_loss`."""
     x, y = _pair("l1_loss", input, target)
     return _weighted("l1_loss", absolute(x - y), weight, reduction)
 
 
+@names_itself
 def smooth_l1_loss(input: Tensor, target: Any, reduction: Reduction = "mean", beta: float = 1.0) -> Tensor:
     """d^2 / (2 beta) for a difference |d| below beta, else |d| - beta / 2 (Girshick, 2015, eq. 3, has beta 1).
 
@@ -84,6 +88,7 @@ def smooth_l1_loss(input: Tensor, target: Any, reduction: Reduction = "mean", be
     return reduced(_huber(x - y, beta) / beta if beta else absolute(x - y), reduction)
 
 
+@names_itself
 def huber_loss(
     input: Tensor, target: Any, reduction: Reduction = "mean", delta: float = 1.0, weight: Any = None
 ) -> Tensor:
@@ -109,6 +114,7 @@ def _huber(d: Tensor, delta: float) -> Tensor:
 # --- probabilities of yes or no -----------------------------------------------------------------------
 
 
+@names_itself
 def binary_cross_entropy(
     input: Tensor, target: Any, weight: Any = None, *, reduction: Reduction = "mean"
 ) -> Tensor:
@@ -143,6 +149,7 @@ def binary_cross_entropy(
     return reduced(loss if weight is None else times(weights(name, p, weight, p.shape), loss), reduction)
 
 
+@names_itself
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Any,
@@ -191,6 +198,7 @@ def of_logits(name: str, input: Any, target: Any, weight: Any, pos_weight: Any =
 # --- probabilities of classes -------------------------------------------------------------------------
 
 
+@names_itself
 def cross_entropy(
     input: Tensor,
     target: Any,
@@ -242,6 +250,7 @@ def cross_entropy(
     return reduced(-terms.sum(axis=axis), reduction)
 
 
+@names_itself
 def nll_loss(
     input: Tensor,
     target: Any,
@@ -304,6 +313,7 @@ def _by_class(name: str, x: Tensor, weight: Any) -> np.ndarray:
     return weights(name, x, weight, (x.shape[axis],), exactly=True).reshape(-1, *(1,) * (x.ndim - 1 - axis))
 
 
+@names_itself
 def kl_div(
     input: Tensor,
     target: Any,
@@ -346,6 +356,7 @@ def kl_div(
 # --- likelihoods of numbers ---------------------------------------------------------------------------
 
 
+@names_itself
 def gaussian_nll_loss(
     input: Tensor,
     target: Any,
@@ -391,6 +402,7 @@ def gaussian_nll_loss(
     return reduced(loss + math.log(2 * math.pi) / 2 if full else loss, reduction)
 
 
+@names_itself
 def poisson_nll_loss(
     input: Tensor,
     target: Any,

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_np.errors import names_itself
 from tinygrad_np.functional.common import Reduction, check_number, floats
 from tinygrad_np.functional.losses import of_logits
 from tinygrad_np.functional.targets import (
@@ -39,6 +40,7 @@ __all__ = [
 # --- of labels 1 and -1 -------------------------------------------------------------------------------
 
 
+@names_itself
 def hinge_embedding_loss(
     input: Tensor, target: Any, margin: float = 1.0, *, reduction: Reduction = "mean"
 ) -> Tensor:
@@ -66,6 +68,7 @@ def hinge_embedding_loss(
     return reduced(where(y == 1, x, clip(margin - x, a_min=0)), reduction)
 
 
+@names_itself
 def cosine_embedding_loss(
     input1: Tensor, input2: Tensor, target: Any, margin: float = 0.0, *, reduction: Reduction = "mean"
 ) -> Tensor:
@@ -101,6 +104,7 @@ def cosine_embedding_loss(
     return reduced(where(y == 1, 1 - cosine, clip(cosine - margin, a_min=0)), reduction)
 
 
+@names_itself
 def margin_ranking_loss(
     input1: Tensor, input2: Tensor, target: Any, margin: float = 0.0, *, reduction: Reduction = "mean"
 ) -> Tensor:
@@ -132,6 +136,7 @@ def margin_ranking_loss(
     return reduced(clip(check_number(name, "margin", margin) - y * (a - b), a_min=0), reduction)
 
 
+@names_itself
 def soft_margin_loss(input: Tensor, target: Any, reduction: Reduction = "mean") -> Tensor:
     """log(1 + e^(-y x)) for scores x and labels y, 1 or -1, in one shape; without overflow."""
     x = floats("soft_margin_loss", input)
@@ -143,6 +148,7 @@ def soft_margin_loss(input: Tensor, target: Any, reduction: Reduction = "mean") 
 # --- of classes ---------------------------------------------------------------------------------------
 
 
+@names_itself
 def multi_margin_loss(
     input: Tensor,
     target: Any,
@@ -198,6 +204,7 @@ def multi_margin_loss(
     return reduced(loss.reshape(y.shape), reduction)
 
 
+@names_itself
 def multilabel_margin_loss(input: Tensor, target: Any, reduction: Reduction = "mean") -> Tensor:
     """sum max(0, 1 - x[i] + x[j]) / C over the labels i of an example and all classes j that are none of them.
 
@@ -235,6 +242,7 @@ def multilabel_margin_loss(input: Tensor, target: Any, reduction: Reduction = "m
     return reduced((where(counts, z, 0).sum(axis=(1, 2)) / classes).reshape(given.shape[:-1]), reduction)
 
 
+@names_itself
 def multilabel_soft_margin_loss(
     input: Tensor, target: Any, weight: Any = None, *, reduction: Reduction = "mean"
 ) -> Tensor:
@@ -248,6 +256,7 @@ def multilabel_soft_margin_loss(
 # --- of triplets --------------------------------------------------------------------------------------
 
 
+@names_itself
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,
@@ -291,6 +300,7 @@ def triplet_margin_loss(
     )
 
 
+@names_itself
 def triplet_margin_with_distance_loss(
     anchor: Tensor,
     positive: Tensor,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_np.errors import names_itself
 from tinygrad_np.functional.common import as_tensor, floats
 from tinygrad_np.ops.decompositions import solve, transposed
 from tinygrad_np.ops.linalg import vector_norm as p_norm
@@ -20,7 +21,6 @@ __all__ = [
     "addmv",
     "addr",
     "baddbmm",
-    "bilinear",
     "cdist",
     "cholesky_inverse",
     "cholesky_solve",
@@ -76,15 +76,6 @@ def addr(x: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float
     return addmm(x, column, row, beta=beta, alpha=alpha)
 
 
-def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """input1^T W_o input2 + b_o for each output o: (..., I), (..., J) and W (O, I, J) give (..., O)."""
-    x, y, w = (floats("bilinear", part) for part in (input1, input2, weight))
-    (outputs, rows, columns), batch = w.shape, x.shape[:-1]
-    left = np.reshape(x @ np.swapaxes(w, 0, 1).reshape(rows, outputs * columns), (*batch, outputs, columns))
-    out: Tensor = np.matmul(left, np.expand_dims(y, -1))[..., 0]
-    return out if bias is None else out + bias
-
-
 # --- norms and distances ------------------------------------------------------------------------------
 
 
@@ -120,6 +111,7 @@ def dist(x: Tensor, other: Tensor, p: float = 2) -> Tensor:
     return p_norm(floats("dist", x) - other, ord=p)
 
 
+@names_itself
 def cdist(x1: Tensor, x2: Tensor, p: float = 2, compute_mode: str | None = None) -> Tensor:
     """The p-norms of the differences of all rows: (..., P, M) and (..., R, M) give (..., P, R).
 
@@ -129,6 +121,7 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2, compute_mode: str | None = None)
     return p_norm(rows - columns, axis=-1, ord=p)
 
 
+@names_itself
 def pdist(x: Tensor, p: float = 2) -> Tensor:
     """The p-norms of the differences of all pairs of rows of a matrix, in the order 01, 02, ... 12, ..."""
     x = floats("pdist", x)
@@ -181,6 +174,7 @@ def cholesky_inverse(factor: Tensor, upper: bool = False) -> Tensor:
     return cholesky_solve(Tensor(np.eye(factor.shape[-1], dtype=factor.dtype)), factor, upper)
 
 
+@names_itself
 def solve_triangular(
     A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False
 ) -> Tensor:

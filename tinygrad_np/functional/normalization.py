@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_np.errors import names_itself
 from tinygrad_np.functional.common import floats, per_axis
 from tinygrad_np.functional.shapes import moveaxis
 from tinygrad_np.ops.conv import im2col
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 
+@names_itself
 def batch_norm(
     input: Tensor,
     running_mean: Tensor | np.ndarray | None,
@@ -77,6 +79,7 @@ def batch_norm(
     return _affine(standardize(x, axis=axes, eps=eps), weight, bias)
 
 
+@names_itself
 def instance_norm(
     input: Tensor,
     running_mean: Tensor | np.ndarray | None = None,
@@ -101,6 +104,7 @@ def instance_norm(
     return _affine(standardize(x, axis=axes, eps=eps), weight, bias)
 
 
+@names_itself
 def layer_norm(
     input: Tensor,
     normalized_shape: int | Sequence[int],
@@ -127,6 +131,7 @@ def layer_norm(
     return y if bias is None else y + bias
 
 
+@names_itself
 def rms_norm(
     input: Tensor,
     normalized_shape: int | Sequence[int],
@@ -143,6 +148,7 @@ def rms_norm(
     return y if weight is None else y * weight
 
 
+@names_itself
 def group_norm(
     input: Tensor,
     num_groups: int,
@@ -173,6 +179,7 @@ def group_norm(
     return _affine(standardize(cut, axis=tuple(range(2, cut.ndim)), eps=eps).reshape(x.shape), weight, bias)
 
 
+@names_itself
 def local_response_norm(
     input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Tensor:

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from tinygrad_np.errors import names_itself
 from tinygrad_np.functional.common import check_indices, floats, per_axis
 from tinygrad_np.functional.convolution import Size
 from tinygrad_np.functional.shapes import moveaxis
@@ -47,6 +48,7 @@ __all__ = [
 AdaptiveSize: TypeAlias = int | Sequence[int | None] | None
 
 
+@names_itself
 def max_pool1d(
     input: Tensor,
     kernel_size: Size,
@@ -62,6 +64,7 @@ def max_pool1d(
     )
 
 
+@names_itself
 def max_pool2d(
     input: Tensor,
     kernel_size: Size,
@@ -110,6 +113,7 @@ def max_pool2d(
     )
 
 
+@names_itself
 def max_pool3d(
     input: Tensor,
     kernel_size: Size,
@@ -125,6 +129,7 @@ def max_pool3d(
     )
 
 
+@names_itself
 def max_unpool1d(
     input: Tensor,
     indices: Any,
@@ -137,6 +142,7 @@ def max_unpool1d(
     return _max_unpool(1, input, indices, kernel_size, stride, padding, output_size)
 
 
+@names_itself
 def max_unpool2d(
     input: Tensor,
     indices: Any,
@@ -153,6 +159,7 @@ def max_unpool2d(
     return _max_unpool(2, input, indices, kernel_size, stride, padding, output_size)
 
 
+@names_itself
 def max_unpool3d(
     input: Tensor,
     indices: Any,
@@ -165,6 +172,7 @@ def max_unpool3d(
     return _max_unpool(3, input, indices, kernel_size, stride, padding, output_size)
 
 
+@names_itself
 def avg_pool1d(
     input: Tensor,
     kernel_size: Size,
@@ -177,6 +185,7 @@ def avg_pool1d(
     return _avg_pool("avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
+@names_itself
 def avg_pool2d(
     input: Tensor,
     kernel_size: Size,
@@ -207,6 +216,7 @@ def avg_pool2d(
     )
 
 
+@names_itself
 def avg_pool3d(
     input: Tensor,
     kernel_size: Size,
@@ -222,6 +232,7 @@ def avg_pool3d(
     )
 
 
+@names_itself
 def lp_pool1d(
     input: Tensor, norm_type: float, kernel_size: Size, stride: Size | None = None, ceil_mode: bool = False
 ) -> Tensor:
@@ -229,6 +240,7 @@ def lp_pool1d(
     return _lp_pool(1, input, norm_type, kernel_size, stride, ceil_mode)
 
 
+@names_itself
 def lp_pool2d(
     input: Tensor, norm_type: float, kernel_size: Size, stride: Size | None = None, ceil_mode: bool = False
 ) -> Tensor:
@@ -240,6 +252,7 @@ def lp_pool2d(
     return _lp_pool(2, input, norm_type, kernel_size, stride, ceil_mode)
 
 
+@names_itself
 def lp_pool3d(
     input: Tensor, norm_type: float, kernel_size: Size, stride: Size | None = None, ceil_mode: bool = False
 ) -> Tensor:
@@ -247,11 +260,13 @@ def lp_pool3d(
     return _lp_pool(3, input, norm_type, kernel_size, stride, ceil_mode)
 
 
+@names_itself
 def adaptive_avg_pool1d(input: Tensor, output_size: AdaptiveSize) -> Tensor:
     """The means of so many parts of the last axis, of about one length; see `adaptive_avg_pool2d`."""
     return _adaptive("adaptive_avg_pool1d", 1, input, output_size, np.mean)
 
 
+@names_itself
 def adaptive_avg_pool2d(input: Tensor, output_size: AdaptiveSize) -> Tensor:
     """The means of so many parts of the last two axes, of about one size.
 
@@ -268,16 +283,19 @@ def adaptive_avg_pool2d(input: Tensor, output_size: AdaptiveSize) -> Tensor:
     return _adaptive("adaptive_avg_pool2d", 2, input, output_size, np.mean)
 
 
+@names_itself
 def adaptive_avg_pool3d(input: Tensor, output_size: AdaptiveSize) -> Tensor:
     """The means of so many parts of the last three axes, of about one size; see `adaptive_avg_pool2d`."""
     return _adaptive("adaptive_avg_pool3d", 3, input, output_size, np.mean)
 
 
+@names_itself
 def adaptive_max_pool1d(input: Tensor, output_size: AdaptiveSize, return_indices: bool = False) -> Any:
     """The largest elements of so many parts of the last axis, of about one length; see `adaptive_max_pool2d`."""
     return _adaptive("adaptive_max_pool1d", 1, input, output_size, np.max, return_indices)
 
 
+@names_itself
 def adaptive_max_pool2d(input: Tensor, output_size: AdaptiveSize, return_indices: bool = False) -> Any:
     """The largest elements of so many parts of the last two axes; the parts are those of `adaptive_avg_pool2d`.
 
@@ -287,11 +305,13 @@ def adaptive_max_pool2d(input: Tensor, output_size: AdaptiveSize, return_indices
     return _adaptive("adaptive_max_pool2d", 2, input, output_size, np.max, return_indices)
 
 
+@names_itself
 def adaptive_max_pool3d(input: Tensor, output_size: AdaptiveSize, return_indices: bool = False) -> Any:
     """The largest elements of so many parts of the last three axes; see `adaptive_max_pool2d`."""
     return _adaptive("adaptive_max_pool3d", 3, input, output_size, np.max, return_indices)
 
 
+@names_itself
 def interpolate(
     input: Tensor,
     size: Size | None = None,
@@ -364,6 +384,7 @@ def interpolate(
     return x
 
 
+@names_itself
 def upsample_nearest(
     input: Tensor, size: Size | None = None, scale_factor: float | Sequence[float] | None = None
 ) -> Tensor:
@@ -371,6 +392,7 @@ def upsample_nearest(
     return interpolate(input, size, scale_factor, "nearest")
 
 
+@names_itself
 def upsample_bilinear(
     input: Tensor, size: Size | None = None, scale_factor: float | Sequence[float] | None = None
 ) -> Tensor:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from tinygrad_np.errors import names_itself
 from tinygrad_np.functional.common import as_tensor, floats
 from tinygrad_np.functional.differences import trapezoids
 from tinygrad_np.ops import scan
@@ -237,6 +238,7 @@ def cumulative_trapezoid(y: Any, x: Any = None, *, dx: Any = None, axis: int = -
     return np.cumsum(trapezoids(y, x, 1.0 if dx is None else dx, axis), axis=axis)
 
 
+@names_itself
 def searchsorted(
     sorted_sequence: Any,
     values: Any,
@@ -263,6 +265,7 @@ def searchsorted(
     return places
 
 
+@names_itself
 def bucketize(x: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False) -> np.ndarray:
     """The bucket of each number between rising boundaries; on one the lower, or the upper, if `right`."""
     return searchsorted(boundaries, x, out_int32=out_int32, right=right)

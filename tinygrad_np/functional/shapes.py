@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
+from tinygrad_np.errors import names_itself
 from tinygrad_np.functional.common import as_tensor
 from tinygrad_np.ops.elementwise import cast
 from tinygrad_np.ops.index import zeros_at
@@ -264,6 +265,7 @@ def block(arrays: Any) -> Array:
     return np.take(concatenate(*leaves, axis=None), places)
 
 
+@names_itself
 def block_diag(*tensors: Tensor) -> Tensor:
     """Matrices one below the other and to the right of it, zeros elsewhere; numbers and vectors are rows."""
     parts = [atleast_2d(as_tensor("block_diag", x)) for x in tensors] or [Tensor(np.zeros((1, 0)))]
@@ -474,6 +476,7 @@ def meshgrid(*xi: Array, indexing: str = "xy", sparse: bool = False, copy: bool 
     return tuple(grids) if sparse else np.broadcast_arrays(*grids)
 
 
+@names_itself
 def cartesian_prod(*tensors: Tensor) -> Tensor:
     """All combinations of an element of each, a row for each; of one alone, it."""
     given = [as_tensor("cartesian_prod", x) for x in tensors]
@@ -484,6 +487,7 @@ def cartesian_prod(*tensors: Tensor) -> Tensor:
     return stack(*(x.reshape(-1) for x in meshgrid(*given, indexing="ij")), axis=-1)
 
 
+@names_itself
 def combinations(x: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
     """All choices of r elements of x (n,), in its order, a row for each; `with_replacement` repeats elements."""
     chosen = itertools.combinations_with_replacement if with_replacement else itertools.combinations
@@ -529,6 +533,7 @@ def numpy_pad(array: Array, pad_width: Any, mode: str = "constant", *, constant_
     return array
 
 
+@names_itself
 def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
     """x made longer, or shorter where a number is negative, at both ends of its last axes.
 

@@ -16,7 +16,7 @@ CONSTANT = frozenset(
         *(np.gcd, np.lcm, np.bitwise_count),
         *(np.isfinite, np.isinf, np.isnan, np.isposinf, np.isneginf, np.signbit, np.isreal),
         *(np.all, np.any, np.count_nonzero),
-        *(np.argpartition, np.argwhere, np.digitize, np.flatnonzero, np.nanargmax, np.nanargmin),
+        *(np.argpartition, np.argwhere, np.digitize, np.lexsort, np.flatnonzero, np.nanargmax, np.nanargmin),
         *(np.argmax, np.argmin, np.argsort, np.nonzero, np.searchsorted, np.isin, np.unravel_index),
         *(np.ravel_multi_index, np.tril_indices_from, np.triu_indices_from),
         *(np.array_equal, np.allclose, np.isclose),

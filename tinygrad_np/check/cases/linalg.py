@@ -479,15 +479,6 @@ LINALG = {
             ("addbmm", ((2, 4), (5, 2, 3), (5, 3, 4)), lambda x, y: np.sum(x @ y, axis=0)),
         )
     },
-    "bilinear": Op(
-        lambda rng, shape: (
-            [real(rng, (*shape, 2)), real(rng, (*shape, 3)), real(rng, (4, 2, 3)), real(rng, (4,))],
-            {},
-        ),
-        reference=lambda x, y, w, b: np.einsum("...i,oij,...j->...o", x, w, y) + b,
-        torch="nn.functional.bilinear",
-        function=functional.bilinear,
-    ),
 }
 
 if hasattr(np, "matvec"):  # since NumPy 2.2
