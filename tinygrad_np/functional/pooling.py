@@ -263,7 +263,8 @@ def lp_pool3d(
 @names_itself
 def adaptive_avg_pool1d(input: Tensor, output_size: AdaptiveSize) -> Tensor:
     """The means of so many parts of the last axis, of about one length; see `adaptive_avg_pool2d`."""
-    return _adaptive("adaptive_avg_pool1d", 1, input, output_size, np.mean)
+    means: Tensor = _adaptive("adaptive_avg_pool1d", 1, input, output_size, np.mean)
+    return means
 
 
 @names_itself
@@ -280,13 +281,15 @@ def adaptive_avg_pool2d(input: Tensor, output_size: AdaptiveSize) -> Tensor:
     output_size : int or two of them
         How many parts of each axis; None keeps its length.
     """
-    return _adaptive("adaptive_avg_pool2d", 2, input, output_size, np.mean)
+    means: Tensor = _adaptive("adaptive_avg_pool2d", 2, input, output_size, np.mean)
+    return means
 
 
 @names_itself
 def adaptive_avg_pool3d(input: Tensor, output_size: AdaptiveSize) -> Tensor:
     """The means of so many parts of the last three axes, of about one size; see `adaptive_avg_pool2d`."""
-    return _adaptive("adaptive_avg_pool3d", 3, input, output_size, np.mean)
+    means: Tensor = _adaptive("adaptive_avg_pool3d", 3, input, output_size, np.mean)
+    return means
 
 
 @names_itself
@@ -372,7 +375,8 @@ def interpolate(
             n / m if recompute_scale_factor else 1 / s for n, m, s in zip(lengths, sizes, scales, strict=True)
         ]
     if mode == "area":
-        return _adaptive("interpolate", axes, x, sizes, np.mean)
+        means: Tensor = _adaptive("interpolate", axes, x, sizes, np.mean)
+        return means
     for axis, (n, m, step) in enumerate(zip(lengths, sizes, steps, strict=True), 2):
         if mode in NEAREST:
             # in single precision, as PyTorch does: on the border of two elements one of them has to be taken
