@@ -159,6 +159,8 @@ ADAPTED: dict[str, tuple[str, Callable[..., Any]]] = {
     "diagflat": ("diagflat", lambda f, x, offset=0: f(x, offset)),
     "einsum": ("einsum", lambda f, operands, equation: f(equation, *operands)),
     "expand": ("broadcast_to", several),
+    "fft.fftshift": ("fft.fftshift", lambda f, x, axis=None: f(x, axis)),
+    "fft.ifftshift": ("fft.ifftshift", lambda f, x, axis=None: f(x, axis)),
     "gather": ("take_along_axis", lambda f, x, axis, index: f(x, index, axis)),
     "gradient": ("gradient", spaced),
     "index_select": ("take", lambda f, x, axis, index: f(x, index, axis)),
@@ -180,6 +182,8 @@ ADAPTED: dict[str, tuple[str, Callable[..., Any]]] = {
         ),
     ),
     "linalg.tensorsolve": ("linalg.tensorsolve", lambda f, a, b, axis=None: f(a, b, axis)),
+    "linalg.vander": ("vander", lambda f, x, N=None: f(x, N, increasing=True)),
+    "qr": ("linalg.qr", lambda f, x, some=True: f(x, "reduced" if some else "complete")),
     "linalg.svdvals": ("linalg.svd", lambda f, x: f(x, compute_uv=False)),
 }
 

@@ -6,6 +6,7 @@ another one wrote.
 
 from __future__ import annotations
 
+import functools
 import random
 import warnings
 from collections.abc import Callable, Iterator
@@ -27,7 +28,7 @@ from torch.testing._internal.opinfo.core import (
     UnaryUfuncInfo,
 )
 
-from tinygrad_np import Tensor
+from tinygrad_np import Tensor, functional, nn
 
 # PyTorch's list seeds ops that draw at random within each call; here they shall be known by their random results.
 common_methods_invocations.wrapper_set_seed = lambda op, *args, **kwargs: op(*args, **kwargs)
@@ -114,6 +115,29 @@ def made(value: Any, make: Callable[[Leaf], Any], memo: dict[Leaf, Any]) -> Any:
         return {key: made(one, make, memo) for key, one in value.items()}
     if type(value) in (list, tuple):
         return type(value)(made(one, make, memo) for one in value)
+    return translated(value) if make is of_ours else value
+
+
+def translated(value: Any) -> Any:
+    """A layer of PyTorch's that is an argument itself, as ours of the same settings; anything else as it is."""
+    if isinstance(value, torch.nn.PairwiseDistance):
+        return functools.partial(
+            functional.pairwise_distance, p=value.norm, eps=value.eps, keepdims=value.keepdim
+        )
+    if isinstance(value, torch.nn.TransformerEncoderLayer):
+        linear, attention = value.linear1, value.self_attn
+        return nn.TransformerEncoderLayer(
+            linear.in_features,
+            attention.num_heads,
+            linear.out_features,
+            value.dropout.p,
+            "relu" if value.activation_relu_or_gelu == 1 else "gelu",
+            value.norm1.eps,
+            attention.batch_first,
+            value.norm_first,
+            linear.bias is not None,
+            dtype=np.float64,
+        )
     return value
 
 

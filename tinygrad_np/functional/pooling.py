@@ -432,7 +432,7 @@ def _windows(
     fill: float,
 ) -> tuple[Tensor, list[tuple[int, ...]]]:
     """The windows, their elements along axis 0; and of each axis kernel, stride, padding, dilation, places."""
-    stride = kernel_size if stride is None or stride == [] else stride
+    stride = kernel_size if stride is None or (isinstance(stride, Sequence) and not stride) else stride
     kernel, strides, dilations = per_axis(
         name, axes, 1, kernel_size=kernel_size, stride=stride, dilation=dilation
     )

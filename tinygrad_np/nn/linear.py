@@ -60,9 +60,9 @@ class Linear(Layer):
             f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """(..., in_features) to (..., out_features)."""
-        x = common.floats("Linear", x)
+        x = common.floats("Linear", input)
         if x.shape[-1:] != self.weight.shape[1:]:
             raise ValueError(f"Linear takes (..., {self.in_features}), and got an input of shape {x.shape}")
         return functional.linear(x, self.weight, self.bias)

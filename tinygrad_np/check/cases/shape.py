@@ -567,7 +567,13 @@ TURNS = {  # the same elements in other places, or several times
         torch=lambda torch, x, shift, axis: torch.roll(
             x, (shift,) * len(axis) if isinstance(axis, tuple) and isinstance(shift, int) else shift, axis
         ),
-        calls=[(lambda x: np.roll(x, 1, 0), [X]), (lambda x: np.roll(x, (1, 2), (-1, 0)), [CUBE])],
+        calls=[
+            (lambda x: np.roll(x, 1, 0), [X]),
+            (lambda x: np.roll(x, (1, 2), (-1, 0)), [CUBE]),
+            (lambda x: np.fft.fftshift(x), [CUBE]),
+            (lambda x: np.fft.fftshift(x, -1), [CUBE]),
+            (lambda x: np.fft.ifftshift(x, (0, 2)), [CUBE]),
+        ],
         function=np.roll,
     ),
     "rot90": Op(
