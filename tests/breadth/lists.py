@@ -86,7 +86,18 @@ REASONS = [
         "no gradient flows through it: NumPy's own function does",
     ),
     (r"^(add|multiply)_sequence$", "a sum or product of many: `+` and `*`"),
-    (r"ctc", "connectionist temporal classification is a model of its own"),
+    (
+        r"linalg\.(lu|ldl|householder|\w+_ex$)|^(lu|lu_\w+|ormqr|geqrf|triangular_solve|svd|(svd|pca)_lowrank)$",
+        "factors of LAPACK that NumPy does not give, and PyTorch's older names of the others",
+    ),
+    (
+        r"^(unsafe_\w+|constant_pad_nd|slice|fill|sum_to_size|bincount|array)$"
+        r"|linear_cross_entropy|LinearCrossEntropy",
+        "another name of what is here: `split`, `pad`, indexing, `sum`, `index_add`, `np.stack`, `cross_entropy`",
+    ),
+    (r"[fF]ractional", "pooling of random windows"),
+    (r"^(gamma|beta|betaln|convolve|(softmax_)?focal_loss)$", "a line of functions that are here"),
+    (r"ctc|CTC", "connectionist temporal classification is a model of its own"),
     (r"Lazy", "lazy layers: sizes are given"),
     (
         r"(^|\.)(bessel\w*|i0\w*|i1\w*|iv|ive|j[01n]|y[01n]|airy\w*|zeta|\w*modified_bessel\w*|betainc|gammainc\w*"

@@ -220,7 +220,7 @@ def candidates(name: str, variant: str = "") -> list[tuple[str, Callable[..., An
     """
     short = name.rpartition(".")[2]
     found: list[tuple[str, Callable[..., Any]]] = []
-    if short in functional.__all__:
+    if short in functional.__all__ and not name.startswith("masked."):  # which take a mask, by other rules
         found.append((f"functional.{short}", getattr(functional, short)))
     theirs, adapt = ADAPTED.get(name, (RENAMED.get(name, name.removeprefix("special.")), None))
     for called in (theirs, theirs.removeprefix("linalg.")):

@@ -139,6 +139,12 @@ def reciprocal(x: Any) -> Array:
     return divide(1, x) if x.dtype.kind in "fc" else Tensor(np.reciprocal(x.data))
 
 
+@implements(np.fabs)
+def fabs(x: Any) -> Tensor:
+    """|x| as floating-point numbers, element-wise. The derivative at 0 is taken as 0."""
+    return np.absolute(floats("fabs", x))
+
+
 @implements(np.copysign)
 def copysign(x1: Any, x2: Any) -> Array:
     """|x| with the sign of y."""

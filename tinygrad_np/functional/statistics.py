@@ -6,6 +6,7 @@ that element; of equal ones to the one that sorting put there.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,14 @@ def sort(a: Array, axis: int | None = -1, kind: Any = None, *, stable: bool | No
     if axis is None:
         a, axis = np.reshape(a, -1), 0
     return np.take_along_axis(a, np.argsort(a.data, axis, kind, stable=stable), axis)
+
+
+@implements(np.partition)
+def partition(a: Array, kth: int | Sequence[int], axis: int | None = -1, kind: Any = "introselect") -> Array:
+    """The elements along an axis; those at `kth` stand where sorting puts them, smaller ones before them."""
+    if axis is None:
+        a, axis = np.reshape(a, -1), 0
+    return np.take_along_axis(a, np.argpartition(a.data, kth, axis, kind), axis)
 
 
 def neighbours(rows: Array, places: np.ndarray, skip_nan: bool) -> tuple[Array, Array, np.ndarray]:

@@ -186,7 +186,11 @@ ELEMENTWISE = {
     "absolute": Op(
         unary(distinct),
         analytic=False,
-        calls=[(lambda x: np.abs(x), [X]), (lambda x, y: np.copysign(x, y), [X, Y])],
+        calls=[
+            (lambda x: np.abs(x), [X]),
+            (lambda x: np.fabs(x), [X]),
+            (lambda x, y: np.copysign(x, y), [X, Y]),
+        ],
         edges=[Edge([[0, -2]], [3, 3], [[0, -3]])],
     ),
     "hypot": Op(

@@ -158,6 +158,8 @@ STATISTICS = {
             (lambda x: np.sort(x, 0, "stable"), [CUBE]),
             (lambda x: np.sort(x, axis=1, stable=True), [CUBE]),
             (lambda x: functional.sort(x, 1).values, [CUBE]),
+            (lambda x: np.partition(x, 1), [CUBE]),
+            (lambda x: np.partition(x, (0, 2), axis=None), [CUBE]),
             (lambda x: functional.sort(x, 0, descending=True).values, [CUBE]),
         ],
         edges=[
