@@ -1,9 +1,10 @@
-"""The data of the examples: film reviews, speeches, word vectors, a synthetic corpus, and text tools.
+"""The data of the examples: film reviews, speeches, word vectors, digits, a synthetic corpus, and text tools.
 
 Nothing is downloaded, and neither pandas nor pooch is imported, before a function here needs it.
 """
 
 from datasets.demo import generate_demo
+from datasets.digits import Digits, load_mnist, load_small_digits
 from datasets.download import fetch
 from datasets.glove import Glove, load_glove
 from datasets.imdb import load_imdb, load_tokenized_imdb
@@ -19,6 +20,7 @@ from datasets.text import (
 )
 
 __all__ = [
+    "Digits",
     "Glove",
     "TokenizedTexts",
     "Vocabulary",
@@ -27,6 +29,8 @@ __all__ = [
     "generate_demo",
     "load_glove",
     "load_imdb",
+    "load_mnist",
+    "load_small_digits",
     "load_speeches",
     "load_tokenized_imdb",
     "paragraphs",

@@ -40,6 +40,15 @@ SOURCES = {
         "08fcaf9f8e56dc30a8d4e5420c651e460e75303b/content/tutorial-nlp-from-scratch/speeches.csv",
         sha256="aa5b414425f5f63472ca91ef638db623309332ddf630ebe4aa80ebe398fd6a39",
     ),
+} | {
+    # MNIST's own address is often closed; this one is kept by PyTorch's project, and the bytes are the same.
+    f"{name}.gz": Source(url=f"https://ossci-datasets.s3.amazonaws.com/mnist/{name}.gz", sha256=digest)
+    for name, digest in {
+        "train-images-idx3-ubyte": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+        "train-labels-idx1-ubyte": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+        "t10k-images-idx3-ubyte": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+        "t10k-labels-idx1-ubyte": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+    }.items()
 }
 
 

@@ -139,7 +139,10 @@ def test_an_unknown_name():
 
 
 def test_every_source_has_a_checksum_and_an_encrypted_address():
-    assert sorted(SOURCES) == ["glove.6B.zip", "imdb_test.txt", "imdb_train.txt", "speeches.csv"]
+    mnist = {
+        f"{split}-{what}-ubyte.gz" for split in ("train", "t10k") for what in ("images-idx3", "labels-idx1")
+    }
+    assert SOURCES.keys() == {"glove.6B.zip", "imdb_test.txt", "imdb_train.txt", "speeches.csv"} | mnist
     for source in SOURCES.values():
         assert source.url.startswith("https://")
         assert len(bytes.fromhex(source.sha256)) == 32

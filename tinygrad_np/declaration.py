@@ -14,11 +14,15 @@ from tinygrad_np.errors import numpy_name
 POSITIONAL = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
-def checked_signature(rule: Callable[..., Any]) -> inspect.Signature:
-    """The parameters of a rule as a caller sees them, if arrays come by position and all else by keyword."""
+def checked_signature(rule: Callable[..., Any]) -> tuple[inspect.Signature, bool]:
+    """The parameters of a rule as a caller sees them, if arrays come by position and all else by keyword.
+
+    And whether it asks for `needs_input_grad`, which the tape fills in.
+    """
     name = rule.__name__
     shown = []
-    for parameter in inspect.signature(rule).parameters.values():
+    parameters = inspect.signature(rule).parameters
+    for parameter in parameters.values():
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
             raise TypeError(
                 f"primitive {name}: **{parameter.name} hides static parameters; name each of them"
@@ -28,11 +32,11 @@ def checked_signature(rule: Callable[..., Any]) -> inspect.Signature:
                 f"primitive {name}: {parameter.name} has a default and so is no array; static parameters are "
                 f"keyword-only: write *, {parameter.name}={parameter.default!r}"
             )
-        if parameter.name != "needs_input_grad":  # which the tape fills in
+        if parameter.name != "needs_input_grad":
             shown.append(parameter.replace(annotation=inspect.Parameter.empty))
     if not any(parameter.kind is not inspect.Parameter.KEYWORD_ONLY for parameter in shown):
         raise TypeError(f"primitive {name} takes no array by position")
-    return inspect.Signature(shown)
+    return inspect.Signature(shown), len(shown) < len(parameters)
 
 
 def check_free(answers: dict[Any, Callable[..., Any]], registry: dict[Any, Callable[..., Any]]) -> None:

@@ -179,10 +179,9 @@ def primitive(
 
     def declare(rule: Callable[..., Any]) -> Callable[..., Any]:
         name = rule.__name__
-        signature = checked_signature(rule)
+        signature, takes_needs_input_grad = checked_signature(rule)
         kinds = [parameter.kind for parameter in signature.parameters.values()]
         names = list(signature.parameters)
-        takes_needs_input_grad = "needs_input_grad" in inspect.signature(rule).parameters
         has_static = inspect.Parameter.KEYWORD_ONLY in kinds
         is_variadic = inspect.Parameter.VAR_POSITIONAL in kinds
         arity = sum(kind in POSITIONAL for kind in kinds)
@@ -295,6 +294,7 @@ def primitive(
                 call = binary
         functools.update_wrapper(call, declared)
         call.__signature__ = signature  # type: ignore[attr-defined]
+        call.composite = composite  # type: ignore[attr-defined]
         answers = {
             function: functools.partial(_as_numpy, function, call, arity, names) if has_static else call
             for function in numpy_functions

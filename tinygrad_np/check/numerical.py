@@ -16,6 +16,7 @@ from tinygrad_np.tensor import Tensor
 
 COMPLEX_TOLERANCE = 1e-12  # relative: rounding only
 CENTRAL_TOLERANCE = 1e-7  # relative: the best step leaves about 1e-10, and curvature some more
+STEP = 1e-30  # a complex one: nothing is subtracted, so it may be so small that its square is lost, in float32 too
 ROUNDINGS = 16  # how many roundings of a value an error may come to
 
 
@@ -28,17 +29,16 @@ def complex_step(
     f: Callable[..., Tensor], points: Sequence[np.ndarray], direction: Sequence[np.ndarray]
 ) -> np.ndarray | None:
     """The derivative along a direction by complex step, or None where `f` does not take complex numbers."""
-    step = 1e-30  # nothing is subtracted, so it may be so small that its square is lost, in float32 too
     try:
         with (
             warnings.catch_warnings(),
             no_grad(),
         ):  # weights of a layer, say, record, and complex numbers cannot
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
-            out = f(*moved(points, 1j * step, direction)).data
+            out = f(*moved(points, 1j * STEP, direction)).data
     except Exception:  # whatever a function says to complex numbers, it does not take them
         return None
-    return np.imag(out) / step if out.dtype.kind == "c" else None
+    return np.imag(out) / STEP if out.dtype.kind == "c" else None
 
 
 def size(x: np.ndarray) -> float:
@@ -93,6 +93,9 @@ def derivative(
         if exact is not None:
             value = np.abs(f(*(Tensor(x) for x in points)).data)
             rounding = ROUNDINGS * float(np.finfo(np.result_type(np.float32, *points)).eps) * value
+            rounding += (
+                STEP  # a derivative of 0 may come out as the square of the step, as that of x y z at 0
+            )
             if analytic:
                 return exact, COMPLEX_TOLERANCE, rounding
             # Where f bends sharply a shorter step is the one that agrees; of such, rounding is no excuse.

@@ -24,23 +24,12 @@ from tinygrad_np.check.cases.statistics import STATISTICS
 from tinygrad_np.check.cases.trigonometric import TRIGONOMETRIC
 from tinygrad_np.check.rows import Op
 
-OPS: dict[str, Op] = {
-    **ELEMENTWISE,
-    **TRIGONOMETRIC,
-    **SPECIAL,
-    **ACTIVATIONS,
-    **REDUCE,
-    **SCAN,
-    **STATISTICS,
-    **SHAPE,
-    **INDEX,
-    **LINALG,
-    **DECOMPOSITIONS,
-    **COMPOSED,
-    **CONV,
-    **NORMALIZATION,
-    **ATTENTION,
-    **RECURRENT,
-}
+FAMILIES: tuple[dict[str, Op], ...] = (
+    *(ELEMENTWISE, TRIGONOMETRIC, SPECIAL, ACTIVATIONS, REDUCE, SCAN, STATISTICS, SHAPE),
+    *(INDEX, LINALG, DECOMPOSITIONS, COMPOSED, CONV, NORMALIZATION, ATTENTION, RECURRENT),
+)
+OPS: dict[str, Op] = {name: row for family in FAMILIES for name, row in family.items()}
+if len(OPS) < sum(map(len, FAMILIES)):
+    raise ValueError("two rows have one name, and one of them would try nothing")
 
 __all__ = ["LAYERS", "LOSSES", "OPS", "OPTIMIZERS"]
