@@ -1,6 +1,7 @@
 """Functions composed of primitives: values against plain formulas, first and second derivatives, refusals."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -434,3 +435,42 @@ def test_methods_that_order_and_find_take_the_arguments_of_numpy_and_of_pytorch(
     np.testing.assert_array_equal(Tensor(3.0).sort().values.data, 3.0)
     np.testing.assert_array_equal(x.nonzero(), np.nonzero(x.data))
     np.testing.assert_array_equal(x.nonzero(as_tuple=False), [[0, 0], [0, 2]])
+
+
+# --- linear algebra of extreme matrices ---------------------------------------------------------------
+
+
+def test_the_exponential_of_a_matrix_does_not_depend_on_the_others_of_its_batch() -> None:
+    angles = np.array([0.3, 1e6, 0.0])
+    turns = angles[:, np.newaxis, np.newaxis] * np.array([[0.0, 1.0], [-1.0, 0.0]])
+    found = F.matrix_exp(Tensor(turns)).data
+    np.testing.assert_allclose(found[:, 0, 0], np.cos(angles), rtol=1e-9)
+    np.testing.assert_allclose(found[0], F.matrix_exp(Tensor(turns[0])).data, rtol=1e-15)
+    with np.errstate(over="ignore"):
+        assert F.matrix_exp(Tensor([[1.79e308]])).item() == np.inf
+
+
+def test_a_triangle_whose_diagonal_is_1_is_not_asked_for_it() -> None:
+    matrix, right = np.array([[np.inf, 2.0], [5.0, np.nan]]), np.array([[1.0], [2.0]])
+    found = F.solve_triangular(Tensor(matrix), Tensor(right), upper=True, unitriangular=True)
+    np.testing.assert_array_equal(found.data, [[-3.0], [2.0]])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: np.vecdot(Tensor([1.0, 2.0]), Tensor([3.0])),
+        lambda: np.linalg.vector_norm(Tensor([1.0, 2.0]), ord=(1.5,)),  # type: ignore[call-overload]
+        lambda: F.matrix_exp(Tensor([1.0, 2.0])),
+    ],
+)
+def test_what_numpy_refuses_of_vectors_is_refused(call: Callable[[], Any]) -> None:
+    with pytest.raises((ValueError, TypeError), match=r"^(vecdot|vector_norm|matrix_exp)\("):
+        call()
+
+
+def test_a_masked_array_is_no_mask_of_attention() -> None:
+    q = Tensor(np.ones((2, 2)))
+    mask = np.ma.array(np.ones((2, 2), bool), mask=True)
+    with pytest.raises(TypeError, match=r"^scaled_dot_product_attention.* rules of its own"):
+        F.scaled_dot_product_attention(q, q, q, mask)

@@ -329,3 +329,45 @@ def test_numbers_are_looked_for_among_sorted_ones_row_by_row() -> None:
         ValueError, match=r"searchsorted in rows of shape \(2, 3\) for numbers of shape \(3,\)"
     ):
         functional.searchsorted(np.zeros((2, 3)), np.zeros(3))
+
+
+# --- what random calls found --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.uint64])
+def test_statistics_of_whole_numbers_are_those_of_numpy(dtype: type) -> None:
+    x = np.array([250, 200, 3, 7], dtype)
+    calls: list[Any] = [
+        lambda x: np.quantile(x, 0.4),
+        lambda x: np.quantile(x, [0.1, 0.5], method="hazen"),
+        lambda x: np.quantile(x, 0.4, method="lower"),
+        lambda x: np.percentile(x, 50),
+        np.gradient,
+        np.median,
+        np.diff,
+    ]
+    for call in calls:
+        found, expected = call(Tensor(x)), call(x)
+        np.testing.assert_allclose(found.data, expected)
+        assert found.dtype == expected.dtype
+
+
+def test_infinite_numbers_are_not_left_out_with_those_that_are_nan() -> None:
+    x = np.array([[1.0, np.inf, np.nan], [1.0, 2.0, np.nan], [-np.inf, np.nan, 0.0]])
+    with np.errstate(invalid="ignore"):
+        for function in (np.nanvar, np.nanstd):
+            np.testing.assert_array_equal(function(Tensor(x), axis=1).data, function(x, axis=1))
+            y = function(Tensor(x, requires_grad=True)[1])
+            assert y.item() == function(x[1])
+
+
+def test_the_average_of_nothing_is_that_of_numpy() -> None:
+    with pytest.warns(RuntimeWarning):
+        assert np.isnan(np.average(Tensor(np.zeros((3, 0)))).data)
+
+
+def test_a_subnormal_number_has_a_mantissa() -> None:
+    x = np.array([5e-324, 1.5, 0.0, -3e-310, np.inf])
+    with np.errstate(over="ignore"):
+        for found, expected in zip(np.frexp(Tensor(x)), np.frexp(x), strict=True):
+            np.testing.assert_array_equal(found, expected)

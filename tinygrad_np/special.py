@@ -210,7 +210,7 @@ def bessel_i(x: np.ndarray, n: int, scaled: bool) -> np.ndarray:
 
     def far(x: np.ndarray) -> Any:
         a = np.absolute(x)
-        y = np.sign(x) ** n * polynomial(expansion, -1 / a) / np.sqrt(2 * math.pi * a)
+        y = np.sign(x) ** n * polynomial(expansion, -1 / a) / (math.sqrt(2 * math.pi) * np.sqrt(a))
         return y if scaled else y * np.exp(a)
 
     return by_size(x, near, far, 20.0)

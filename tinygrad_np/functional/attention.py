@@ -18,7 +18,7 @@ from tinygrad_np.functional.shapes import swapaxes
 from tinygrad_np.operand import as_array
 from tinygrad_np.ops.elementwise import where
 from tinygrad_np.ops.shape import broadcast_to, concatenate, split
-from tinygrad_np.tensor import Tensor
+from tinygrad_np.tensor import Tensor, without_tensors
 
 __all__ = ["multi_head_attention_forward", "scaled_dot_product_attention"]
 
@@ -239,11 +239,7 @@ def attention_weights(name: str, q: Tensor, k: Tensor, mask: Any, scale: float |
     scores = (q * scale) @ swapaxes(k, -1, -2)
     if mask is None:
         return softmax(scores)
-    mask = (
-        mask
-        if isinstance(mask, Tensor) and mask.requires_grad
-        else as_array(getattr(mask, "data", mask), name)
-    )
+    mask = mask if isinstance(mask, Tensor) and mask.requires_grad else as_array(without_tensors(mask), name)
     scores = where(mask, scores, -np.inf) if mask.dtype.kind == "b" else scores + mask.astype(scores.dtype)
     nothing = np.all(scores.data == -np.inf, axis=-1, keepdims=True)
     if not nothing.any():
@@ -270,13 +266,13 @@ def _joined_masks(
     batch, heads, queries, keys = shape
     found: list[Any] = []
     if padding is not None:
-        padding = as_array(getattr(padding, "data", padding), name)
+        padding = as_array(without_tensors(padding), name)
         if padding.shape not in ((batch, keys), *[(keys,)] * (batch == 1)):
             raise ValueError(f"{name} takes a key_padding_mask ({batch}, {keys}), not {padding.shape}")
         found.append(padding.reshape(batch, 1, 1, keys))
     if attention is not None:
         if not (isinstance(attention, Tensor) and attention.requires_grad):
-            attention = as_array(getattr(attention, "data", attention), name)
+            attention = as_array(without_tensors(attention), name)
         if attention.shape == (batch * heads, queries, keys):
             attention = attention.reshape(batch, heads, queries, keys)
         elif attention.shape != (queries, keys):

@@ -23,12 +23,14 @@ def part(x: Any, axis: int, start: int | None, stop: int | None) -> Any:
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Array:
     """The differences of neighbours along an axis, n times, of what is put together from these three."""
     a = as_tensor("diff", a)
+    if n == 0:
+        return a
     axis = normalize_axis_index(axis, a.ndim, "diff")
     if n < 0:
         raise ValueError(f"the order of a difference is 0 or more, not {n}")
     one = (*a.shape[:axis], 1, *a.shape[axis + 1 :])
     parts = [np.broadcast_to(x, one) if x is not None and not np.ndim(x) else x for x in (prepend, a, append)]
-    if n and len(present := [x for x in parts if x is not None]) > 1:
+    if len(present := [x for x in parts if x is not None]) > 1:
         a = np.concatenate(present, axis=axis)
     for _ in range(min(n, a.shape[axis])):
         a = part(a, axis, 1, None) - part(a, axis, None, -1)
@@ -67,6 +69,9 @@ def gradient(f: Any, *varargs: Any, axis: int | Sequence[int] | None = None, edg
     The spacing is 1, one number, or for each axis a number or its coordinates. Of several axes a tuple of Tensors.
     """
     f = as_tensor("gradient", f)
+    f = (
+        f.astype(np.float64) if f.dtype.kind in "iu" else f
+    )  # differences of unsigned numbers would wrap around
     axes = normalize_axis_tuple(range(f.ndim) if axis is None else axis, f.ndim, "axis")
     spacing = varargs or (1.0,)
     spacing = spacing * len(axes) if len(spacing) == 1 and not np.ndim(spacing[0]) else spacing

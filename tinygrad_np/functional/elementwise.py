@@ -124,7 +124,9 @@ def modf(x: Any) -> tuple[Array, Array]:
 def frexp(x: Any) -> tuple[Array, np.ndarray]:
     """x as a mantissa from 1/2 to 1, which has the gradient, times 2 to a whole power, a plain array."""
     exponent = np.frexp(x.data)[1]
-    return x * np.ldexp(np.ones(x.shape, x.dtype), -exponent), exponent
+    half = -exponent // 2  # in two steps, as 2^-exponent overflows where x is subnormal
+    one = np.ones(x.shape, x.dtype)
+    return x * np.ldexp(one, half) * np.ldexp(one, -exponent - half), exponent
 
 
 @implements(np.heaviside)

@@ -81,16 +81,23 @@ def tensordot(a: Array, b: Array, axes: int | Sequence[Any] = 2) -> Array:
 @implements(np.vecdot, np.linalg.vecdot)
 def vecdot(x1: Array, x2: Array, *, axis: int = -1) -> Array:
     """The sum of products of vectors along an axis, counted in each array by itself; the other axes broadcast."""
-    return np.sum(np.multiply(np.moveaxis(x1, axis, -1), np.moveaxis(x2, axis, -1)), axis=-1)
+    x, y = np.moveaxis(x1, axis, -1), np.moveaxis(x2, axis, -1)
+    if x.shape[-1] != y.shape[-1]:
+        raise ValueError(f"the vectors have {x.shape[-1]} and {y.shape[-1]} elements")
+    return np.sum(np.multiply(x, y), axis=-1)
 
 
 def matvec(x1: Array, x2: Array) -> Array:
     """Matrices times vectors, which are in the last axes."""
+    if np.ndim(x1) < 2:
+        raise ValueError(f"matrices have two axes at least, and not the shape {np.shape(x1)}")
     return matmul(x1, np.expand_dims(x2, -1))[..., 0]
 
 
 def vecmat(x1: Array, x2: Array) -> Array:
     """Vectors times matrices, which are in the last axes."""
+    if np.ndim(x2) < 2:
+        raise ValueError(f"matrices have two axes at least, and not the shape {np.shape(x2)}")
     return matmul(np.expand_dims(x1, -2), x2)[..., 0, :]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -186,21 +185,27 @@ def solve_triangular(
     matrix = np.triu(matrix) if upper else np.tril(matrix)
     if unitriangular:
         eye = np.eye(matrix.shape[-1], dtype=matrix.dtype)
-        matrix = matrix * (1 - eye) + eye
+        matrix = np.where(eye == 1, eye, matrix)  # whatever stands on its diagonal, infinities too
     y: Tensor = solve(matrix, B) if left else transposed(solve(transposed(matrix), transposed(B)))
     return y
 
 
 @torch_named
 def matrix_exp(x: Tensor) -> Tensor:
-    """The exponential of square matrices, sum x^k / k!: the series of x / 2^s, small enough, squared s times."""
+    """The exponential of square matrices, sum x^k / k!: the series of x / 2^s, small enough, squared s times.
+
+    Each matrix of a batch has its own s: of a small one squarings would cost digits.
+    """
     x = floats("matrix_exp", x)
-    largest = float(np.max(np.sum(np.absolute(x.data), axis=-1), initial=0))
-    squarings = max(0, math.ceil(math.log2(largest)) + 1) if 0 < largest < math.inf else 0
-    small, eye = x / 2.0**squarings, np.eye(x.shape[-1], dtype=x.dtype)
+    if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
+        raise ValueError(f"the matrices are square, not of shape {list(x.shape)}")
+    largest = np.max(np.sum(np.absolute(x.data), axis=-1), axis=-1, initial=0)[..., None, None]
+    known = np.where((largest > 0) & (largest < np.inf), largest, 0.25)
+    squarings = np.maximum(0, np.ceil(np.log2(known)) + 1)
+    small, eye = x * np.exp2(-squarings).astype(x.dtype), np.eye(x.shape[-1], dtype=x.dtype)
     result = small / 18 + eye
     for k in range(17, 0, -1):
         result = small @ result / k + eye
-    for _ in range(squarings):
-        result = result @ result
+    for left in range(int(np.max(squarings, initial=0)), 0, -1):
+        result = np.where(squarings >= left, result @ result, result)
     return result

@@ -52,6 +52,8 @@ def average(
     The weights have the shape of `a`, or that of the axes that are named.
     """
     a = as_tensor("average", a)
+    if weights is None and not returned:
+        return np.mean(a, axis=axis, keepdims=keepdims)
     weights = np.ones(a.shape, np.result_type(a.dtype, np.float16)) if weights is None else weights
     weights = as_tensor("average", weights)
     if weights.shape != a.shape:
@@ -143,12 +145,23 @@ STEPS = (
 )  # by these a quantile does not move with q
 
 
+WHOLE = (
+    "lower",
+    "higher",
+    "nearest",
+    "inverted_cdf",
+    "closest_observation",
+)  # by these it is one of the elements
+
+
 def quantiles(a: Any, q: Any, axis: Axis, method: Any, keepdims: bool, skip_nan: bool) -> Array:
     """Quantiles over axes, with NaN or without; the shape of q comes first, as in NumPy.
 
     Where they are among the sorted elements NumPy says itself: it is the quantile of 0, 1, 2, ...
     """
     a = as_tensor("quantile", a)
+    if a.dtype.kind in "iu" and method not in WHOLE:
+        a = a.astype(np.float64)
     rows, _ = merge_axes(a, axis)
     if not rows.shape[-1]:
         raise ValueError("of no elements there is no quantile")
@@ -273,7 +286,8 @@ def nanvar(
     if ddof and correction is not None:
         raise ValueError("ddof and correction are two names of one number; give one of them")
     number = known(a, axis, keepdims) - (ddof if correction is None else correction)
-    distance = without_nan(a - nanmean(a, axis, keepdims=True), 0)
+    # only what is NaN in `a` is left out: of an infinite element the distance is NaN, and so is the variance
+    distance = np.where(np.isnan(a.data), 0, a - nanmean(a, axis, keepdims=True))
     y = np.sum(distance * distance, axis=axis, keepdims=keepdims) / np.where(number > 0, number, np.nan)
     return y.astype(distance.dtype)
 

@@ -88,6 +88,8 @@ def sum_windows(
 ) -> np.ndarray:
     """`col2im` of an array: one sum for each element of a window, of all places at once."""
     axes = len(lengths)
+    if cols.ndim < 2 * axes:
+        raise ValueError(f"windows of {axes} axes and their places are {2 * axes} axes at least")
     lead, kernel, places = cols.shape[: -2 * axes], cols.shape[-2 * axes : -axes], cols.shape[-axes:]
     totals = [a + n + b for n, (a, b) in zip(lengths, padding, strict=True)]
     for n, k, m, s, d in zip(totals, kernel, places, stride, dilation, strict=True):

@@ -141,6 +141,8 @@ def vector_norm(x: Array, *, axis: Any = None, keepdims: bool = False, ord: floa
     0, and so does everything where the norm is 0, in the second derivative too; the count of what is not 0 (p = 0)
     sends back 0.
     """
+    if ord is not None and not isinstance(ord, int | float | np.number):
+        raise TypeError(f"ord is a number, not {ord!r}")
     y = np.linalg.vector_norm(x, axis=axis, keepdims=keepdims, ord=ord)
 
     def vjp(g: Array) -> Array:
