@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 PASS, MISSING, RAISED, VALUE, GRADIENT = "pass", "no such function", "raised", "wrong value", "wrong gradient"
 LEFT_OUT = "not about us"
+WITHOUT_GRADIENT = "without a gradient"  # the family of ops that have none
 
 
 @dataclass(frozen=True)

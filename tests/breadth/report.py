@@ -7,7 +7,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tests.breadth.outcomes import GRADIENT, LEFT_OUT, MISSING, PASS, RAISED, VALUE, Trial
+from tests.breadth.outcomes import (
+    GRADIENT,
+    LEFT_OUT,
+    MISSING,
+    PASS,
+    RAISED,
+    VALUE,
+    WITHOUT_GRADIENT,
+    Trial,
+)
 
 OUTCOMES = (PASS, MISSING, RAISED, VALUE, GRADIENT)
 
@@ -48,7 +57,9 @@ def table(trials: Sequence[Trial]) -> list[list[str]]:
     """Head, a row for each family, the sums, and of these the core."""
     groups = dict.fromkeys(sorted({trial.family for trial in trials}))
     rows: list[tuple[str, list[Trial]]] = [(g, [t for t in trials if t.family == g]) for g in groups]
-    rows += [("all", list(trials)), ("of these the core", [t for t in trials if plain(t.name) in CORE])]
+    learned = [t for t in trials if t.family != WITHOUT_GRADIENT]
+    rows += [("all", list(trials)), ("of these with a gradient", learned)]
+    rows += [("of these the core", [t for t in trials if plain(t.name) in CORE])]
     lines = [["family", "samples", *OUTCOMES, "names", "names that pass whole"]]
     for title, group in rows:
         counts = Counter(trial.outcome for trial in group)

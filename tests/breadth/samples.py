@@ -28,6 +28,7 @@ from torch.testing._internal.opinfo.core import (
     UnaryUfuncInfo,
 )
 
+from tests.breadth.outcomes import WITHOUT_GRADIENT
 from tinygrad_np import Tensor, functional, nn
 
 # PyTorch's list seeds ops that draw at random within each call; here they shall be known by their random results.
@@ -211,7 +212,7 @@ def family(op: OpInfo) -> str:
             return "convolution, pooling, images"
         return "activations and layers"
     if not op.supports_autograd:
-        return "without a gradient"
+        return WITHOUT_GRADIENT
     for kind, title in (
         (SpectralFuncInfo, "Fourier transforms"),
         (ReductionOpInfo, "reductions"),
