@@ -474,3 +474,17 @@ def test_a_masked_array_is_no_mask_of_attention() -> None:
     mask = np.ma.array(np.ones((2, 2), bool), mask=True)
     with pytest.raises(TypeError, match=r"^scaled_dot_product_attention.* rules of its own"):
         F.scaled_dot_product_attention(q, q, q, mask)
+
+
+def test_casts_under_the_names_of_pytorch() -> None:
+    x = Tensor([1.5, -2.5], requires_grad=True)
+    y = x.float()  # type: ignore[attr-defined]
+    assert y.dtype == np.float32
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad, [1, 1])
+    whole = x.int()  # type: ignore[attr-defined]
+    assert whole.dtype == np.int32
+    assert not whole.requires_grad
+    np.testing.assert_array_equal(whole.data, [1, -2])
+    assert x.double().dtype == np.float64  # type: ignore[attr-defined]
+    assert x.bool().data.tolist() == [True, True]  # type: ignore[attr-defined]

@@ -350,3 +350,23 @@ class Methods:
     slice_scatter = method("slice_scatter")
     take = method(np.take)
     take_along_dim = method("take_along_dim")
+
+
+# PyTorch's casts. They are set here, as in the class their names would hide Python's own types.
+CASTS = {
+    **{"half": np.float16, "float": np.float32, "double": np.float64, "bool": np.bool_},
+    **{"byte": np.uint8, "char": np.int8, "short": np.int16, "int": np.int32, "long": np.int64},
+}
+
+
+def _cast(name: str, dtype: Any) -> Callable[..., Any]:
+    def call(self: Any) -> Any:
+        return (self if np.dtype(dtype).kind == "f" else self.detach()).astype(dtype)
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"It as {np.dtype(dtype)}; with its gradient if that is a floating-point dtype."
+    return call
+
+
+for _name, _dtype in CASTS.items():
+    setattr(Methods, _name, _cast(_name, _dtype))

@@ -472,6 +472,8 @@ class Tensor(Methods):
             raise AttributeError(f"mT exchanges the last two axes, and this Tensor has shape {self.shape}")
         return shape.transpose(self, axes=(*range(self.ndim - 2), -1, -2))
 
+    mH = mT  # of real numbers
+
     def astype(self, dtype: DTypeLike) -> Tensor:
         """The same numbers in another floating-point dtype; of a constant, in any dtype."""
         try:

@@ -50,6 +50,7 @@ SAME = {
 
 # Why a name is not here: the first pattern that it matches. What matches none is not there yet.
 REASONS = [
+    (r"fftshift", "`np.roll`; NumPy's own is in `np.fft`, which importing the package would load"),
     (
         r"fft|complex|polar|(^|\.)(angle|real|imag|conj\w*|real_if_close|eig|eigvals|H|mH|cdouble|cfloat|chalf)$"
         r"|view_as_real|resolve_|stft",

@@ -159,8 +159,6 @@ ADAPTED: dict[str, tuple[str, Callable[..., Any]]] = {
     "diagflat": ("diagflat", lambda f, x, offset=0: f(x, offset)),
     "einsum": ("einsum", lambda f, operands, equation: f(equation, *operands)),
     "expand": ("broadcast_to", several),
-    "fft.fftshift": ("fft.fftshift", lambda f, x, axis=None: f(x, axis)),
-    "fft.ifftshift": ("fft.ifftshift", lambda f, x, axis=None: f(x, axis)),
     "gather": ("take_along_axis", lambda f, x, axis, index: f(x, index, axis)),
     "gradient": ("gradient", spaced),
     "index_select": ("take", lambda f, x, axis, index: f(x, index, axis)),

@@ -142,7 +142,7 @@ def reciprocal(x: Any) -> Array:
 
 
 @implements(np.fabs)
-def fabs(x: Any) -> Tensor:
+def fabs(x: Any) -> Any:
     """|x| as floating-point numbers, element-wise. The derivative at 0 is taken as 0."""
     return np.absolute(floats("fabs", x))
 

@@ -433,24 +433,6 @@ def roll(a: Array, shift: int | Sequence[int], axis: int | Sequence[int] | None 
     return a
 
 
-@implements(np.fft.fftshift)
-def fftshift(x: Any, axes: Any = None) -> Tensor:
-    """The axes, all unless told, turned by half of their length: what is first comes to the middle."""
-    return half_turned("fftshift", x, axes, 1)
-
-
-@implements(np.fft.ifftshift)
-def ifftshift(x: Any, axes: Any = None) -> Tensor:
-    """The reverse of `fftshift`."""
-    return half_turned("ifftshift", x, axes, -1)
-
-
-def half_turned(name: str, x: Any, axes: Any, sign: int) -> Tensor:
-    x = as_tensor(name, x)
-    axes = range(x.ndim) if axes is None else normalize_axis_tuple(axes, x.ndim)
-    return np.roll(x, [sign * (x.shape[axis] // 2) for axis in axes], tuple(axes))
-
-
 @implements(np.tile)
 def tile(A: Array, reps: int | Sequence[int]) -> Array:
     """An array laid side by side with itself, so many times along each axis."""

@@ -570,9 +570,6 @@ TURNS = {  # the same elements in other places, or several times
         calls=[
             (lambda x: np.roll(x, 1, 0), [X]),
             (lambda x: np.roll(x, (1, 2), (-1, 0)), [CUBE]),
-            (lambda x: np.fft.fftshift(x), [CUBE]),
-            (lambda x: np.fft.fftshift(x, -1), [CUBE]),
-            (lambda x: np.fft.ifftshift(x, (0, 2)), [CUBE]),
         ],
         function=np.roll,
     ),
