@@ -46,7 +46,7 @@ DRAWS: dict[str, Callable[[Any], np.ndarray]] = {  # everything that draws, as a
             getattr(nn, name)(rng=rng)(np.ones((40, 20) + (2,) * axes)).data
         )
         for name, axes in {
-            **{"Dropout1d": 1, "Dropout2d": 2, "Dropout3d": 3, "AlphaDropout": 0, "FeatureAlphaDropout": 1},
+            **{"Dropout1d": 1, "Dropout2d": 2, "AlphaDropout": 0, "FeatureAlphaDropout": 1},
         }.items()
     },
     **{
@@ -57,7 +57,6 @@ DRAWS: dict[str, Callable[[Any], np.ndarray]] = {  # everything that draws, as a
             **{
                 "dropout1d": 1,
                 "dropout2d": 2,
-                "dropout3d": 3,
                 "alpha_dropout": 0,
                 "feature_alpha_dropout": 1,
             },
@@ -66,7 +65,7 @@ DRAWS: dict[str, Callable[[Any], np.ndarray]] = {  # everything that draws, as a
     "Bilinear": lambda rng: nn.Bilinear(8, 8, 8, rng=rng).weight.data,
     **{
         f"Conv{kind}": lambda rng, kind=kind: getattr(nn, f"Conv{kind}")(8, 16, 3, rng=rng).weight.data
-        for kind in ("1d", "2d", "3d", "Transpose1d", "Transpose2d", "Transpose3d")
+        for kind in ("1d", "2d", "Transpose1d", "Transpose2d")
     },
     "MultiheadAttention": lambda rng: nn.MultiheadAttention(8, 2, rng=rng).in_proj_weight.data,
     "PositionalEncoding": lambda rng: (

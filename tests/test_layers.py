@@ -209,7 +209,7 @@ REPRS: list[tuple[Layer, str]] = [
     *[
         (getattr(nn, f"{name}{n}d")(2, 4, 3, rng=0), f"{name}{n}d(2, 4, kernel_size={(3,) * n})")
         for name in ("Conv", "ConvTranspose")
-        for n in (1, 2, 3)
+        for n in (1, 2)
     ],
     (
         nn.Conv2d(2, 4, (3, 1), 2, "valid", groups=2, bias=False, rng=0),
@@ -221,14 +221,14 @@ REPRS: list[tuple[Layer, str]] = [
             f"{name}Norm{n}d(3, eps=1e-05, momentum=0.1, affine={usual}, track_running_stats={usual})",
         )
         for name, usual in (("Batch", True), ("Instance", False))
-        for n in (1, 2, 3)
+        for n in (1, 2)
     ],
     (nn.LayerNorm(3), "LayerNorm((3,), eps=1e-05, elementwise_affine=True)"),
     (nn.RMSNorm([2, 3]), "RMSNorm((2, 3), eps=None, elementwise_affine=True)"),
     (nn.GroupNorm(2, 4), "GroupNorm(2, 4, eps=1e-05, affine=True)"),
     *[
         (getattr(nn, name)(0.3, rng=0), f"{name}(p=0.3)")
-        for name in ("Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout")
+        for name in ("Dropout1d", "Dropout2d", "AlphaDropout", "FeatureAlphaDropout")
     ],
     (nn.MaxPool2d(2, stride=1), "MaxPool2d(kernel_size=2, stride=1)"),
     (nn.ZeroPad1d(2), "ZeroPad1d((2, 2))"),

@@ -98,6 +98,9 @@ REASONS = [
     ),
     (r"[fF]ractional", "pooling of random windows"),
     (r"^(gamma|beta|betaln|convolve|(softmax_)?focal_loss)$", "a line of functions that are here"),
+    (r"3d$|3D$", "left out on purpose: no 3-d convolutions"),
+    (r"[uU]npool", "left out on purpose: `scatter` puts elements at their places"),
+    (r"grid_sampl|affine_grid", "left out on purpose: no grid sampling"),
     (r"ctc|CTC", "connectionist temporal classification is a model of its own"),
     (r"Lazy", "lazy layers: sizes are given"),
     (

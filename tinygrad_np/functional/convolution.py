@@ -22,10 +22,8 @@ __all__ = [
     "channel_shuffle",
     "conv1d",
     "conv2d",
-    "conv3d",
     "conv_transpose1d",
     "conv_transpose2d",
-    "conv_transpose3d",
     "fold",
     "pixel_shuffle",
     "pixel_unshuffle",
@@ -98,20 +96,6 @@ def conv2d(
 
 
 @names_itself
-def conv3d(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Size = 1,
-    padding: Size | str = 0,
-    dilation: Size = 1,
-    groups: int = 1,
-) -> Tensor:
-    """Windows of the last three axes times a weight, plus a bias; see `conv2d`, with three axes instead of two."""
-    return _convolve("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
-
-
-@names_itself
 def conv_transpose1d(
     input: Tensor,
     weight: Tensor,
@@ -168,23 +152,6 @@ def conv_transpose2d(
     """
     return _transposed(
         "conv_transpose2d", 2, input, weight, bias, stride, padding, output_padding, groups, dilation
-    )
-
-
-@names_itself
-def conv_transpose3d(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Size = 1,
-    padding: Size = 0,
-    output_padding: Size = 0,
-    groups: int = 1,
-    dilation: Size = 1,
-) -> Tensor:
-    """The transpose of `conv3d`, plus a bias; see `conv_transpose2d`."""
-    return _transposed(
-        "conv_transpose3d", 3, input, weight, bias, stride, padding, output_padding, groups, dilation
     )
 
 

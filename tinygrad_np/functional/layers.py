@@ -17,7 +17,6 @@ __all__ = [
     "dropout",
     "dropout1d",
     "dropout2d",
-    "dropout3d",
     "feature_alpha_dropout",
     "linear",
     "lstm_step",
@@ -111,12 +110,6 @@ def dropout1d(x: Tensor, p: float = 0.5, training: bool = True, *, rng: Rng = No
 def dropout2d(x: Tensor, p: float = 0.5, training: bool = True, *, rng: Rng = None) -> Tensor:
     """`dropout` of whole channels of (batch, channels, height, width), or without batch."""
     return _drop_channels("dropout2d", 2, x, p, training, rng)
-
-
-@names_itself
-def dropout3d(x: Tensor, p: float = 0.5, training: bool = True, *, rng: Rng = None) -> Tensor:
-    """`dropout` of whole channels of (batch, channels, depth, height, width), or without batch."""
-    return _drop_channels("dropout3d", 3, x, p, training, rng)
 
 
 def _drop_channels(name: str, axes: int, x: Tensor, p: float, training: bool, rng: Rng) -> Tensor:

@@ -8,39 +8,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from tinygrad_np.errors import names_itself
-from tinygrad_np.functional.common import check_indices, floats, per_axis
+from tinygrad_np.functional.common import floats, per_axis
 from tinygrad_np.functional.convolution import Size
 from tinygrad_np.functional.shapes import moveaxis
 from tinygrad_np.ops.conv import im2col
-from tinygrad_np.ops.index import set_at
 from tinygrad_np.ops.shape import stack
 from tinygrad_np.tensor import Tensor
 
 __all__ = [
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
-    "adaptive_avg_pool3d",
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
-    "adaptive_max_pool3d",
     "avg_pool1d",
     "avg_pool2d",
-    "avg_pool3d",
     "interpolate",
     "lp_pool1d",
     "lp_pool2d",
-    "lp_pool3d",
     "max_pool1d",
     "max_pool2d",
-    "max_pool3d",
-    "max_unpool1d",
-    "max_unpool2d",
-    "max_unpool3d",
     "upsample_bilinear",
     "upsample_nearest",
 ]
@@ -114,65 +106,6 @@ def max_pool2d(
 
 
 @names_itself
-def max_pool3d(
-    input: Tensor,
-    kernel_size: Size,
-    stride: Size | None = None,
-    padding: Size = 0,
-    dilation: Size = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Any:
-    """The largest element of each window of the last three axes; see `max_pool2d`."""
-    return _max_pool(
-        "max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
-    )
-
-
-@names_itself
-def max_unpool1d(
-    input: Tensor,
-    indices: Any,
-    kernel_size: Size,
-    stride: Size | None = None,
-    padding: Size = 0,
-    output_size: Sequence[int] | None = None,
-) -> Tensor:
-    """Zeros, with each largest element at the place that `max_pool1d` found it at; see `max_unpool2d`."""
-    return _max_unpool(1, input, indices, kernel_size, stride, padding, output_size)
-
-
-@names_itself
-def max_unpool2d(
-    input: Tensor,
-    indices: Any,
-    kernel_size: Size,
-    stride: Size | None = None,
-    padding: Size = 0,
-    output_size: Sequence[int] | None = None,
-) -> Tensor:
-    """Zeros, with each largest element at the place that `max_pool2d` found it at (Zeiler and Fergus, 2014).
-
-    `indices` are what ``max_pool2d(..., return_indices=True)`` gives beside the input. Each length n becomes
-    (n - 1) s - 2 p + k, unless `output_size` says another one. Where a place comes twice the last element stays.
-    """
-    return _max_unpool(2, input, indices, kernel_size, stride, padding, output_size)
-
-
-@names_itself
-def max_unpool3d(
-    input: Tensor,
-    indices: Any,
-    kernel_size: Size,
-    stride: Size | None = None,
-    padding: Size = 0,
-    output_size: Sequence[int] | None = None,
-) -> Tensor:
-    """Zeros, with each largest element at the place that `max_pool3d` found it at; see `max_unpool2d`."""
-    return _max_unpool(3, input, indices, kernel_size, stride, padding, output_size)
-
-
-@names_itself
 def avg_pool1d(
     input: Tensor,
     kernel_size: Size,
@@ -217,22 +150,6 @@ def avg_pool2d(
 
 
 @names_itself
-def avg_pool3d(
-    input: Tensor,
-    kernel_size: Size,
-    stride: Size | None = None,
-    padding: Size = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-) -> Tensor:
-    """The mean of each window of the last three axes; see `avg_pool2d`."""
-    return _avg_pool(
-        "avg_pool3d", 3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
-    )
-
-
-@names_itself
 def lp_pool1d(
     input: Tensor, norm_type: float, kernel_size: Size, stride: Size | None = None, ceil_mode: bool = False
 ) -> Tensor:
@@ -250,14 +167,6 @@ def lp_pool2d(
     `ceil_mode`, counts as a whole one of the same mean.
     """
     return _lp_pool(2, input, norm_type, kernel_size, stride, ceil_mode)
-
-
-@names_itself
-def lp_pool3d(
-    input: Tensor, norm_type: float, kernel_size: Size, stride: Size | None = None, ceil_mode: bool = False
-) -> Tensor:
-    """(sum x^p)^(1/p) over each window of the last three axes, for p = `norm_type`; see `lp_pool2d`."""
-    return _lp_pool(3, input, norm_type, kernel_size, stride, ceil_mode)
 
 
 @names_itself
@@ -286,13 +195,6 @@ def adaptive_avg_pool2d(input: Tensor, output_size: AdaptiveSize) -> Tensor:
 
 
 @names_itself
-def adaptive_avg_pool3d(input: Tensor, output_size: AdaptiveSize) -> Tensor:
-    """The means of so many parts of the last three axes, of about one size; see `adaptive_avg_pool2d`."""
-    means: Tensor = _adaptive("adaptive_avg_pool3d", 3, input, output_size, np.mean)
-    return means
-
-
-@names_itself
 def adaptive_max_pool1d(input: Tensor, output_size: AdaptiveSize, return_indices: bool = False) -> Any:
     """The largest elements of so many parts of the last axis, of about one length; see `adaptive_max_pool2d`."""
     return _adaptive("adaptive_max_pool1d", 1, input, output_size, np.max, return_indices)
@@ -306,12 +208,6 @@ def adaptive_max_pool2d(input: Tensor, output_size: AdaptiveSize, return_indices
     places in the flattened (height, width) come second, as those of `max_pool2d` do.
     """
     return _adaptive("adaptive_max_pool2d", 2, input, output_size, np.max, return_indices)
-
-
-@names_itself
-def adaptive_max_pool3d(input: Tensor, output_size: AdaptiveSize, return_indices: bool = False) -> Any:
-    """The largest elements of so many parts of the last three axes; see `adaptive_max_pool2d`."""
-    return _adaptive("adaptive_max_pool3d", 3, input, output_size, np.max, return_indices)
 
 
 @names_itself
@@ -333,14 +229,14 @@ def interpolate(
     Parameters
     ----------
     input : Tensor
-        With one, two or three lengths.
+        With one or two lengths.
     size : int or one for each axis, optional
         The lengths of the result.
     scale_factor : float or one for each axis, optional
         Instead of `size`: the length is n times this, rounded down, and n / m above is 1 / `scale_factor`.
-    mode : {"nearest", "nearest-exact", "linear", "bilinear", "trilinear", "bicubic", "area"}
+    mode : {"nearest", "nearest-exact", "linear", "bilinear", "bicubic", "area"}
         "nearest" takes element floor(i n / m), "nearest-exact" the one that is nearest; the linear modes are for
-        one, two and three lengths, "bicubic" (Keys, 1981, with a = -3/4) for two. "area" is `adaptive_avg_pool2d`.
+        one and two lengths, "bicubic" (Keys, 1981, with a = -3/4) for two. "area" is `adaptive_avg_pool2d`.
     align_corners : bool, optional
         Whether the first and last results of the linear modes stand on the first and last elements.
     recompute_scale_factor : bool, optional
@@ -350,8 +246,8 @@ def interpolate(
     """
     x = floats("interpolate", input)
     axes = x.ndim - 2
-    kinds = {"linear": 1, "bilinear": 2, "trilinear": 3, "bicubic": 2}
-    if axes not in (1, 2, 3) or kinds.get(mode, axes) != axes or mode not in (*kinds, *NEAREST, "area"):
+    kinds = {"linear": 1, "bilinear": 2, "bicubic": 2}
+    if axes not in (1, 2) or kinds.get(mode, axes) != axes or mode not in (*kinds, *NEAREST, "area"):
         raise ValueError(
             f"interpolate takes (batch, channels, *lengths) and a mode that is for so many lengths, of "
             f"{', '.join((*kinds, *NEAREST, 'area'))}, not {mode!r} and {list(x.shape)}"
@@ -546,46 +442,11 @@ def _adaptive(
 def _places_in_parts(x: np.ndarray, cuts: list[list[slice]]) -> np.ndarray:
     """The place of the largest element of each part in the flattened lengths of x; of equal ones the first."""
     lead, lengths = x.shape[: -len(cuts)], x.shape[-len(cuts) :]
-    places = np.empty((*lead, *map(len, cuts)), np.int64)
-    for at in np.ndindex(*places.shape[len(lead) :]):
-        part = [cut[i] for cut, i in zip(cuts, at, strict=True)]
-        box = x[(..., *part)]
-        inside = box.shape[len(lead) :]
-        found = np.unravel_index(np.argmax(box.reshape(*lead, math.prod(inside)), -1), inside)
-        starts = [i + cut.start for i, cut in zip(found, part, strict=True)]
-        places[(..., *at)] = np.ravel_multi_index(starts, lengths)
-    return places
-
-
-def _max_unpool(
-    axes: int,
-    input: Tensor,
-    indices: Any,
-    kernel_size: Size,
-    stride: Size | None,
-    padding: Size,
-    output_size: Sequence[int] | None,
-) -> Tensor:
-    """Zeros, with each element at its place."""
-    name = f"max_unpool{axes}d"
-    x = _image(name, axes, input)
-    kernel, strides = per_axis(name, axes, 1, kernel_size=kernel_size, stride=stride or kernel_size)
-    (sides,) = per_axis(name, axes, padding=padding)
-    lengths = [
-        (n - 1) * s - 2 * p + k for n, s, p, k in zip(x.shape[-axes:], strides, sides, kernel, strict=True)
-    ]
-    if output_size is not None:
-        lengths = [int(n) for n in output_size][-axes:]
-    lead, total = x.shape[:-axes], math.prod(lengths)
-    places = check_indices(name, indices, total)
-    if places.shape != x.shape or len(lengths) != axes:
-        raise ValueError(
-            f"{name} takes an index for each element, and {axes} lengths, and got indices {list(places.shape)} for "
-            f"{list(x.shape)} and output_size={output_size!r}"
-        )
-    whose = np.ix_(*map(range, x.shape))[: len(lead)]  # the image and channel of each element
-    written = set_at(np.zeros((*lead, total), x.dtype), x, index=(*whose, places))
-    return written.reshape(*lead, *lengths)
+    numbers = np.arange(math.prod(lengths)).reshape(lengths)
+    inside = [numbers[box].ravel() for box in product(*cuts)]
+    flat = x.reshape(*lead, numbers.size)
+    places = [box[np.argmax(flat[..., box], -1)] for box in inside]
+    return np.stack(places, -1).reshape(*lead, *map(len, cuts))
 
 
 def _weights(n: int, m: int, step: float, align_corners: bool, cubic: bool) -> np.ndarray:

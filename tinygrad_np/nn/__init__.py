@@ -12,7 +12,6 @@ from tinygrad_np.nn.dropout import (
     Dropout,
     Dropout1d,
     Dropout2d,
-    Dropout3d,
     FeatureAlphaDropout,
     VariationalDropout,
 )
@@ -50,7 +49,6 @@ __all__ = [
     "Bilinear",
     "Dropout1d",
     "Dropout2d",
-    "Dropout3d",
     "FeatureAlphaDropout",
     *applied.__all__,
     *attention.__all__,

@@ -18,41 +18,31 @@ from tinygrad_np.tensor import Tensor
 __all__ = [
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
-    "AdaptiveAvgPool3d",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
-    "AdaptiveMaxPool3d",
     "AvgPool1d",
     "AvgPool2d",
-    "AvgPool3d",
     "ChannelShuffle",
     "CircularPad1d",
     "CircularPad2d",
-    "CircularPad3d",
     "ConstantPad1d",
     "ConstantPad2d",
-    "ConstantPad3d",
     "Fold",
     "LPPool1d",
     "LPPool2d",
-    "LPPool3d",
     "LocalResponseNorm",
     "MaxPool1d",
     "MaxPool2d",
-    "MaxPool3d",
     "PixelShuffle",
     "PixelUnshuffle",
     "ReflectionPad1d",
     "ReflectionPad2d",
-    "ReflectionPad3d",
     "ReplicationPad1d",
     "ReplicationPad2d",
-    "ReplicationPad3d",
     "Unfold",
     "Upsample",
     "ZeroPad1d",
     "ZeroPad2d",
-    "ZeroPad3d",
 ]
 
 
@@ -109,13 +99,6 @@ class MaxPool2d(Applied):
     names = MAX_POOL
 
 
-class MaxPool3d(Applied):
-    """The largest element of each window of the last three axes."""
-
-    function = staticmethod(functional.max_pool3d)
-    names = MAX_POOL
-
-
 class AvgPool1d(Applied):
     """The mean of each window of the last axis."""
 
@@ -126,12 +109,6 @@ class AvgPool2d(Applied):
     """The mean of each window of the last two axes."""
 
     function = staticmethod(functional.avg_pool2d)
-
-
-class AvgPool3d(Applied):
-    """The mean of each window of the last three axes."""
-
-    function = staticmethod(functional.avg_pool3d)
 
 
 class LPPool1d(Applied):
@@ -146,12 +123,6 @@ class LPPool2d(Applied):
     function = staticmethod(functional.lp_pool2d)
 
 
-class LPPool3d(Applied):
-    """(sum x^p)^(1/p) over each window of the last three axes."""
-
-    function = staticmethod(functional.lp_pool3d)
-
-
 class AdaptiveAvgPool1d(Applied):
     """The means of so many parts of the last axis."""
 
@@ -164,12 +135,6 @@ class AdaptiveAvgPool2d(Applied):
     function = staticmethod(functional.adaptive_avg_pool2d)
 
 
-class AdaptiveAvgPool3d(Applied):
-    """The means of so many parts of the last three axes."""
-
-    function = staticmethod(functional.adaptive_avg_pool3d)
-
-
 class AdaptiveMaxPool1d(Applied):
     """The largest elements of so many parts of the last axis."""
 
@@ -180,12 +145,6 @@ class AdaptiveMaxPool2d(Applied):
     """The largest elements of so many parts of the last two axes."""
 
     function = staticmethod(functional.adaptive_max_pool2d)
-
-
-class AdaptiveMaxPool3d(Applied):
-    """The largest elements of so many parts of the last three axes."""
-
-    function = staticmethod(functional.adaptive_max_pool3d)
 
 
 # --- windows, sizes, channels -------------------------------------------------------------------------
@@ -273,12 +232,6 @@ class ZeroPad2d(Padding):
     axes = 2
 
 
-class ZeroPad3d(Padding):
-    """The last three axes with zeros at both ends."""
-
-    axes = 3
-
-
 class ConstantPad1d(Padding):
     """The last axis with a number at both ends."""
 
@@ -299,16 +252,6 @@ class ConstantPad2d(Padding):
         self.value = value
 
 
-class ConstantPad3d(Padding):
-    """The last three axes with a number at both ends."""
-
-    axes = 3
-
-    def __init__(self, padding: Any, value: float):
-        super().__init__(padding)
-        self.value = value
-
-
 class ReflectionPad1d(Padding):
     """The last axis with what is mirrored there at both ends."""
 
@@ -319,12 +262,6 @@ class ReflectionPad2d(Padding):
     """The last two axes with what is mirrored there at both ends."""
 
     axes, mode = 2, "reflect"
-
-
-class ReflectionPad3d(Padding):
-    """The last three axes with what is mirrored there at both ends."""
-
-    axes, mode = 3, "reflect"
 
 
 class ReplicationPad1d(Padding):
@@ -339,12 +276,6 @@ class ReplicationPad2d(Padding):
     axes, mode = 2, "replicate"
 
 
-class ReplicationPad3d(Padding):
-    """The last three axes with the first and last element at both ends."""
-
-    axes, mode = 3, "replicate"
-
-
 class CircularPad1d(Padding):
     """The last axis with what stands at the other end at both ends."""
 
@@ -355,9 +286,3 @@ class CircularPad2d(Padding):
     """The last two axes with what stands at the other end at both ends."""
 
     axes, mode = 2, "circular"
-
-
-class CircularPad3d(Padding):
-    """The last three axes with what stands at the other end at both ends."""
-
-    axes, mode = 3, "circular"

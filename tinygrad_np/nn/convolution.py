@@ -20,10 +20,8 @@ from tinygrad_np.tensor import Tensor
 __all__ = [
     "Conv1d",
     "Conv2d",
-    "Conv3d",
     "ConvTranspose1d",
     "ConvTranspose2d",
-    "ConvTranspose3d",
 ]
 
 PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
@@ -98,7 +96,7 @@ class Convolution(Layer):
 
 
 class Convolved(Convolution):
-    """What `Conv1d`, `Conv2d` and `Conv3d` share."""
+    """What `Conv1d` and `Conv2d` share."""
 
     def __init__(
         self,
@@ -182,15 +180,8 @@ class Conv2d(Convolved):
     function = staticmethod(functional.conv2d)
 
 
-class Conv3d(Convolved):
-    """Windows of the last three axes times a weight, plus a bias; see `functional.conv3d` and `Conv1d`."""
-
-    axes = 3
-    function = staticmethod(functional.conv3d)
-
-
 class ConvTransposed(Convolution):
-    """What `ConvTranspose1d`, `ConvTranspose2d` and `ConvTranspose3d` share."""
+    """What `ConvTranspose1d` and `ConvTranspose2d` share."""
 
     transposed = True
 
@@ -266,10 +257,3 @@ class ConvTranspose2d(ConvTransposed):
 
     axes = 2
     function = staticmethod(functional.conv_transpose2d)
-
-
-class ConvTranspose3d(ConvTransposed):
-    """The transpose of `Conv3d`, plus a bias; see `functional.conv_transpose3d` and `ConvTranspose1d`."""
-
-    axes = 3
-    function = staticmethod(functional.conv_transpose3d)

@@ -76,17 +76,6 @@ class Dropout2d(Dropout):
         return functional.dropout2d(x, self.p, self.training, rng=self.rng)
 
 
-class Dropout3d(Dropout):
-    """Dropout of whole channels of (batch, channels, depth, height, width), or without batch.
-
-    Parameters are those of `Dropout`.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """To the shape of x."""
-        return functional.dropout3d(x, self.p, self.training, rng=self.rng)
-
-
 class AlphaDropout(Dropout):
     """Dropout that keeps mean 0 and variance 1, for behind a selu; see `functional.alpha_dropout`.
 

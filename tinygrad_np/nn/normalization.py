@@ -20,11 +20,9 @@ from tinygrad_np.tensor import Tensor
 __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
-    "BatchNorm3d",
     "GroupNorm",
     "InstanceNorm1d",
     "InstanceNorm2d",
-    "InstanceNorm3d",
     "LayerNorm",
     "RMSNorm",
 ]
@@ -97,7 +95,7 @@ class Running(Layer):
 
 
 class Batches(Running):
-    """What `BatchNorm1d`, `BatchNorm2d` and `BatchNorm3d` share."""
+    """What `BatchNorm1d` and `BatchNorm2d` share."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, num_features, ...) to that shape."""
@@ -153,14 +151,8 @@ class BatchNorm2d(Batches):
     axes = (4,)
 
 
-class BatchNorm3d(Batches):
-    """`BatchNorm1d` for (batch, num_features, depth, height, width)."""
-
-    axes = (5,)
-
-
 class Instances(Running):
-    """What `InstanceNorm1d`, `InstanceNorm2d` and `InstanceNorm3d` share."""
+    """What `InstanceNorm1d` and `InstanceNorm2d` share."""
 
     def __init__(
         self,
@@ -205,12 +197,6 @@ class InstanceNorm2d(Instances):
     """`InstanceNorm1d` for (batch, num_features, height, width)."""
 
     axes = (3, 4)
-
-
-class InstanceNorm3d(Instances):
-    """`InstanceNorm1d` for (batch, num_features, depth, height, width)."""
-
-    axes = (4, 5)
 
 
 class GroupNorm(Layer):

@@ -73,7 +73,7 @@ COMPOSED = {
             torch=None,
             function=getattr(functional, f"dropout{n}d"),
         )
-        for n in (1, 2, 3)
+        for n in (1, 2)
     },
     "alpha_dropout": Op(
         dropped_to_alpha,

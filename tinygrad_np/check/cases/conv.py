@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -89,7 +88,7 @@ def convolved(axes: int) -> Draw:
 
     def draw(rng: Rng, shape: Shape) -> Arguments:
         groups, out = int(rng.integers(1, 3)), int(rng.integers(1, 3))
-        kernel = tuple(int(n) for n in rng.integers(1, 4 if axes < 3 else 3, axes))
+        kernel = tuple(int(n) for n in rng.integers(1, 4, axes))
         dilation, padding = number_or_several(rng, axes, 1, 3), number_or_several(rng, axes, 0, 3)
         stride = number_or_several(rng, axes, 1, 3)
         named = rng.random()
@@ -151,7 +150,7 @@ def torch_convolution(name: str) -> Callable[..., Any]:
 def transposed(axes: int) -> Draw:
     def draw(rng: Rng, shape: Shape) -> Arguments:
         groups, inside, out = (int(n) for n in rng.integers(1, 3, 3))
-        kernel = tuple(int(n) for n in rng.integers(1, 4 if axes < 3 else 3, axes))
+        kernel = tuple(int(n) for n in rng.integers(1, 4, axes))
         strides, dilations = (tuple(int(n) for n in rng.integers(1, 4, axes)) for _ in range(2))
         more = tuple(int(rng.integers(0, max(s, d))) for s, d in zip(strides, dilations, strict=True))
         spans = [d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True)]
@@ -257,7 +256,7 @@ def plain_fold(x: Any, output_size: Any, kernel_size: Any, dilation: Any, paddin
 
 def pooled(axes: int, values: Any, kind: str) -> Draw:
     def draw(rng: Rng, shape: Shape) -> Arguments:
-        kernel = tuple(int(n) for n in rng.integers(1, 4 if axes < 3 else 3, axes))
+        kernel = tuple(int(n) for n in rng.integers(1, 4, axes))
         static: dict[str, Any] = {"kernel_size": kernel if axes > 1 and rng.random() < 0.5 else kernel[0]}
         kernel = spread(static["kernel_size"], axes)
         if rng.random() < 0.7:
@@ -361,12 +360,11 @@ def torch_adaptive(name: str) -> Callable[..., Any]:
 MODES = {
     1: ["nearest", "nearest-exact", "linear", "area"],
     2: ["nearest", "nearest-exact", "bilinear", "bicubic", "area"],
-    3: ["nearest", "trilinear"],
 }
 
 
 def resized(rng: Rng, shape: Shape) -> Arguments:
-    axes = int(rng.integers(1, 4))
+    axes = int(rng.integers(1, 3))
     lengths = tuple(int(n) for n in rng.integers(1, 5, axes))
     static: dict[str, Any] = {"mode": MODES[axes][rng.integers(len(MODES[axes]))]}
     if rng.random() < 0.5:
@@ -489,35 +487,6 @@ def row(draw: Draw, reference: Callable[..., Any], name: str, **more: Any) -> Op
     )
 
 
-def unpooled(axes: int) -> Draw:
-    """Elements, and a place of its own for each in something larger."""
-
-    def draw(rng: Rng, shape: Shape) -> Arguments:
-        lengths = tuple(int(n) for n in rng.integers(1, 3, axes))
-        larger = tuple(2 * n - int(m) for n, m in zip(lengths, rng.integers(0, 2, axes), strict=True))
-        x = real(rng, (*(max(n, 1) for n in shape[:2] or (2,)), *lengths))
-        total, lead = math.prod(larger), x.shape[:-axes]
-        places = [rng.permutation(total)[: math.prod(lengths)] for _ in range(math.prod(lead))]
-        static = {"indices": np.reshape(places, x.shape).astype(int), "kernel_size": 2, "output_size": larger}
-        return [x], static
-
-    return draw
-
-
-def plain_unpool(axes: int, x: Any, indices: Any, kernel_size: int, output_size: Any) -> Any:
-    out: Any = np.zeros((*x.shape[: x.ndim - axes], *output_size))
-    for at in np.ndindex(*x.shape):
-        out[(*at[: x.ndim - axes], *np.unravel_index(indices[at], output_size))] = x[at]
-    return out
-
-
-def torch_unpool(name: str) -> Callable[..., Any]:
-    def call(torch: Any, x: Any, indices: Any, **static: Any) -> Any:
-        return getattr(torch.nn.functional, name)(x, torch.tensor(indices), **static)
-
-    return call
-
-
 TIES = [  # equal largest elements share the gradient, where PyTorch's first one gets it
     Edge([[[1, 3, 3, 0]]], [[3]], [[[0, 1.5, 1.5, 0]]], {"kernel_size": 3, "stride": 2}, "differs")
 ]
@@ -528,7 +497,6 @@ LONG = [  # of a long row, which is laid out in another way
     )
     for stride in (1, 2)
 ]
-EVERY = (1, 2, 3)
 POOLS = {
     "max": (distinct, False),
     "avg": (real, True),
@@ -571,11 +539,11 @@ CONV: dict[str, Op] = {
             torch=torch_convolution(f"conv{n}d"),
             more=LONG if n == 1 else (),
         )
-        for n in EVERY
+        for n in (1, 2)
     },
     **{
         f"conv_transpose{n}d": row(transposed(n), partial(plain_transposed, n), f"conv_transpose{n}d")
-        for n in EVERY
+        for n in (1, 2)
     },
     "unfold": row(unfolded, plain_unfold, "unfold"),
     "fold": row(folded, plain_fold, "fold"),
@@ -587,7 +555,7 @@ CONV: dict[str, Op] = {
             analytic=analytic,
             edges=TIES if (kind, n) == ("max", 1) else (),
         )
-        for n in EVERY
+        for n in (1, 2)
         for kind, (values, analytic) in POOLS.items()
     },
     **{
@@ -598,14 +566,8 @@ CONV: dict[str, Op] = {
             analytic=kind == "avg",
             torch=torch_adaptive(f"adaptive_{kind}_pool{n}d"),
         )
-        for n in EVERY
+        for n in (1, 2)
         for kind, values, reduce in (("avg", real, np.mean), ("max", distinct, np.max))
-    },
-    **{
-        f"max_unpool{n}d": row(
-            unpooled(n), partial(plain_unpool, n), f"max_unpool{n}d", torch=torch_unpool(f"max_unpool{n}d")
-        )
-        for n in EVERY
     },
     "interpolate": row(resized, plain_interpolate, "interpolate"),
     **{
