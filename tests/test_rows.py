@@ -28,7 +28,7 @@ from tinygrad_np.testing import arguments, generators
 PRIMITIVES = [name for name, row in OPS.items() if row.function is None]
 SEVERAL = [name for name in OPS if has_several_outputs(name)]
 # There are some three thousand of these tests: 20 examples each, or as many as the thorough profile says. The
-# gradient check's own command draws 200 more.
+# gradient check's own command draws 100 more.
 few_or_thorough = settings() if settings().max_examples > 60 else settings(max_examples=20)
 every_seed = pytest.mark.parametrize("seed", range(10))
 

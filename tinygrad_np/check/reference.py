@@ -27,8 +27,9 @@ checked to first and second order (`python -m tinygrad_np.gradcheck`), against a
 in float32, and against PyTorch where it has a counterpart: by its name where it is called alike, "compared" where
 it is called in another way. Second derivatives come from the rule itself, run again on Tensors, or from the
 composite that a fused rule names. Edges are documented gradients at ties, kinks and poles. The error is the worst
-relative one of the gradient and the second derivative against forward values, in {cases} cases (of an optimizer:
-against its published rule; a second derivative is compared with differences, which have some nine digits)."""
+relative one of the gradient and the second derivative against forward values, in {cases} cases of a primitive and a
+tenth of what is composed (of an optimizer: against its published rule; a second derivative is compared with
+differences, which have some nine digits)."""
 CASES = 50  # for each error on the page
 
 
