@@ -7,8 +7,35 @@ EXPLAINED: dict[tuple[str, str], list[str]] = {
     ("decompositions.eigh", "of a row or a column times the identity the diagonal is the same"): [
         "inside = 0 if g_w is None else np.expand_dims(g_w, -2) * np.eye(w.shape[-1], dtype=w.dtype)"
     ],
-    ("decompositions.eigh", "a list of one is its own reverse"): [
-        "return [v @ inside @ transposed(v)][::-1]"
+    ("decompositions.svd", "of a row or a column times the identity the diagonal is the same"): [
+        "inside = 0 if g_s is None else np.expand_dims(g_s, -2) * np.eye(k, dtype=s.dtype)"
+    ],
+    ("decompositions.cholesky", "the factor has the shape and dtype of the matrix, which is square"): [
+        "n, dtype = (x.shape[-1], y.dtype)",
+        "n, dtype = (y.shape[-2], y.dtype)",
+        "n, dtype = (y.shape[-1], x.dtype)",
+    ],
+    ("decompositions.slogdet", "the matrix is square"): [
+        "regular = np.where(spread(singular), np.eye(x.shape[-2], dtype=x.dtype), x) "
+        "if np.any(singular) else x"
+    ],
+    ("decompositions.cofactors", "the determinant of an orthogonal matrix is 1 or -1"): [
+        "result: np.ndarray = spread(np.linalg.det(u) / np.linalg.det(vh)) "
+        "* (u * others[..., np.newaxis, :] @ vh)"
+    ],
+    ("decompositions.turned", "it is only asked where g is 0"): [
+        "turns = over_gaps(among - transposed(among), s, -g) / np.where(sums == 0, 1, sums)"
+    ],
+    ("decompositions.turned", "what is divided is 0 there"): [
+        "turns = over_gaps(among - transposed(among), s, g) / np.where(sums == 0, 2, sums)",
+        "return (turns, (g - vectors @ among) / np.expand_dims(np.where(zero, 2, s), -2))",
+    ],
+    ("decompositions.turned", "it is 0, in the shape of g"): ["return (turns, 0 * -g)"],
+    ("decompositions.over_gaps", "there is one number for each matrix"): [
+        "equal = np.absolute(gaps) <= np.expand_dims(rounding(values), -2)"
+    ],
+    ("decompositions.over_gaps", "where the values are equal, or the same one, the numerator is 0"): [
+        "return numerators / np.where(equal, 2, gaps)"
     ],
     ("reduce.divisible", "what may be divided is right without a division too"): [
         "return bool(np.all((abs(y) > np.finfo(y.dtype).tiny) & (abs(y) < np.inf)))",
@@ -109,9 +136,6 @@ EXPLAINED: dict[tuple[str, str], list[str]] = {
     ): ["return restore_axes(g, y.shape, axis) * exp_difference(x, y, ties)"],
     ("shape.transpose", "the result has as many axes"): [
         "back = None if axes is None else tuple((int(i) for i in np.argsort([a % y.ndim for a in axes])))"
-    ],
-    ("shape.split_at", "there is one array, and so one gradient"): [
-        "return [np.concatenate(pieces, axis)][::-1]"
     ],
     ("linalg.einsum", "every letter gets its identity matrix: the same sum"): [
         "if not letter in term[:i]:",

@@ -273,7 +273,8 @@ def alternatives(place: Place, names: Counter[str]) -> Iterator[tuple[str, ast.A
         case ast.Assign([ast.Name(name)]) if names[name] > 1:
             yield "stale state", ast.Pass()
         case ast.Return(ast.expr() as values) if isinstance(place.parent, ast.FunctionDef):
-            if place.parent.returns and ast.unparse(place.parent.returns) == "list[Array]":  # a joint vjp
+            joint = place.parent.returns and ast.unparse(place.parent.returns) == "list[Array]"
+            if joint and not (isinstance(values, ast.List) and len(values.elts) == 1):
                 yield "vjps exchanged", ast.Return(reversed_list(values))
         case ast.Tuple([*before, ast.Name() | ast.Lambda() as a, ast.Name() | ast.Lambda() as b]) if (
             isinstance(place.line, ast.Return) and not place.in_index

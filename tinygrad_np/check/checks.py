@@ -201,7 +201,7 @@ def check_edge(name: str, edge: Edge) -> None:
     tensors = [Tensor(np.asarray(x, float), requires_grad=True) for x in edge.arrays]
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the forward, such as the mean of nothing
-        out = op(name)(*tensors, **edge.static)
+        out = concatenate_outputs(op(name)(*tensors, **edge.static))
     finite = np.isfinite(np.concatenate([np.ravel(x) for x in edge.expected])).all()
     with np.errstate(all="raise" if finite else "ignore", under="ignore"):
         out.backward(np.asarray(edge.g, float))

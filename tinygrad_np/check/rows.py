@@ -20,8 +20,8 @@ from tinygrad_np.check.draw import Arguments, Draw, Rng
 class Edge:
     """A point without a derivative to compare with, a tie, a kink or a pole, and the gradients documented there.
 
-    `g` is the incoming gradient and `expected` what comes back, an array for each array. `torch` says whether
-    PyTorch sends back the same, or something else, which is then meant.
+    `g` is the incoming gradient, of several outputs all in a row, and `expected` what comes back, an array for each
+    array. `torch` says whether PyTorch sends back the same, or something else, which is then meant.
     """
 
     arrays: Sequence[Any]

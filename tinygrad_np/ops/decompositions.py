@@ -131,7 +131,9 @@ def rounding(values: Array) -> Array:
 
 
 def over_gaps(numerators: Array, values: Array, g: Array) -> Array:
-    """The numerators ij over values j - i, 0 on the diagonal; `g` is the gradient of the vectors, column by column.
+    """The numerators ij over values j - i; `g` is the gradient of the vectors, column by column.
+
+    Where neither of two vectors has a gradient, and on the diagonal, the numerator is 0, and remains so.
 
     Refused where two values are equal up to rounding, and the gradient of one of their vectors is not 0.
     """
@@ -144,7 +146,7 @@ def over_gaps(numerators: Array, values: Array, g: Array) -> Array:
             "two values are equal up to rounding, so that their vectors, and the gradient through these, are not "
             "determined; use the values alone, or what depends on them all"
         )
-    return np.where(equal, 0, numerators / np.where(equal, 1, gaps))
+    return numerators / np.where(equal, 1, gaps)
 
 
 @primitive()
@@ -218,9 +220,9 @@ def qr(x: Array) -> MultiRule:
     rows = q.shape[-1]
 
     def vjp(gs: list[Array | None]) -> list[Array]:
-        g_q, g_r = (np.zeros(y.shape, y.dtype) if g is None else g for g, y in zip(gs, (q, r), strict=True))
+        g_q, g_r = (np.zeros_like(y) if g is None else g for g, y in zip(gs, (q, r), strict=True))
         square = r[..., :rows]
-        pivots = np.absolute(np.sum(square * np.eye(rows, dtype=r.dtype), axis=-1))
+        pivots = np.absolute(np.diagonal(square, axis1=-2, axis2=-1))
         if np.any(pivots <= rounding(pivots)):
             raise ValueError("the first columns depend on each other, and then Q is not determined")
         g_q = g_q + x[..., rows:] @ transposed(g_r[..., rows:])

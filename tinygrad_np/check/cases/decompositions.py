@@ -89,12 +89,12 @@ def same_signs(torch: Any, vectors: Any, ours: np.ndarray, axis: int) -> Any:
     return vectors * torch.from_numpy(signs)
 
 
-def torch_eigh(torch: Any, x: Any, UPLO: Any) -> Any:
+def torch_eigh(torch: Any, x: Any, UPLO: Any = "L") -> Any:
     values, vectors = torch.linalg.eigh(x, UPLO=UPLO)
     return values, same_signs(torch, vectors, np.linalg.eigh(x.detach().numpy(), UPLO)[1], -2)
 
 
-def torch_svd(torch: Any, x: Any, full_matrices: bool) -> Any:
+def torch_svd(torch: Any, x: Any, full_matrices: bool = True) -> Any:
     u, s, vh = torch.linalg.svd(x, full_matrices=full_matrices)
     ours = np.linalg.svd(x.detach().numpy(), full_matrices)
     return same_signs(torch, u, ours[0], -2), s, same_signs(torch, vh, ours[2], -1)
@@ -150,6 +150,7 @@ def exponential(x: np.ndarray) -> np.ndarray:
 
 
 SINGULAR = np.array([[1.0, 2], [2, 4]])
+EPS = np.finfo(float).eps
 DECOMPOSITIONS = {
     "inv": Op(matrices(square), reference=np.linalg.inv, torch="linalg.inv"),
     "solve": Op(
@@ -166,11 +167,14 @@ DECOMPOSITIONS = {
         reference=np.linalg.det,
         torch="linalg.det",
         edges=[
-            Edge([SINGULAR], 1, [[[4, -2], [-2, 1]]], torch="differs"),  # PyTorch sends back 0
+            Edge([SINGULAR], 2, [[[8, -4], [-4, 2]]], torch="differs"),  # PyTorch sends back 0
             Edge([np.diag([2.0, 3, 0])], 1, [np.diag([0.0, 0, 6])], torch="differs"),
             Edge([np.diag([2.0, 0, 0])], 1, [np.zeros((3, 3))]),
             Edge(
-                [np.stack([np.eye(2), np.zeros((2, 2))])], [1, 1], [np.stack([np.eye(2), np.zeros((2, 2))])]
+                [np.stack([np.diag([-2.0, 3, 0]), np.eye(3)])],
+                [2, 3],
+                [np.stack([np.diag([0.0, 0, -12]), 3 * np.eye(3)])],
+                torch="differs",
             ),
         ],
     ),
@@ -180,6 +184,14 @@ DECOMPOSITIONS = {
         torch="linalg.slogdet",
         analytic=False,
         calls=[(lambda x: np.linalg.slogdet(x).logabsdet, [SQUARE])],
+        edges=[
+            Edge(
+                [np.stack([2 * np.eye(3), np.zeros((3, 3))])],
+                [0, 0, 3, 0],
+                [np.stack([1.5 * np.eye(3), np.zeros((3, 3))])],
+                torch="differs",
+            ),
+        ],
     ),
     "pinv": Op(
         matrices(rectangle, rtol=[1e-15, 1e-10]),
@@ -197,6 +209,7 @@ DECOMPOSITIONS = {
         reference=np.linalg.cholesky,
         torch="linalg.cholesky",
         analytic=False,
+        edges=[Edge([[[4, 2], [2, 2]]], [[0, 0], [4, 1]], [[[-3 / 8, 3 / 4], [3 / 4, 1 / 2]]])],
         prepare=symmetric,
     ),
     "eigh": Op(
@@ -207,6 +220,20 @@ DECOMPOSITIONS = {
         calls=[
             (lambda x: np.linalg.eigh(x + np.swapaxes(x, -1, -2)).eigenvectors ** 2, [SQUARE]),
             (lambda x: np.linalg.eigvalsh(x + np.swapaxes(x, -1, -2), "U"), [SQUARE]),
+        ],
+        edges=[
+            Edge([[[0.0]]], [3, 5], [[[3]]]),
+            Edge(  # of two equal values the vectors may be unused
+                [np.diag([1.0, 1, 3])],
+                [0, 0, 0, *(0, 0, 1), *(0, 0, 2), *(0, 0, 3)],
+                [[[0, 0, 0.25], [0, 0, 0.5], [0.25, 0.5, 0]]],
+                torch="differs",
+            ),
+            Edge(  # two values that are not equal, though nearly
+                [np.diag(8 + 640 * EPS * np.array([0, 1, 0])) + np.diag([0, 0, 92.0])],
+                [1, 2, 3, *(0, 1, 0), *(0, 0, 0), *(0, 0, 0)],
+                [np.diag([1.0, 2, 3]) + np.array([[0, 1, 0], [1, 0, 0], [0, 0, 0]]) / 1280 / EPS],
+            ),
         ],
         prepare=symmetric,
     ),
@@ -221,6 +248,22 @@ DECOMPOSITIONS = {
             (lambda x: np.linalg.svd(x, full_matrices=True).Vh ** 2, [TALL]),
             (lambda x: np.linalg.svd(x, compute_uv=False), [WIDE]),
             (lambda x: np.linalg.svdvals(x), [SQUARE[..., :2]]),
+        ],
+        edges=[
+            Edge(  # of more vectors than singular values, those beyond may be unused
+                [[[3, 0], [0, 1], [0, 0]]],
+                [*(0, 0, 0), *(0, 0, 0), *(6, 0, 0), *(1, 2), *(0, 0), *(0, 0)],
+                [[[1, 0], [0, 2], [2, 0]]],
+            ),
+            Edge(  # a singular value of 0, in a square
+                [np.diag([2.0, 0])],
+                [*(0, 4), *(0, 0), *(0, 0), *(0, 0), *(0, 0)],
+                [[[0, 0], [-2, 0]]],
+                {"full_matrices": False},
+            ),
+            Edge(  # and one whose vectors are unused
+                [[[0], [0]]], [0, 0, 3, 0], [[[3], [0]]], {"full_matrices": False}, torch="differs"
+            ),
         ],
     ),
     "qr": Op(
