@@ -488,3 +488,28 @@ def test_casts_under_the_names_of_pytorch() -> None:
     np.testing.assert_array_equal(whole.data, [1, -2])
     assert x.double().dtype == np.float64  # type: ignore[attr-defined]
     assert x.bool().data.tolist() == [True, True]  # type: ignore[attr-defined]
+
+
+# --- complex constants --------------------------------------------------------------------------------
+
+
+Z = np.exp(1j * np.arange(9.0)).reshape(3, 3) * np.arange(1.0, 10.0).reshape(3, 3)
+PRODUCTS = ("vdot", "vecdot", "float_power", "dot", "inner", "tensordot", "kron")
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [*((name, (Z, Z.T)) for name in PRODUCTS), ("nanmean", (Z, 1)), ("vecmat", (Z[0], Z))],
+)
+def test_complex_constants_have_numpys_values(name: str, args: tuple[Any, ...]) -> None:
+    function = getattr(np, name, None)
+    if function is None:
+        pytest.skip("a function of a later NumPy")
+    given = [Tensor(x) if isinstance(x, np.ndarray) else x for x in args]
+    np.testing.assert_allclose(function(*given).data, function(*args))
+
+
+@pytest.mark.parametrize("function", [np.cov, np.corrcoef, np.nanvar, np.nanstd])
+def test_statistics_of_complex_numbers_are_refused(function: Callable[[Any], Any]) -> None:
+    with pytest.raises(TypeError, match="real numbers"):
+        function(Tensor(np.array([[1 + 2j, 3.0], [0.5j, 1.0]])))

@@ -24,11 +24,9 @@ from tests.faults.judge import (
     judge_value,
 )
 from tests.faults.values import Rng, shown_call
-from tinygrad_np import Tensor
+from tinygrad_np import Tensor, tape
 from tinygrad_np.check import checks
-from tinygrad_np.check.cases import LOSSES
-from tinygrad_np.check.cases.decompositions import DECOMPOSITIONS
-from tinygrad_np.check.cases.linalg import LINALG
+from tinygrad_np.check.cases import LOSSES, OPS
 from tinygrad_np.check.gradient import GradientError, gradcheck
 
 
@@ -50,6 +48,12 @@ def quiet() -> Iterator[None]:
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", np.exceptions.ComplexWarning)
         yield
+
+
+def module_of(answer: Any) -> str:
+    """Where the function stands that answers for one of NumPy's."""
+    function = answer.args[1] if isinstance(answer, functools.partial) else answer
+    return str(function.__module__).removeprefix("tinygrad_np.")
 
 
 AT_FAULT = ("matrix", "MaskedArray")  # which an error may name instead of the op: they fit nowhere
@@ -86,6 +90,7 @@ class Call:
         self.ordinary = self.benign = True
         self.refusable = False  # a refusal is right, whatever the reference answers
         self.array_like: int | None = None  # the place of a list, or another thing that holds numbers
+        self.by_formula = False  # the reference is the row's formula, and no function of NumPy's
         self.uninitialised = False  # its values say nothing
         self.named = False  # takes keywords by a signature of its own, and names itself where one is wrong
         self.ours = True  # called by a name of ours: without a Tensor among the arguments too
@@ -135,7 +140,9 @@ class Call:
 
     def dtypes(self) -> list[np.dtype]:
         """Those of the arrays."""
-        return [a.dtype for a in self.args if type(a) is np.ndarray]
+        found = [a.dtype for a in self.args if type(a) is np.ndarray]
+        coarse = self.by_formula and any(d.kind in "iub" for d in found)  # whole numbers become float32
+        return [*found, np.dtype(np.float32)] if coarse else found
 
     def scale(self) -> float:
         """The size of the terms of which the results are sums, where they are sums."""
@@ -150,9 +157,28 @@ class Call:
         return 0.0 if self.name not in SUMS else size if self.name in ("sum", "mean") else size * max(size, 1)
 
 
+# What takes more than NumPy's function of its name: batches, numbers without axes.
+WIDER = {"lstsq", "median", "quantile", "nanmedian", "nanquantile"}
+# What takes less, on purpose: vectors of two elements, an axis of a number without axes, products of one matrix,
+# the norm of an inverse that there is not.
+NARROWER = {
+    *(
+        "cross",
+        "vecdot",
+        "compress",
+        "diff",
+        "multi_dot",
+        "tensorsolve",
+        "repeat_interleave",
+        "average",
+        "cond",
+    ),
+}
+
 SUMS = {"sum", "mean", "var", "matmul", "einsum", "linear", "lstm", "gru", "dot", "vdot", "inner", "trace"}
 
 
+NO_DERIVATIVE = ("not determined", "has no derivative")  # as an error says that refuses to guess one
 FAINT = 1e-11  # of a gradient, beside values and cotangents of about 1
 
 
@@ -175,6 +201,8 @@ def judge(call: Call, rng: Rng) -> None:
         try:
             out = call.function(*args, **call.kwargs)
         except Exception as error:
+            if type(error) is type(refused) and not (call.leaves or call.constants):
+                return  # no Tensor was there: it is NumPy that refuses
             if isinstance(error, np.exceptions.ComplexWarning) and isinstance(refused, type(error)):
                 return  # NumPy warns of it too
             judge_error(error, [*call.names, *AT_FAULT])
@@ -182,11 +210,14 @@ def judge(call: Call, rng: Rng) -> None:
                 refused is None
                 and call.ordinary
                 and not call.refusable
+                and call.name not in NARROWER
+                and "do not fit into a Tensor" not in str(error)  # numbers would be cut to whole ones
                 and all(_numeric(one) for one in flatten(expected))
             ):
                 raise Fault("refuses what NumPy takes", f"{type(error).__name__}: {error}") from None
             return
-        if refused is not None and call.ordinary and not isinstance(refused, OverflowError):
+        odd = call.by_formula or call.name in WIDER or isinstance(refused, OverflowError)
+        if refused is not None and call.ordinary and not odd:
             raise Fault("answers what NumPy refuses", f"gives {flatten(out)!r:.200}, NumPy: {refused}")
         for one in flatten(out):
             if isinstance(one, Tensor):
@@ -196,7 +227,10 @@ def judge(call: Call, rng: Rng) -> None:
         by_chance |= call.name == "gru" and not all(
             np.isfinite(a).all() for a in call.args if type(a) is np.ndarray
         )
-        if refused is None and not call.uninitialised and not by_chance:
+        # sums of such terms differ with their order, and formulas overflow on their way
+        unsure = extreme(call) and (call.by_formula or call.name in MIXES)
+        unsure |= refused is None and outside(call, expected)
+        if refused is None and not call.uninitialised and not by_chance and not unsure:
             judge_value(
                 out, expected, call.roundings, call.same_dtype and call.ordinary, call.scale(), call.dtypes()
             )
@@ -209,20 +243,41 @@ def judge(call: Call, rng: Rng) -> None:
             judge_gradient(call, out, leaves, rng)
 
 
+def outside(call: Call, expected: Any) -> bool:
+    """Whether a formula is asked for what it is not written for: complex numbers, or where it has no value."""
+    given = [a for a in call.args if isinstance(a, np.ndarray | complex | np.complexfloating)]
+    found = [np.asarray(one) for one in flatten(expected)]
+    no_value = any(x.dtype.kind in "fc" and np.isnan(x).any() for x in found)
+    return call.by_formula and (no_value or any(map(np.iscomplexobj, given)))
+
+
+def extreme(call: Call) -> bool:
+    """Whether some number is infinite or NaN, or so large, or so small, that its square is no number any more."""
+    for a in [np.asarray(a) if isinstance(a, list | tuple) else a for a in call.args]:
+        if type(a) is np.ndarray and a.dtype.kind == "f":
+            info, size = np.finfo(a.dtype), np.abs(a[a != 0])
+            if not ((size < np.sqrt(info.max)) & (size > 4 * info.eps)).all():
+                return True
+    return False
+
+
 def _numeric(x: Any) -> bool:
     return np.asarray(x).dtype.kind in "biufc"
 
 
 def judge_gradient(call: Call, out: Any, leaves: list[Tensor], rng: Rng) -> None:
     """The gradient of what came out is that of an independent witness; a zero sends zeros back."""
-    outs = [one for one in flatten(out) if isinstance(one, Tensor) and one.requires_grad]
+    flat = flatten(out)
+    recorded = [i for i, one in enumerate(flat) if isinstance(one, Tensor) and one.requires_grad]
+    outs = [flat[i] for i in recorded]
     points = [leaf.data for leaf in leaves]
     if not outs:
         judge_constant(lambda xs: [plain(o) for o in flatten(call.of_leaves(*xs))], points)
         return
 
     def joined(*xs: Any) -> Tensor:
-        found = [one for one in flatten(call.of_leaves(*xs)) if isinstance(one, Tensor)]
+        found = flatten(call.of_leaves(*xs))
+        found = [found[i] for i in recorded]
         return np.concatenate([np.reshape(one, -1) for one in found])  # type: ignore[return-value]
 
     whole = outs[0] if len(outs) == 1 else np.concatenate([np.reshape(one, -1) for one in outs])
@@ -231,15 +286,17 @@ def judge_gradient(call: Call, out: Any, leaves: list[Tensor], rng: Rng) -> None
         whole.backward(cotangent)
     except Exception as error:
         judge_error(error, [*call.names, *AT_FAULT])
+        if any(reason in str(error) for reason in NO_DERIVATIVE):
+            return
         raise Fault("a backward that fails", f"{type(error).__name__}: {error}") from None
     for leaf in leaves:
         judge_leaf(leaf)
     gradients = [checks.gradient_of(leaf) for leaf in leaves]
     finite = all(np.isfinite(x).all() for x in (whole.data, *points))
-    float64 = all(x.dtype == np.float64 for x in points)
+    float64 = all(x.dtype == np.float64 for x in (whole, *points))
     if call.benign and finite and float64:
         try:
-            gradcheck(joined, [x.astype(np.float64) for x in points], rng, call.analytic, directions=1)
+            gradcheck(joined, [x.astype(np.float64) for x in points], rng, analytic(call), directions=1)
         except GradientError as error:
             if all(abs(d.gradient - d.derivative) < FAINT for d in error.disagreements):
                 return  # such a small one no difference of values can tell from 0
@@ -265,10 +322,39 @@ def judge_gradient(call: Call, out: Any, leaves: list[Tensor], rng: Rng) -> None
                     raise Fault("what is hidden sends back no zero", f"the gradient is {leaf.grad!r:.200}")
 
 
-# In these an infinite element meets others on the way back, and not only the number that it made.
+def analytic(call: Call) -> bool:
+    """Whether its derivative can be had from a complex step: of a function that takes complex numbers."""
+    if not call.analytic:
+        return False
+    try:
+        return bool(call.of_leaves(*[Tensor(call.args[i] + 0j) for i in call.leaves]) is not None)
+    except (TypeError, ValueError):
+        return False
+
+
+# In these families an infinite element meets others, on the way back too, and not only the number that it made.
+FAMILIES = {
+    *("ops.linalg", "ops.decompositions", "ops.conv", "ops.recurrent.lstm", "ops.recurrent.gru"),
+    *("functional.linalg", "functional.matrices", "functional.convolution", "functional.attention"),
+    *("functional.normalization",),
+}
 MIXES = {
-    *("matmul", "einsum", "linear", "lstm", "gru", "lstm_step", "var", "softmax", "log_softmax", "logsumexp"),
-    *(name for name in (*LINALG, *DECOMPOSITIONS) if name != "vector_norm"),
+    *(
+        "lstm_step",
+        "linear",
+        "bilinear",
+        "softmax",
+        "log_softmax",
+        "logsumexp",
+        "logcumsumexp",
+        "standardize",
+    ),
+    *("var", "std", "std_mean", "var_mean", "nanvar", "nanstd", "prod", "cumprod", "normalize"),
+    *("batch_norm", "instance_norm", "layer_norm", "rms_norm", "group_norm", "multi_head_attention_forward"),
+    *(name for name in OPS if checks.op(name).__module__.removeprefix("tinygrad_np.") in FAMILIES),
+    *(f.__name__ for f, answer in tape.NUMPY.items() if module_of(answer) in FAMILIES),
+    *(f"upsample_{mode}" for mode in ("nearest", "bilinear")),
+    *("interpolate", "quantile", "nanquantile"),
     *LOSSES,
 }
 

@@ -47,6 +47,15 @@ def in_float64(reference: Callable[..., Any], *arrays: Any, **static: Any) -> An
     return reference(*[np.asarray(a, None if np.iscomplexobj(a) else np.float64) for a in arrays], **static)
 
 
+def with_floats(reference: Callable[..., Any], floats: list[bool], *arrays: Any, **static: Any) -> Any:
+    """A formula that is written for floats, of whole numbers too: in float64 where it is drawn with floats."""
+    wide = [
+        np.asarray(a, np.float64) if is_float and np.asarray(a).dtype.kind in "biu" else a
+        for a, is_float in zip(arrays, [*floats, *[False] * len(arrays)])
+    ]
+    return reference(*wide, **static)
+
+
 def of_arrays(reference: Callable[..., Any], *arrays: Any, **static: Any) -> Any:
     """A formula that asks its arrays for their shape, which a Python number has not."""
     return reference(
@@ -54,6 +63,8 @@ def of_arrays(reference: Callable[..., Any], *arrays: Any, **static: Any) -> Any
     )
 
 
+# eigh and cholesky read one triangle, and give the gradient to both; as_strided goes by the order in memory
+UNEVEN = {"eigh", "cholesky", "as_strided"}
 RECURRENT = {"lstm", "gru", "lstm_step"}
 
 
@@ -77,7 +88,12 @@ REFERENCES: dict[str, Callable[..., Any]] = {  # of nasty numbers, where the row
 }
 # These answer for another function of NumPy than that of their name, or for none, and the rows' formulas are of
 # float64: only values are compared.
-OWN_DTYPE = {"lstm", "gru", "cast", *F.__all__, *REFERENCES}
+OWN_DTYPE = {"lstm", "gru", "cast", "vander", "cov", "corrcoef", *F.__all__, *REFERENCES}
+
+
+def name_of_shapes(call: Call) -> bool:
+    """Whether its static parameters belong to the shape that was drawn, and say little of another one."""
+    return call.name == "split_at"
 
 
 def spoiled(rng: Rng, call: Call) -> None:
@@ -90,6 +106,8 @@ def spoiled(rng: Rng, call: Call) -> None:
         if rng.random() < 0.25:
             old = call.args[i]
             call.args[i] = values.of_another_dtype(rng, old)
+            # functions that are composed take them as float32, where NumPy's ufuncs compute in float16
+            call.same_dtype &= call.args[i].dtype.itemsize > 2 or call.args[i].dtype.kind == "f"
             if call.args[i].dtype.kind != old.dtype.kind:
                 call.benign = False  # whole numbers tie
         if rng.random() < 0.3:
@@ -110,18 +128,21 @@ def spoiled(rng: Rng, call: Call) -> None:
         )
         label = pick(rng, list(table))
         call.args[i] = table[label](call.args[i])
-        call.ordinary = table is values.ARRAY_LIKE and label != "ragged list"
+        call.ordinary = table is values.ARRAY_LIKE and label != "ragged list" and not call.by_formula
+        call.same_dtype &= not label.endswith("number")  # a number takes the dtype of what it meets
         call.ordinary &= call.name != "embedding"  # which takes an empty list for indices
         call.array_like = i if isinstance(call.args[i], list | tuple) else None
+        call.uninitialised = name_of_shapes(call)
         call.benign = False
         call.refusable = call.name in RECURRENT  # which takes a number for no array, even for an empty one
     elif arrays and rng.random() < 0.12:
         i = int(rng.choice(arrays))
         call.args[i] = np.asarray(rng.standard_normal(values.a_shape(rng)))
         call.benign = call.same_dtype = False
+        call.ordinary = not call.by_formula  # which looks at few shapes
         # equations number by number look at few shapes, and where nothing is taken NumPy does not look at indices
         call.refusable = call.name in RECURRENT or call.name == "take"
-        call.uninitialised = call.name == "split_at"  # whose ends belong to a shape
+        call.uninitialised = name_of_shapes(call)
     if call.kwargs and rng.random() < 0.12:
         key = pick(rng, list(call.kwargs))
         call.kwargs[key] = pick(rng, values.WRONG_STATIC)
@@ -141,20 +162,36 @@ def an_op(rng: Rng) -> Call:
         call = Call(name, function, function, [np.array(a) for a in arrays])
         call.ours = False
         call.names = [name, *NAMES.get(name, ()), *(f.__name__ for f in checks.numpy_functions(name))]
+        call.same_dtype = name not in ("lstsq", "vander", "cov", "append", "inner")
+        if function.__name__ == "<lambda>":
+            call.names += [f.__name__ for f in tape.NUMPY]
+        call.names.append(function.__name__)
     else:
         arrays, static = row.draw(rng, values.a_shape(rng))
+        by_formula = row.reference is not None and name not in REFERENCES
+        if by_formula and name in F.__all__:
+            floats = [np.asarray(a).dtype.kind == "f" for a in arrays]
+            reference = functools.partial(with_floats, reference, floats)
         if name in RECURRENT:
             reference = functools.partial(in_float64, reference)
         elif row.reference is not None and name not in REFERENCES:
             reference = functools.partial(of_arrays, reference)
         call = Call(name, checks.op(name), reference, arrays, static)
+        call.by_formula = by_formula
         call.analytic = row.analytic and "dtype" not in static
         call.same_dtype = name not in OWN_DTYPE
         call.named = True
         call.ours = name in tape.PRIMITIVES or name in F.__all__
         call.torch = oracle.torch_function(torch(), name) if torch() is not None else None
         call.names = [name, *NAMES.get(name, ()), *(f.__name__ for f in checks.numpy_functions(name))]
+        if call.function.__module__.startswith("tinygrad_np.check"):
+            call.names += [
+                *F.__all__,
+                *tape.PRIMITIVES,
+            ]  # a function of the row, made of others that name themselves
     spoiled(rng, call)
+    if call.by_formula and name in UNEVEN:
+        call.benign = False
     call.choose_leaves(rng)
     return call
 
@@ -434,6 +471,7 @@ def a_numpy_function(rng: Rng) -> Call:
 
 
 ALIASES = {
+    "full_like": ("copyto",),
     "degrees": ("rad2deg",),
     "radians": ("deg2rad",),
     "around": ("round",),

@@ -15,6 +15,7 @@ import numpy as np
 
 import tinygrad_np
 from tinygrad_np import RowGrad, Tensor
+from tinygrad_np.errors import GradientLost
 
 PACKAGE = str(Path(tinygrad_np.__file__).parent)
 CLEAR = (ValueError, TypeError, IndexError, RuntimeError)
@@ -36,6 +37,12 @@ def judge_error(error: BaseException, names: Sequence[str]) -> None:
     Names count as whole words. Beside the name there is something to go by: a number, a dtype, a quoted value. What
     NumPy says before it asks us (`np.stack(xs, casting=1)`) is in its own words.
     """
+    frames = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    ours = [name for name in frames if name.startswith(PACKAGE)]
+    if ours and ours[-1].startswith(f"{PACKAGE}/check/cases"):
+        return  # from the function that a row is tried by
+    if isinstance(error, GradientLost) and ours and all(name.endswith("tensor.py") for name in ours):
+        return  # NumPy asked a Tensor for its array, inside of a function that did not ask what to do
     kind, text = type(error), str(error)
     said = f"{kind.__name__}: {text[:300]}"
     if not isinstance(error, CLEAR) or isinstance(error, UNCLEAR):
@@ -46,7 +53,7 @@ def judge_error(error: BaseException, names: Sequence[str]) -> None:
         raise Fault("an error of several lines", said)
     if len(text) > LONGEST:
         raise Fault("an endless error", f"{said} ({len(text):,} characters)")
-    if not any(frame.filename.startswith(PACKAGE) for frame in traceback.extract_tb(error.__traceback__)):
+    if not ours:
         return
     words = set(re.findall(r"\w+", text))
     if not words & set(names):
@@ -132,7 +139,11 @@ def judge_value(
         eps = epsilon(np.asarray(array).dtype, other.dtype, *inputs)
         if wrong := difference(array, other, roundings, eps, scale):
             raise Fault("a wrong value", f"the value {wrong}")
-        if same_dtype and isinstance(one, Tensor) and one.dtype != other.dtype:
+        if (
+            same_dtype
+            and isinstance(one, Tensor)
+            and one.dtype.newbyteorder("=") != other.dtype.newbyteorder("=")
+        ):
             raise Fault("another dtype than NumPy's", f"{one.dtype}, and should be {other.dtype}")
 
 

@@ -44,11 +44,14 @@ def layer_trial(rng: Rng) -> str:
         kind = getattr(nn, name)
         given = [pick(rng, (2, 3, *values.WRONG_STATIC)) for _ in range(int(rng.integers(1, 4)))]
         what = shown_call(f"nn.{name}", given, {})
-        with faults(what, [name, "p", "probability", *inspect.signature(kind).parameters]), quiet():
+        with (
+            faults(what, [name, "p", "probability", *nn.__all__, *inspect.signature(kind).parameters]),
+            quiet(),
+        ):
             layer = kind(*given)
             repr(layer)
             for key, tensor in layer.named_tensors():
-                if tensor.data.dtype.kind != "f" or not np.isfinite(tensor.data).all():
+                if tensor.data.dtype.kind not in "fiub" or not np.isfinite(tensor.data).all():
                     raise Fault("a layer of no numbers", f"{key} is {tensor.data!r:.100}")
         return what
     case = LAYERS[name](np.random.default_rng(seed))
@@ -64,7 +67,7 @@ def layer_trial(rng: Rng) -> str:
     else:
         inputs[i] = pick(rng, list(values.FOREIGN.values()))(inputs[i])
     what = shown_call(f"nn.{name} of default_rng({seed})", inputs, {})
-    names = [name, *LAYER_OPS.get(name, ()), "Tensor", "Tensors", "matmul"]
+    names = [name, *LAYER_OPS.get(name, ()), *F.__all__, *nn.__all__, "Tensor", "Tensors", "matmul"]
     with faults(what, names), quiet():
         given = [Tensor(x) if type(x) is np.ndarray and x.dtype.kind == "f" else x for x in inputs]
         if name in ("Linear", "LSTM", "GRU", "LSTMCell", "Sequential", "Dropout"):

@@ -26,6 +26,20 @@ def floats(name: str, x: Any) -> Tensor:
     return tensor.astype(np.result_type(tensor.dtype, np.float32)) if whole else tensor
 
 
+def check_real(name: str, *arrays: Any) -> None:
+    """Refuse complex numbers where the formula is that of real ones."""
+    for x in arrays:
+        if getattr(getattr(x, "dtype", None), "kind", "") == "c":
+            raise TypeError(
+                f"{name} takes real numbers here, and not {x.dtype}; use .data with NumPy's function"
+            )
+
+
+def conjugate(x: Any) -> Any:
+    """The complex conjugate; of real numbers, which are what has a gradient, they themselves."""
+    return np.conjugate(x) if getattr(getattr(x, "dtype", None), "kind", "") == "c" else x
+
+
 def generator(name: str, rng: Rng) -> np.random.Generator:
     """The generator that a seed, a generator or None stands for."""
     try:

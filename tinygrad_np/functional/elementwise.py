@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_np.functional.common import floats
+from tinygrad_np.functional.common import as_tensor, floats
 from tinygrad_np.operand import as_array
 from tinygrad_np.ops import special
 from tinygrad_np.ops.elementwise import (
+    absolute,
     add,
     clip,
     divide,
@@ -144,7 +145,7 @@ def reciprocal(x: Any) -> Array:
 @implements(np.fabs)
 def fabs(x: Any) -> Any:
     """|x| as floating-point numbers, element-wise. The derivative at 0 is taken as 0."""
-    return np.absolute(floats("fabs", x))
+    return absolute(floats("fabs", x))
 
 
 @implements(np.copysign)
@@ -174,7 +175,8 @@ def logaddexp2(x1: Any, x2: Any) -> Array:
 @implements(np.float_power)
 def float_power(x1: Any, x2: Any) -> Array:
     """x^y in float64."""
-    return np.power(floats("float_power", x1).astype(np.float64), x2)
+    x1 = as_tensor("float_power", x1)
+    return np.power(x1.astype(np.result_type(x1.dtype, np.float64)), x2)
 
 
 @implements(np.ldexp)

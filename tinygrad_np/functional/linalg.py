@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from tinygrad_np.functional.common import as_tensor, floats
+from tinygrad_np.functional.common import as_tensor, check_real, conjugate, floats
 from tinygrad_np.ops.decompositions import eigh, inv, pinv, svd
 from tinygrad_np.ops.linalg import matmul, vector_norm
 from tinygrad_np.ops.reduce import Axis
@@ -42,7 +42,7 @@ def inner(a: Array, b: Array) -> Array:
 @implements(np.vdot)
 def vdot(a: Array, b: Array) -> Array:
     """The sum of products of all elements, each array taken as one axis."""
-    return matmul(np.ravel(a), np.ravel(b))
+    return matmul(np.ravel(conjugate(a)), np.ravel(b))
 
 
 @implements(np.outer)
@@ -81,7 +81,7 @@ def tensordot(a: Array, b: Array, axes: int | Sequence[Any] = 2) -> Array:
 @implements(np.vecdot, np.linalg.vecdot)
 def vecdot(x1: Array, x2: Array, *, axis: int = -1) -> Array:
     """The sum of products of vectors along an axis, counted in each array by itself; the other axes broadcast."""
-    x, y = np.moveaxis(x1, axis, -1), np.moveaxis(x2, axis, -1)
+    x, y = np.moveaxis(conjugate(x1), axis, -1), np.moveaxis(x2, axis, -1)
     if x.shape[-1] != y.shape[-1]:
         raise ValueError(f"the vectors have {x.shape[-1]} and {y.shape[-1]} elements")
     return np.sum(np.multiply(x, y), axis=-1)
@@ -98,7 +98,7 @@ def vecmat(x1: Array, x2: Array) -> Array:
     """Vectors times matrices, which are in the last axes."""
     if np.ndim(x2) < 2:
         raise ValueError(f"matrices have two axes at least, and not the shape {np.shape(x2)}")
-    return matmul(np.expand_dims(x1, -2), x2)[..., 0, :]
+    return matmul(np.expand_dims(conjugate(x1), -2), x2)[..., 0, :]
 
 
 if hasattr(np, "matvec"):  # since NumPy 2.2
@@ -323,6 +323,7 @@ def cov(
 ) -> Array:
     """The covariances of variables, a row each unless `rowvar` is false, over observations, weighted or not."""
     xs = [floats("cov", x) for x in (m, y) if x is not None]
+    check_real("cov", *xs)
     if any(x.ndim > 2 for x in xs):
         raise ValueError("variables and observations are two axes at most")
     rows = [x.reshape(1, x.size) if x.ndim < 2 else x if rowvar else x.T for x in xs]

@@ -203,9 +203,9 @@ def matrix_exp(x: Tensor) -> Tensor:
     known = np.where((largest > 0) & (largest < np.inf), largest, 0.25)
     squarings = np.maximum(0, np.ceil(np.log2(known)) + 1)
     small, eye = x * np.exp2(-squarings).astype(x.dtype), np.eye(x.shape[-1], dtype=x.dtype)
-    result = small / 18 + eye
+    result: Any = small / 18 + eye
     for k in range(17, 0, -1):
         result = small @ result / k + eye
     for left in range(int(np.max(squarings, initial=0)), 0, -1):
         result = np.where(squarings >= left, result @ result, result)
-    return result
+    return result  # type: ignore[no-any-return]

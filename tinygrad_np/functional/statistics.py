@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from tinygrad_np.functional.common import as_tensor
+from tinygrad_np.functional.common import as_tensor, check_real
 from tinygrad_np.operand import as_array
 from tinygrad_np.ops.reduce import Axis, merge_axes, restore_axes
 from tinygrad_np.tape import Array, implements
@@ -275,7 +275,7 @@ def nanmin(a: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
 def nanmean(a: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
     """The mean of what is not NaN, over axes; NaN where all is."""
     total = np.sum(without_nan(a, 0), axis=axis, keepdims=keepdims)
-    return (total / known(a, axis, keepdims)).astype(total.dtype if total.dtype.kind == "f" else np.float64)
+    return (total / known(a, axis, keepdims)).astype(total.dtype if total.dtype.kind in "fc" else np.float64)
 
 
 @implements(np.nanvar)
@@ -285,6 +285,7 @@ def nanvar(
     """The variance of what is not NaN, over axes; NaN where no more than `ddof` are left."""
     if ddof and correction is not None:
         raise ValueError("ddof and correction are two names of one number; give one of them")
+    check_real("nanvar", a)
     number = known(a, axis, keepdims) - (ddof if correction is None else correction)
     # only what is NaN in `a` is left out: of an infinite element the distance is NaN, and so is the variance
     distance = np.where(np.isnan(a.data), 0, a - nanmean(a, axis, keepdims=True))

@@ -204,8 +204,9 @@ class Padding(Layer):
     value: float = 0.0
 
     def __init__(self, padding: Any):
-        widths = (padding,) * 2 * self.axes if isinstance(padding, int | np.integer) else tuple(padding)
-        if len(widths) != 2 * self.axes or not all(isinstance(n, int | np.integer) for n in widths):
+        widths = (padding,) * 2 * self.axes if isinstance(padding, int | np.integer) else padding
+        several = isinstance(widths, list | tuple) and len(widths) == 2 * self.axes
+        if not several or not all(isinstance(n, int | np.integer) for n in widths):
             raise ValueError(
                 f"{type(self).__name__} takes a whole number or {2 * self.axes} of them, not {padding!r}"
             )

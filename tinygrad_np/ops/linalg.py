@@ -7,6 +7,7 @@ import string
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from tinygrad_np.backward import DeferredMatmul
 from tinygrad_np.ops.elementwise import mask_poles
@@ -143,6 +144,7 @@ def vector_norm(x: Array, *, axis: Any = None, keepdims: bool = False, ord: floa
     """
     if ord is not None and not isinstance(ord, int | float | np.number):
         raise TypeError(f"ord is a number, not {ord!r}")
+    axis = axis if axis is None else normalize_axis_tuple(axis, x.ndim, "axis")
     y = np.linalg.vector_norm(x, axis=axis, keepdims=keepdims, ord=ord)
 
     def vjp(g: Array) -> Array:

@@ -313,6 +313,7 @@ LINALG = {
         torch=lambda torch, x, y: torch.vdot(x.flatten(), y.flatten()),
         calls=[(lambda x, y: np.vdot(x, y), [X, wave(6)])],
         function=np.vdot,
+        analytic=False,  # of complex numbers it takes the conjugate
     ),
     "outer": Op(
         pair_of_any,
@@ -339,6 +340,7 @@ LINALG = {
             (lambda x, y: VECDOT(x, y, axis=-2), [CUBE, wave(3, 4)]),
         ],
         function=np.vecdot,
+        analytic=False,  # of complex numbers it takes the conjugate
     ),
     "kron": Op(
         pair_of_any,
@@ -486,5 +488,6 @@ if hasattr(np, "matvec"):  # since NumPy 2.2
         lambda rng, shape: ([real(rng, (*shape, 2, 3)), real(rng, (3,))], {}),
         torch=lambda torch, x, y: x @ y,
         function=np.matvec,
+        analytic=False,  # of complex numbers np.vecmat takes the conjugate
         calls=[(lambda x, y: np.matvec(x, y), [CUBE, wave(2, 4)]), (lambda x, y: np.vecmat(x, y), [X, CUBE])],
     )
