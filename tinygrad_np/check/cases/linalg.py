@@ -398,6 +398,7 @@ LINALG = {
             (lambda x: np.cov(x, rowvar=False, bias=True), [wave(4, 2)]),
             (lambda x: np.corrcoef(x) * UNLIKE, [wave(3, 5) ** 2]),
         ],
+        analytic=False,
         function=lambda x, **static: np.cov(x, **static),
     ),
     "vander": Op(
