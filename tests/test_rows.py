@@ -30,7 +30,7 @@ SEVERAL = [name for name in OPS if has_several_outputs(name)]
 # There are some three thousand of these tests: 20 examples each, or as many as the thorough profile says. The
 # gradient check's own command draws 100 more.
 few_or_thorough = settings() if settings().max_examples > 60 else settings(max_examples=20)
-every_seed = pytest.mark.parametrize("seed", range(10))
+every_seed = pytest.mark.parametrize("seed", range(5))
 
 
 def test_nothing_is_without_a_row() -> None:
@@ -102,6 +102,12 @@ def test_optimizer(name: str, seed: int) -> None:
 # --- the checks can fail ------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def without_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only whether a gradient is wrong is asked here, not where: each coordinate would be tried for the report."""
+    monkeypatch.setattr("tinygrad_np.check.gradient._wrong_places", lambda *_: ())
+
+
 def wrong_by_a_thousandth(rule: Any, wrong: int, static: dict[str, Any]) -> Any:
     """The primitive with the gradient of one argument 1.001 times too large."""
 
@@ -124,7 +130,7 @@ def wrong_by_a_thousandth(rule: Any, wrong: int, static: dict[str, Any]) -> Any:
     return declare(mutant)
 
 
-@pytest.mark.usefixtures("registries")
+@pytest.mark.usefixtures("registries", "without_places")
 @pytest.mark.parametrize("name", PRIMITIVES)
 def test_the_gradient_check_fails_on_a_wrong_rule(name: str) -> None:
     right = tape.PRIMITIVES[name]
@@ -133,12 +139,13 @@ def test_the_gradient_check_fails_on_a_wrong_rule(name: str) -> None:
     kinds = [parameter.kind for parameter in inspect.signature(rule).parameters.values()]
     places = range(2 if inspect.Parameter.VAR_POSITIONAL in kinds else len(arrays))
     for wrong in [i for i in places if i >= len(arrays) or arrays[i].dtype.kind == "f"]:
-        tried = caught = constant = 0
+        drawn = tried = caught = constant = 0
         for seed in range(40):
             rng = np.random.default_rng(seed)
             arrays, static = OPS[name].draw(rng, (2, 3))
             if wrong >= len(arrays) or not arrays[wrong].size:
                 continue
+            drawn += 1
             tape.PRIMITIVES[name] = wrong_by_a_thousandth(rule, wrong, static)
             f, floats = function_of_floats(name, arrays, {})
             tensors = [Tensor(x, requires_grad=x.dtype.kind == "f") for x in arrays]
@@ -154,7 +161,7 @@ def test_the_gradient_check_fails_on_a_wrong_rule(name: str) -> None:
                 gradcheck(f, floats, rng, OPS[name].analytic)
             except AssertionError:
                 caught += 1
-        assert tried >= 5 or constant == 40
+        assert tried >= 5 or constant == drawn > 0
         assert caught >= 0.8 * tried, (
             f"a wrong vjp {wrong} of {name} passed {tried - caught} of {tried} checks"
         )
@@ -221,6 +228,7 @@ def wrong_relu(x: Any) -> Any:
     return np.maximum(x, 0), (lambda g: np.where(x >= 0, g, 0),)
 
 
+@pytest.mark.usefixtures("without_places")
 @pytest.mark.parametrize("name", [name for name, row in OPS.items() if row.function is not None])
 def test_the_gradient_check_fails_on_a_wrong_function(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     row = OPS[name]
@@ -235,6 +243,7 @@ def test_the_gradient_check_fails_on_a_wrong_function(name: str, monkeypatch: py
         checks.check_gradient(name, *row.draw(rng, (2, 3)), rng)
 
 
+@pytest.mark.usefixtures("without_places")
 @pytest.mark.parametrize("name", LAYERS)
 def test_the_check_fails_on_a_wrong_layer(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     row = LAYERS[name]
@@ -258,6 +267,7 @@ def test_the_check_fails_on_a_wrong_layer(name: str, monkeypatch: pytest.MonkeyP
     assert caught >= 2
 
 
+@pytest.mark.usefixtures("without_places")
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_check_fails_on_a_wrong_loss(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     right = getattr(functional, name)

@@ -48,6 +48,8 @@ def clipped(rng: Rng, shape: Shape) -> Arguments:
 
 
 def stepping(rng: Rng, shape: Shape) -> Arguments:
+    if rng.random() < 0.2:
+        return binary(distinct, quarters)(rng, shape)[0], {"function": np.floor_divide}
     return [distinct(rng, shape)], {"function": list(STEPS)[rng.integers(len(STEPS))]}
 
 
