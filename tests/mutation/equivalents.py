@@ -157,6 +157,9 @@ EXPLAINED: dict[tuple[str, str], list[str]] = {
     ("backward.backward_pass", "only decides which warnings of NumPy's are heard"): [
         "if not hushed:",
     ],
+    ("backward.backward_pass", "where there never was a hook, no node has one"): [
+        "if hasattr(node, 'hooks'):",
+    ],
     ("backward.backward_pass", "nothing is in an empty set"): [
         "below = node in selected",
     ],

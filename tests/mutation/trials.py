@@ -15,11 +15,12 @@ import numpy as np
 
 from models.tutorial_lstm import model as tutorial_lstm
 from tests.mutation.targets import BPTT, Target, rules
-from tinygrad_np import Tensor, backward, tape, transforms
+from tinygrad_np import RowGrad, Tensor, backward, detect_anomaly, tape, transforms
 from tinygrad_np.check import checks
 from tinygrad_np.check.cases import OPS
 from tinygrad_np.check.cases.recurrent import one_unit
 from tinygrad_np.check.draw import wave
+from tinygrad_np.functional import embedding
 from tinygrad_np.gradcheck import gradcheck, gradgradcheck
 from tinygrad_np.ops.elementwise import tanh
 from tinygrad_np.ops.shape import concatenate, split
@@ -48,6 +49,7 @@ def trials_of(target: Target) -> Iterator[Trial]:
             yield from (partial(numpy_call, *call) for call in OPS[name].calls)
     if on_tape:
         yield from (owned_gradients, younger_leaf, float32_among_float64)
+        yield from (rows_of_a_table, replaced_by_a_hook, anomaly)
         yield from (poles_not_chosen, poles_that_count, poles_of_other_elements, zero_cotangent_of_a_choice)
         yield from (partial(gradcheck, f, point) for f, point in USES)
     for name in target.primitives:
@@ -330,6 +332,54 @@ def float32_among_float64() -> None:
 
     np.testing.assert_array_equal(grad(slope)(wave(3)).data, [2, 2, 2])
     assert dtypes == [np.float32]
+
+
+def rows_of_a_table() -> None:
+    """Rows that are read twice stay rows, until more comes than rows; of a function's argument they never do."""
+    table, weights = wave(4, 2), wave(3, 2)
+
+    def total(x: Any, sparse: bool) -> Any:
+        read = embedding(np.array([3, 1, 3]), x, sparse=sparse) * weights
+        return (read + embedding(np.array([0, 3, 1]), x, sparse=sparse) ** 2).sum()
+
+    expected = grad(lambda x: total(x, False))(table).data
+    further = np.array([[0.0], [1], [1], [1]])
+    uses: list[tuple[Callable[[Tensor], Tensor], Any, type]] = [
+        (lambda x: total(x, True), expected, RowGrad),
+        (lambda x: total(x, True) + (x * 3.0).sum(), expected + 3, np.ndarray),  # rows come last
+        (lambda x: (x * 3.0).sum() + total(x, True), expected + 3, np.ndarray),  # and first
+        (lambda x: total(x, True) + x[1:].sum(), expected + further, np.ndarray),
+        (lambda x: x[1:].sum() + total(x, True), expected + further, np.ndarray),
+        (lambda x: total(x * 1.0, True), expected, np.ndarray),  # what is no leaf
+    ]
+    for f, dense, kind in uses:
+        leaf = Tensor(table, requires_grad=True)
+        f(leaf).backward()
+        assert type(leaf.grad) is kind
+        np.testing.assert_allclose(np.asarray(leaf.grad), dense, rtol=1e-14)
+    of_argument = grad(lambda x: total(x, True))(table)
+    assert type(of_argument) is Tensor
+    np.testing.assert_allclose(of_argument.data, expected, rtol=1e-14)
+
+
+def replaced_by_a_hook() -> None:
+    """What a hook returns goes on in the place of the gradient."""
+    leaf = Tensor(wave(3), requires_grad=True)
+    double = leaf * 2.0
+    double.register_hook(lambda g: g * g * g)
+    (double * 3.0).sum().backward()
+    np.testing.assert_array_equal(checks.gradient_of(leaf), [54, 54, 54])
+
+
+def anomaly() -> None:
+    """Where anomalies are looked for, a gradient that is no number is one."""
+    leaf = Tensor(np.zeros(2), requires_grad=True)
+    try:
+        with np.errstate(all="ignore"), detect_anomaly():
+            (np.sqrt(leaf) * 2.0).sum().backward()
+    except FloatingPointError:
+        return
+    raise AssertionError("an infinite gradient went unnoticed")
 
 
 # --- the tape: poles below a choice between elements --------------------------------------------------

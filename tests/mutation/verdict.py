@@ -29,6 +29,11 @@ SMALL = (
     (packing, "ROWS_PER_CHUNK", 4),
     (backward.DeferredMatmul, "ROWS", 4),
 )
+HOOKED = (
+    backward,
+    "_any_hooks",
+    True,
+)  # a mutant has a copy of the module's names, and so not what comes later
 
 
 @contextmanager
@@ -36,8 +41,8 @@ def in_place(mutant: Mutant) -> Iterator[None]:
     """The mutant instead of the right function, wherever that one is known by its name."""
     target = mutant.target
     with ExitStack() as stack:
-        for owner, name, rows in SMALL:
-            stack.enter_context(mock.patch.object(owner, name, rows))
+        for owner, name, value in (*SMALL, HOOKED):
+            stack.enter_context(mock.patch.object(owner, name, value))
         namespace = dict(vars(sys.modules[target.function.__module__]))
         stack.enter_context(mock.patch.dict(tape.PRIMITIVES))
         if target.is_rule:
