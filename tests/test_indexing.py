@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 import tinygrad_np.functional as F
 from tinygrad_np import Tensor, grad
 from tinygrad_np.check.gradient import gradcheck, gradgradcheck
+from tinygrad_np.ops.index import extreme_at
 
 CUBE = np.arange(24.0).reshape(2, 3, 4)
 
@@ -286,3 +287,8 @@ def test_an_index_that_is_shorter_reads_and_writes_the_first_places() -> None:
     assert v.grad.sum() == 2.0
     assert v.grad[0, :2].tolist() == [1.0, 1.0]
     assert x.scatter(0, index, value=7.0, reduce="multiply").data[2, 0] == 56.0
+
+
+def test_extremes_of_floats_are_not_cut_to_whole_numbers() -> None:
+    with pytest.raises(TypeError, match=r"^extreme_at.*do not fit into a Tensor of int64"):
+        extreme_at(np.array([1, 2]), leaf([1.5, 2.5]), index=slice(None), ufunc=np.maximum)

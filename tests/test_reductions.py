@@ -371,3 +371,13 @@ def test_a_subnormal_number_has_a_mantissa() -> None:
     with np.errstate(over="ignore"):
         for found, expected in zip(np.frexp(Tensor(x)), np.frexp(x), strict=True):
             np.testing.assert_array_equal(found, expected)
+
+
+def test_unsigned_coordinates_may_fall() -> None:
+    y, x = np.array([1.0, 4.0, 2.0, 0.5]), np.array([9, 7, 4, 1], np.uint8)
+    np.testing.assert_allclose(np.gradient(Tensor(y), x).data, np.gradient(y, x))
+
+
+def test_a_place_to_cut_at_is_a_whole_number() -> None:
+    with pytest.raises(TypeError, match=r"^array_split"):
+        np.array_split(leaf([1.0, 2.0]), [1.5])  # type: ignore[arg-type]

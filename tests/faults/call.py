@@ -158,7 +158,7 @@ class Call:
 
 
 # What takes more than NumPy's function of its name: batches, numbers without axes.
-WIDER = {"lstsq", "median", "quantile", "nanmedian", "nanquantile"}
+WIDER = {"lstsq", "tensorinv", "median", "quantile", "nanmedian", "nanquantile"}
 # What takes less, on purpose: vectors of two elements, an axis of a number without axes, products of one matrix,
 # the norm of an inverse that there is not.
 NARROWER = {
@@ -217,6 +217,7 @@ def judge(call: Call, rng: Rng) -> None:
                 raise Fault("refuses what NumPy takes", f"{type(error).__name__}: {error}") from None
             return
         odd = call.by_formula or call.name in WIDER or isinstance(refused, OverflowError)
+        odd |= call.name in MIXES and extreme(call)  # where LAPACK does not converge
         if refused is not None and call.ordinary and not odd:
             raise Fault("answers what NumPy refuses", f"gives {flatten(out)!r:.200}, NumPy: {refused}")
         for one in flatten(out):
@@ -254,6 +255,8 @@ def outside(call: Call, expected: Any) -> bool:
 def extreme(call: Call) -> bool:
     """Whether some number is infinite or NaN, or so large, or so small, that its square is no number any more."""
     for a in [np.asarray(a) if isinstance(a, list | tuple) else a for a in call.args]:
+        if type(a) is np.ndarray and a.dtype.kind in "iu" and np.any(np.abs(a.astype(float)) > 2**31):
+            return True
         if type(a) is np.ndarray and a.dtype.kind == "f":
             info, size = np.finfo(a.dtype), np.abs(a[a != 0])
             if not ((size < np.sqrt(info.max)) & (size > 4 * info.eps)).all():
@@ -307,7 +310,7 @@ def judge_gradient(call: Call, out: Any, leaves: list[Tensor], rng: Rng) -> None
         for g, w in zip(gradients, wide):
             eps = epsilon(*[x.dtype for x in points], whole.dtype)
             if np.isfinite(w.grad if w.grad is not None else 0.0).all() and (
-                wrong := difference(g, checks.gradient_of(w), 400, eps)
+                wrong := difference(g, checks.gradient_of(w), 400, eps, 0.01)
             ):
                 raise Fault(f"a gradient of {g.dtype} unlike that of float64", f"the gradient {wrong}")
     elif call.torch is not None:
@@ -349,7 +352,19 @@ MIXES = {
         "logcumsumexp",
         "standardize",
     ),
-    *("var", "std", "std_mean", "var_mean", "nanvar", "nanstd", "prod", "cumprod", "normalize"),
+    *(
+        "softmin",
+        "gradient",
+        "var",
+        "std",
+        "std_mean",
+        "var_mean",
+        "nanvar",
+        "nanstd",
+        "prod",
+        "cumprod",
+        "normalize",
+    ),
     *("batch_norm", "instance_norm", "layer_norm", "rms_norm", "group_norm", "multi_head_attention_forward"),
     *(name for name in OPS if checks.op(name).__module__.removeprefix("tinygrad_np.") in FAMILIES),
     *(f.__name__ for f, answer in tape.NUMPY.items() if module_of(answer) in FAMILIES),

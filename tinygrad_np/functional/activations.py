@@ -11,6 +11,7 @@ import math
 import numpy as np
 from numpy.typing import DTypeLike
 
+from tinygrad_np.errors import names_itself
 from tinygrad_np.functional.common import Rng, floats, generator
 from tinygrad_np.ops import reduce
 from tinygrad_np.ops.elementwise import (
@@ -76,16 +77,19 @@ def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     return where((x <= min_val) | (x >= max_val), np.clip(x.data, min_val, max_val), x)
 
 
+@names_itself
 def relu6(x: Tensor) -> Tensor:
     """x held between 0 and 6. The derivatives at 0 and 6 are 0."""
     return hardtanh(floats("relu6", x), 0.0, 6.0)
 
 
+@names_itself
 def hardsigmoid(x: Tensor) -> Tensor:
     """x / 6 + 1 / 2 held between 0 and 1. The derivatives at -3 and 3 are 0."""
     return hardtanh(floats("hardsigmoid", x), -3.0, 3.0) / 6 + 0.5
 
 
+@names_itself
 def hardswish(x: Tensor) -> Tensor:
     """x hardsigmoid(x) (Howard et al., 2019)."""
     x = floats("hardswish", x)
@@ -153,6 +157,7 @@ def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848, 1.0507009873554804934
 
 
+@names_itself
 def selu(x: Tensor) -> Tensor:
     """scale times elu(x, alpha), with the numbers that keep mean 0 and variance 1 (Klambauer et al., 2017)."""
     return SELU_SCALE * elu(floats("selu", x), SELU_ALPHA)
@@ -168,6 +173,7 @@ def softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     return where(beta * x > threshold, x, logaddexp(0, beta * x) / beta)
 
 
+@names_itself
 def logsigmoid(x: Tensor) -> Tensor:
     """log sigmoid(x) = -log(1 + e^-x), without overflow."""
     return -logaddexp(0, -floats("logsigmoid", x))
@@ -180,12 +186,14 @@ def gated(x: Tensor, gate: Tensor) -> Tensor:
     return x * gate
 
 
+@names_itself
 def silu(x: Tensor) -> Tensor:
     """x sigmoid(x), also called swish (Hendrycks and Gimpel, 2016)."""
     x = floats("silu", x)
     return gated(x, sigmoid(x))
 
 
+@names_itself
 def mish(x: Tensor) -> Tensor:
     """x tanh(softplus(x)) (Misra, 2020)."""
     x = floats("mish", x)
@@ -204,6 +212,7 @@ def gelu(x: Tensor, approximate: str = "none") -> Tensor:
     return gated(x, sigmoid(math.sqrt(8 / math.pi) * (x + 0.044715 * (x * x * x))))
 
 
+@names_itself
 def softsign(x: Tensor) -> Tensor:
     """x / (1 + |x|)."""
     x = floats("softsign", x)
@@ -229,6 +238,7 @@ def softshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
     return where(np.absolute(x.data) <= lambd, 0.0, x - lambd * np.sign(x.data))
 
 
+@names_itself
 def tanhshrink(x: Tensor) -> Tensor:
     """x - tanh(x)."""
     x = floats("tanhshrink", x)

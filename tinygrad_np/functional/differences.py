@@ -92,7 +92,8 @@ def slope(f: Array, spacing: Any, axis: int, edge_order: int) -> Array:
         )
     f = np.moveaxis(f, axis, -1)
     if np.ndim(spacing):
-        steps = np.diff(as_tensor("gradient", spacing))
+        places = as_tensor("gradient", spacing)
+        steps = np.diff(places.astype(np.float64) if places.dtype.kind in "iu" else places)
         if steps.shape != (n - 1,):
             raise ValueError(f"axis {axis} of length {n} has {n} coordinates, and no {np.shape(spacing)}")
         d, e = steps[:-1], steps[1:]

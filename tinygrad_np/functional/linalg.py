@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -359,5 +360,5 @@ def vander(x: Array, N: int | None = None, increasing: bool = False) -> Array:
     """The powers of each element of a vector, N of them, falling from N - 1 to 0, or rising."""
     if x.ndim != 1:
         raise ValueError(f"x has one axis, and not the shape {list(x.shape)}")
-    powers = np.arange(len(x) if N is None else N).astype(floats("vander", x).dtype)
+    powers = np.arange(len(x) if N is None else operator.index(N)).astype(floats("vander", x).dtype)
     return np.expand_dims(x, 1) ** (powers if increasing else powers[::-1])

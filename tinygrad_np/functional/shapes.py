@@ -290,7 +290,7 @@ def array_split(ary: Array, indices_or_sections: int | Sequence[int], axis: int 
         short, longer = divmod(length, sections)
         places = [i * short + min(i, longer) for i in range(1, sections)]
     else:
-        places = [int(place) for place in indices_or_sections]  # type: ignore[union-attr]
+        places = [operator.index(place) for place in indices_or_sections]  # type: ignore[union-attr]
     return [ary[along(axis, slice(a, b))] for a, b in pairwise([0, *places, length])]
 
 

@@ -314,6 +314,8 @@ class RMSNorm(Layer):
 
 def shape_of(layer: str, shape: int | Sequence[int]) -> tuple[int, ...]:
     """The lengths of the last axes as a tuple."""
+    if not isinstance(shape, int | np.integer | Sequence):
+        raise ValueError(f"{layer} takes a whole number or several for normalized_shape, not {shape!r}")
     lengths = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
     check_sizes(layer, 1, **{f"normalized_shape[{i}]": n for i, n in enumerate(lengths)})
     return lengths

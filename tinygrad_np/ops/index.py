@@ -69,6 +69,8 @@ def extreme_at(x: Array, values: Array, *, index: Any, ufunc: np.ufunc) -> Rule:
     if hasattr(x, "node") or hasattr(values, "node"):  # run again on Tensors
         y: Array = extreme_at(x, values, index=index, ufunc=ufunc)
     else:
+        if not np.can_cast(np.result_type(values), np.result_type(x), "same_kind"):
+            raise TypeError(f"values of {values.dtype} do not fit into a Tensor of {x.dtype}")
         y = np.array(x)
         ufunc.at(y, index, values)
 
