@@ -381,3 +381,5 @@ def test_unsigned_coordinates_may_fall() -> None:
 def test_a_place_to_cut_at_is_a_whole_number() -> None:
     with pytest.raises(TypeError, match=r"^array_split"):
         np.array_split(leaf([1.0, 2.0]), [1.5])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^array_split"):
+        np.array_split(leaf([1.0, 2.0]), 10**30)

@@ -285,8 +285,8 @@ def array_split(ary: Array, indices_or_sections: int | Sequence[int], axis: int 
     length = ary.shape[axis]
     if np.ndim(indices_or_sections) == 0:
         sections = int(indices_or_sections)  # type: ignore[arg-type]
-        if sections < 1:
-            raise ValueError(f"array_split: {sections} parts; one is the least")
+        if not 1 <= sections < 2**31:  # of so many no list can be made
+            raise ValueError(f"array_split: {sections} parts; one is the least, and 2^31 are too many")
         short, longer = divmod(length, sections)
         places = [i * short + min(i, longer) for i in range(1, sections)]
     else:
