@@ -297,6 +297,11 @@ def test_what_fails_inside_of_a_function_is_told_of_the_function(
         call(leaf([2.0, 1.0]))
 
 
+@pytest.mark.parametrize("name", functional.__all__)
+def test_every_function_of_functional_names_itself_in_errors(name: str) -> None:
+    assert hasattr(getattr(functional, name), "__wrapped__"), "write @names_itself above it"
+
+
 def test_the_trial_is_broad_and_sees_a_lost_gradient() -> None:
     tried = [parameter.values[0] for parameter in public()]
     assert len(tried) > 350
