@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinygrad_np import functional
-from tinygrad_np.nn.layer import Layer
+from tinygrad_np.nn.layer import Layer, named_settings
 from tinygrad_np.tensor import Tensor
 
 __all__ = [
@@ -60,15 +60,11 @@ class Applied(Layer):
             setattr(cls, "__signature__", inspect.Signature(chosen))  # noqa: B010 - what help shows
 
     def __init__(self, *args: Any, **settings: Any):
-        signature = inspect.signature(type(self))
-        try:
-            bound = signature.bind(*args, **settings)
-        except TypeError as error:
-            raise TypeError(f"{type(self).__name__}{signature}: {error}") from None
-        self.given = list(bound.arguments)
-        bound.apply_defaults()
-        self.settings = list(bound.arguments)
-        for name, value in bound.arguments.items():
+        self.given, by_name = named_settings(
+            type(self).__name__, inspect.signature(type(self)), args, settings
+        )
+        self.settings = list(by_name)
+        for name, value in by_name.items():
             setattr(self, name, value)
 
     def extra_repr(self) -> str:

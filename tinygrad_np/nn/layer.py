@@ -7,6 +7,7 @@ a gradient are its parameters; the others are state that is saved, but not train
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
 from reprlib import recursive_repr
 from typing import Any, ParamSpec, Protocol, Self, TypeVar
@@ -20,6 +21,25 @@ from tinygrad_np.tensor import Tensor
 LARGEST = 2**48  # of a size: what is larger is a slip, and no machine holds it
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
+
+
+def named_settings(
+    layer: str, signature: inspect.Signature, args: tuple[Any, ...], settings: dict[str, Any]
+) -> tuple[list[str], dict[str, Any]]:
+    """The names of the settings that were given, and all settings by name.
+
+    Raises
+    ------
+    TypeError
+        They are not those of the signature.
+    """
+    try:
+        bound = signature.bind(*args, **settings)
+    except TypeError as error:
+        raise TypeError(f"{layer}{signature}: {error}") from None
+    given = list(bound.arguments)
+    bound.apply_defaults()
+    return given, bound.arguments
 
 
 def check_sizes(layer: str, minimum: int = 0, **sizes: Any) -> None:

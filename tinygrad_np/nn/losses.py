@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from tinygrad_np import functional
-from tinygrad_np.nn.layer import Layer
+from tinygrad_np.nn.layer import Layer, named_settings
 from tinygrad_np.operand import as_array
 from tinygrad_np.tensor import Tensor
 
@@ -50,14 +50,9 @@ class Loss(Layer):
     def __init__(self, *args: Any, **settings: Any):
         parameters = inspect.signature(self.function).parameters.values()
         signature = inspect.Signature([p for p in parameters if p.default is not p.empty])
-        try:
-            bound = signature.bind(*args, **settings)
-        except TypeError as error:
-            raise TypeError(f"{type(self).__name__}{signature}: {error}") from None
-        self.given = list(bound.arguments)
-        bound.apply_defaults()
-        self.settings = list(bound.arguments)
-        for name, value in bound.arguments.items():
+        self.given, by_name = named_settings(type(self).__name__, signature, args, settings)
+        self.settings = list(by_name)
+        for name, value in by_name.items():
             is_weight = name in ("weight", "pos_weight") and value is not None
             setattr(self, name, Tensor(as_array(value, type(self).__name__)) if is_weight else value)
 

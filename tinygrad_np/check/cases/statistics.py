@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,16 @@ def extremes(rng: Rng, shape: Shape) -> Arguments:
 def plain_topk(x: np.ndarray, k: int, axis: int, largest: bool) -> np.ndarray:
     rising = np.sort(x, axis)
     return np.take(np.flip(rising, axis) if largest else rising, range(k), axis)
+
+
+def plain_and_mean(
+    plain: Callable[..., Any], x: Any, axis: Any, keepdims: bool, ddof: Any
+) -> tuple[Any, Any]:
+    return plain(x, axis, ddof=ddof, keepdims=keepdims), np.mean(x, axis, keepdims=keepdims)
+
+
+def torch_and_mean(name: str, torch: Any, x: Any, axis: Any, keepdims: bool, ddof: Any) -> Any:
+    return getattr(torch, f"{name}_mean")(x, dims(x, axis), correction=ddof, keepdim=keepdims)
 
 
 STATISTICS = {
@@ -329,28 +340,14 @@ STATISTICS = {
         analytic=False,
         function=functional.aminmax,
     ),
-    "std_mean": Op(
-        variance,
-        reference=lambda x, axis, keepdims, ddof: (
-            np.std(x, axis, ddof=ddof, keepdims=keepdims),
-            np.mean(x, axis, keepdims=keepdims),
-        ),
-        torch=lambda torch, x, axis, keepdims, ddof: torch.std_mean(
-            x, dims(x, axis), correction=ddof, keepdim=keepdims
-        ),
-        analytic=False,
-        function=functional.std_mean,
-    ),
-    "var_mean": Op(
-        variance,
-        reference=lambda x, axis, keepdims, ddof: (
-            np.var(x, axis, ddof=ddof, keepdims=keepdims),
-            np.mean(x, axis, keepdims=keepdims),
-        ),
-        torch=lambda torch, x, axis, keepdims, ddof: torch.var_mean(
-            x, dims(x, axis), correction=ddof, keepdim=keepdims
-        ),
-        analytic=False,
-        function=functional.var_mean,
-    ),
+    **{
+        f"{name}_mean": Op(
+            variance,
+            reference=partial(plain_and_mean, plain),
+            torch=partial(torch_and_mean, name),
+            analytic=False,
+            function=getattr(functional, f"{name}_mean"),
+        )
+        for name, plain in (("std", np.std), ("var", np.var))
+    },
 }
