@@ -306,7 +306,8 @@ def test_every_process_is_started_with_that_environment() -> None:
                 "subprocess.Popen",
             ):
                 calls.append((path.name, node))
-    assert {name for name, _ in calls} == {"harness.py", "imports.py", "sentiment.py", "two_trees.py"}
+    started = {"checkpointing.py", "harness.py", "imports.py", "sentiment.py", "two_trees.py"}
+    assert {name for name, _ in calls} == started
     for name, node in calls:
         assert "env" in [keyword.arg for keyword in node.keywords], name
 

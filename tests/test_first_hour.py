@@ -164,7 +164,7 @@ def test_every_attribute_can_be_looked_at(kind: str) -> None:
     assert members["shape"] == tensor.shape
     assert members["data"] is tensor.data
     for name in dir(tensor):  # what raises is not there, and nothing raises anything else
-        is_there = {"grad": tensor.is_leaf, "mT": tensor.ndim >= 2}
+        is_there = {"grad": tensor.is_leaf, "mT": tensor.ndim >= 2, "mH": tensor.ndim >= 2}
         assert hasattr(tensor, name) == is_there.get(name, True), name
     assert getattr(tensor, "grad", "none") == (None if tensor.is_leaf else "none")
     assert inspect.getmembers(tensor, inspect.ismethod)

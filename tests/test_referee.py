@@ -119,8 +119,8 @@ def test_relative_error_and_cosine_are_what_they_say() -> None:
 @pytest.mark.parametrize(
     ("loss", "method"),
     [
-        (lambda x: np.sum(np.sort(x) ** 2), "complex step"),  # no rule for a Tensor
-        (lambda x: float(np.sum(np.abs(np.sort(x)) ** 2)), "central differences"),  # not analytic either
+        (lambda x: np.sum(np.unique(x) ** 2), "complex step"),  # no rule for a Tensor
+        (lambda x: float(np.sum(np.abs(np.unique(x)) ** 2)), "central differences"),  # not analytic either
         (lambda x: sum(v * v for v in x.tolist()), "complex step"),  # leaves NumPy
     ],
 )
