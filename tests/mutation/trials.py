@@ -312,9 +312,8 @@ def owned_gradients() -> None:
             assert leaf.grad.dtype == leaf.dtype
             assert not np.shares_memory(leaf.grad, g)
             assert leaf.grad == total * factor
-    swapped = np.array(
-        2.0, np.dtype(float).newbyteorder()
-    )  # a sum of numbers has the machine's own byte order
+    # a sum of numbers has the machine's own byte order
+    swapped = np.array(2.0, np.dtype(float).newbyteorder())
     assert grad(lambda x: x * 3.0 + x * x)(swapped).dtype == swapped.dtype
 
 
