@@ -168,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m models.char_transformer", description="Train a small Transformer over letters."
     )
     parser.add_argument("--reviews", type=positive, default=8000, help="training reviews to make; even")
-    parser.add_argument("--epochs", type=positive, default=14)
+    parser.add_argument("--epochs", type=positive, default=18)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs"), help="where the picture goes")
     parser.set_defaults(command=run)
