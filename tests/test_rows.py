@@ -58,14 +58,21 @@ def test_the_reference_page_is_what_the_rows_say() -> None:
 # --- every row, every check ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "check"),
-    [(name, check) for name in OPS for check in OP_CHECKS if check != "one output" or name in SEVERAL],
-)
-@few_or_thorough
-@given(data=st.data(), rng=generators())
-def test_op(name: str, check: str, data: st.DataObject, rng: np.random.Generator) -> None:
-    OP_CHECKS[check](name, *data.draw(arguments(name)), rng)
+def test_of(check: str) -> Callable[..., None]:
+    """A test of its own for each check: hypothesis nests its settings once a parameter, a thousand deep at most."""
+
+    @pytest.mark.parametrize("name", SEVERAL if check == "one output" else OPS)
+    @few_or_thorough
+    @given(data=st.data(), rng=generators())
+    def test(name: str, data: st.DataObject, rng: np.random.Generator) -> None:
+        OP_CHECKS[check](name, *data.draw(arguments(name)), rng)
+
+    return test
+
+
+test_of.__test__ = False  # type: ignore[attr-defined]
+for check in OP_CHECKS:
+    globals()[f"test_op_{check.replace(' ', '_')}"] = test_of(check)
 
 
 @pytest.mark.parametrize("name", [name for name, row in OPS.items() if row.more])
