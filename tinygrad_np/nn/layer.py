@@ -51,7 +51,7 @@ def check_sizes(layer: str, minimum: int = 0, **sizes: Any) -> None:
         The layer, the size's name, and what was given.
     """
     for name, size in sizes.items():
-        if not isinstance(size, int | np.integer) or not minimum <= size <= LARGEST:
+        if not isinstance(size, int | np.integer) or isinstance(size, bool) or not minimum <= size <= LARGEST:
             raise ValueError(f"{layer} takes a whole number from {minimum} for {name}, not {size!r}")
 
 

@@ -344,7 +344,7 @@ LINALG = {
     ),
     "kron": Op(
         pair_of_any,
-        torch="kron",
+        torch=lambda torch, x, y: torch.kron(x.contiguous(), y.contiguous()),  # else it may fail
         calls=[(lambda x, y: np.kron(x, y), [X[0], CUBE])],
         function=np.kron,
     ),
