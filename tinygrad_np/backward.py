@@ -185,9 +185,8 @@ class Accumulator:
         return np.asarray(total, node.dtype) if node in self.owned else np.array(total, node.dtype)
 
 
-KEEP: Any = (
-    object()
-)  # in place of a hook: keep the gradient on the node. One that held its node would be a cycle
+# In place of a hook: keep the gradient on the node. A hook that held its own node would be a cycle.
+KEEP: Any = object()
 _any_hooks = False  # whether there ever was one: before that none is looked for
 
 
