@@ -1,5 +1,6 @@
 """Settings of all tests: hypothesis draws the same examples every time, and has no deadline."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from unittest import mock
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from tinygrad_np import tape
+from tinygrad_np.check.cases import LAYERS, LOSSES, OPS, OPTIMIZERS
 
 hypothesis.settings.register_profile("ci", max_examples=60, deadline=None, derandomize=True)
 hypothesis.settings.register_profile("thorough", max_examples=1300, deadline=None)
@@ -17,8 +19,10 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 @pytest.fixture
 def registries() -> Iterator[None]:
-    """What a test declares is forgotten afterwards."""
-    with mock.patch.dict(tape.PRIMITIVES), mock.patch.dict(tape.NUMPY):
+    """What a test declares is forgotten afterwards, and what it took out is back in its place."""
+    with contextlib.ExitStack() as stack:
+        for registry in (tape.PRIMITIVES, tape.NUMPY, OPS, LAYERS, LOSSES, OPTIMIZERS):
+            stack.enter_context(mock.patch.dict(registry))
         yield
 
 
