@@ -157,8 +157,8 @@ def test_gradients_that_are_not_of_the_shape_or_not_finite() -> None:
         lambda x, y: np.sum(y @ x), lambda x, y: {"x": np.ones((3, 2)), "y": np.array([3.0, np.nan])}, point
     )
     assert verdict.wrong == ["x", "y"]
-    assert verdict.findings["x"].fault == "has shape (3, 2), and its parameter (2, 3)"
-    assert verdict.findings["y"].fault == "is not finite"
+    assert verdict.findings["x"].reason == "has shape (3, 2), and its parameter (2, 3)"
+    assert verdict.findings["y"].reason == "is not finite"
     assert "x  WRONG  has shape" in str(verdict)
 
 
@@ -187,9 +187,9 @@ def test_as_a_table_and_as_a_picture(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="the picture needs matplotlib: pip install 'tinygrad_np[plot]'")
     verdict = referee(forward, by_hand("not transposed"), cases)
     table = verdict.to_frame()
-    assert list(table.columns[:4]) == ["T", "parameter", "right", "relative_error"]
+    assert list(table.columns[:4]) == ["T", "parameter", "outcome", "relative_error"]
     assert len(table) == len(verdict.by_steps) * 3
-    assert table.loc[table["T"] == 2, "right"].tolist() == [False, True, False]
+    assert table.loc[table["T"] == 2, "outcome"].tolist() == ["wrong", "right", "wrong"]
     verdict.plot(tmp_path / "trial.png")
     assert (tmp_path / "trial.png").read_bytes().startswith(b"\x89PNG")
     one = referee(lambda x: np.sum(x), lambda x: {"x": np.ones(2)}, {"x": np.ones(2)})
@@ -327,4 +327,4 @@ def test_where_the_exact_gradient_is_not_finite_nothing_is_known() -> None:
         verdict = referee(
             lambda x: np.sum(np.sqrt(x)), lambda x: {"x": 0.5 / np.sqrt(x)}, {"x": np.array([-1.0])}
         )
-    assert verdict.findings["x"].fault.startswith("cannot be judged: the exact gradient is not finite")
+    assert verdict.findings["x"].reason.startswith("cannot be judged: the exact gradient is not finite")

@@ -33,6 +33,7 @@ from tinygrad_np import Tensor
 from tinygrad_np import functional as F
 from tinygrad_np.nn import LSTM
 from tinygrad_np.referee import Finding, heat_map
+from tinygrad_np.referee.verdict import RIGHT, WRONG
 
 # The difference 1 - f^2 of a saturated gate carries the rounding of 1: that is what the absolute part is for.
 RELATIVE, ABSOLUTE = 1e-10, 1e-14
@@ -222,8 +223,8 @@ def test_the_trial_is_printed_and_drawn(
 def test_the_heat_map_tells_right_from_wrong_without_colour() -> None:
     axes = Figure().subplots()
     columns = {
-        "first": {"W": Finding(True, 3e-16, 1.0), "b": Finding(True, 0.0)},
-        "second": {"W": Finding(False, 0.25, 0.9), "b": Finding(False, fault="is not finite")},
+        "first": {"W": Finding(RIGHT, 3e-16), "b": Finding(RIGHT, 0.0)},
+        "second": {"W": Finding(WRONG, 0.25), "b": Finding(WRONG, reason="is not finite")},
     }
     image = heat_map(axes, columns)
     assert [(text.get_text(), text.get_weight()) for text in axes.texts] == [

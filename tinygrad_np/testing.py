@@ -12,7 +12,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from tinygrad_np.check.cases import OPS
-from tinygrad_np.referee import Case, Inputs
+from tinygrad_np.referee import Case
 
 
 def shapes(max_ndim: int = 3, max_length: int = 3) -> st.SearchStrategy[tuple[int, ...]]:
@@ -45,7 +45,7 @@ def arguments(draw: st.DrawFn, name: str) -> tuple[list[np.ndarray], dict[str, A
 
 
 @st.composite
-def cases(draw: st.DrawFn, /, make: Callable[..., Inputs], **sizes: tuple[int, int]) -> Case:
+def cases(draw: st.DrawFn, /, make: Callable[..., Any], **sizes: tuple[int, int]) -> Case:
     """Cases for the referee: ``make(rng, **sizes)`` with each size between two bounds, both included.
 
     Shrinks towards the lower bounds, and names the sizes of what it found.
