@@ -59,7 +59,7 @@ def print_trial(found: Findings) -> None:
                 f"{name:13}"
                 + "".join(
                     f"{'both are 0':>18}"
-                    if np.isnan(f.cosine)
+                    if np.isnan(f.relative_error)
                     else f"{f.relative_error:10.2g} {f.cosine:+7.3f}"
                     for f in cells
                 )

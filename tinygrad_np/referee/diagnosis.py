@@ -39,7 +39,7 @@ def diagnose(cases: Sequence[FailingCase], gates: Sequence[str] = ()) -> list[Sl
     ----------
     cases : sequence of (Problem, exact gradient, sizes)
         Where it fails: the smallest case, and larger ones, so that a pattern is no coincidence. Sizes that differ
-        from one another tell most: T=3, batch=2, hidden=4, classes=5 tells a mean over the batch from one over time.
+        from one another tell most: T=3, batch=2, hidden=4 tells a mean over the batch from one over time.
     gates : sequence of str
         The names of the blocks of a fused matrix, in the user's order, as ("i", "f", "g", "o").
     """

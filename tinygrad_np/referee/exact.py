@@ -54,6 +54,23 @@ class Exact:
     notes: tuple[str, ...] = ()
 
 
+def check_repeatable(problem: Problem) -> None:
+    """Refuse a forward that is random."""
+    if not np.array_equal(problem.loss(problem.values), problem.loss(problem.values), equal_nan=True):
+        raise ValueError("your forward is random: fix its seed or pass the mask")
+
+
+def slope(problem: Problem, direction: dict[str, np.ndarray]) -> Slope:
+    """The derivative of the loss along a direction of all parameters, from its values."""
+    names = list(problem.values)
+
+    def value(*arrays: Tensor) -> Tensor:
+        return Tensor(problem.loss({name: array.data for name, array in zip(names, arrays, strict=True)}))
+
+    found, _, rounding = derivative(value, list(problem.values.values()), [direction[name] for name in names])
+    return Slope(direction, float(found), float(rounding))
+
+
 def exact_gradient(problem: Problem) -> Exact:
     """The exact gradient: recorded if possible, else from values of the loss.
 

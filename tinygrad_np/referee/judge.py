@@ -8,6 +8,8 @@ from tinygrad_np.referee.exact import Exact
 from tinygrad_np.referee.problem import Problem
 from tinygrad_np.referee.verdict import RIGHT, UNKNOWN, WRONG, Finding
 
+GROSS = 1e-3  # the relative error from which on it is called wrong: an epsilon, or float32, makes finer ones
+
 
 def judge(problem: Problem, exact: Exact, rtol: float) -> dict[str, Finding]:
     """Each parameter of the hand gradient."""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinygrad_np.extras import import_optional
 from tinygrad_np.files import atomic_write
 
-Inputs: TypeAlias = Any
+if TYPE_CHECKING:
+    from tinygrad_np.referee.diagnosis import Slip
+
 # What may come of a parameter. A disagreement that proves nothing, because the exact side is not known well enough
-# or because something as fine as an epsilon explains it, is UNKNOWN; UNTESTED is one that is 0 on both sides.
+# or something as fine as an epsilon would explain it, is UNKNOWN; UNTESTED is a gradient of 0 on both sides.
 RIGHT, WRONG, UNKNOWN, UNTESTED = "right", "wrong", "cannot tell", "not tested"
 
 
@@ -22,13 +24,17 @@ RIGHT, WRONG, UNKNOWN, UNTESTED = "right", "wrong", "cannot tell", "not tested"
 class Case:
     """Inputs that can be made in many sizes: ``make(rng, **sizes)`` with a seeded generator."""
 
-    make: Callable[..., Inputs]
+    make: Callable[..., Any]
     sizes: Mapping[str, int]
     seed: int = 0
 
     @property
-    def inputs(self) -> Inputs:
+    def inputs(self) -> Any:
         return self.make(np.random.default_rng(self.seed), **self.sizes)
+
+    def resized(self, **sizes: int) -> Case:
+        """The same in other sizes."""
+        return replace(self, sizes={**self.sizes, **sizes})
 
     def __str__(self) -> str:
         return ", ".join([*(f"{name}={size}" for name, size in self.sizes.items()), f"seed {self.seed}"])
@@ -53,6 +59,8 @@ class Finding:
         The place of the largest difference, and the values there.
     reason : str
         Why it cannot be told, or what is wrong without numbers: another shape, not finite.
+    nearly : bool
+        Of an UNKNOWN one: there is a disagreement, and it is too fine to be called wrong.
     """
 
     outcome: str
@@ -63,10 +71,24 @@ class Finding:
     hand: float = np.nan
     exact: float = np.nan
     reason: str = ""
+    nearly: bool = False
 
     @property
     def right(self) -> bool:
         return self.outcome == RIGHT
+
+    def __str__(self) -> str:
+        text = f"{self.outcome.upper() if self.outcome == WRONG else self.outcome}  "
+        numbers = []
+        if not np.isnan(self.relative_error):
+            numbers.append(f"relative error {self.relative_error:.2g}")
+        elif not np.isnan(self.absolute_error):
+            numbers.append(f"exact is 0, by hand it is {self.absolute_error:.2g} long")
+        if not np.isnan(self.cosine):
+            numbers[-1] += f", cosine {self.cosine:.4f}"
+        if self.outcome == WRONG and not np.isnan(self.hand):
+            numbers.append(f"worst at {list(self.index)}: by hand {self.hand:.6g}, exact {self.exact:.6g}")
+        return text + "; ".join([*numbers, *([self.reason] if self.reason else [])])
 
 
 @dataclass(frozen=True)
@@ -76,88 +98,120 @@ class Verdict:
     Attributes
     ----------
     findings : dict of str to Finding
-        One a parameter, in the order of the hand gradient: at the smallest case that fails, or at the point
-        given.
+        One a parameter, in the order of the hand gradient. Where something is wrong: at the smallest case that
+        fails. Else the worst of all cases.
+    method : str
+        Where the exact gradient comes from: "recorded", "complex step" or "central differences".
+    why : str
+        Why the forward was not recorded, with file and line; empty where it was.
     case : str
-        That case, where there are sizes.
+        The smallest case that fails, where there are sizes.
+    steps : str
+        The name of the size that counts time steps.
     by_steps : dict of int to dict of str to Finding
-        The same at each length of time, where there is one.
+        The worst finding of several draws at each length of time, where there is one.
     wrong_steps : list of int
         The time steps, counted from 1, whose own contribution is wrong at the first length that fails; empty
         where that cannot be told.
-    method : str
-        Where the exact gradient comes from: "recorded", "complex step" or "central differences".
-    steps : str
-        The name of the size that counts time steps.
     tried : int
-        How many cases were tried in the search for one that fails.
+        How many cases were tried.
+    covered : dict of str to (int, int)
+        The smallest and the largest of each size that was tried.
+    notes : tuple of str
+        What was done to take the code as it is, and what else the user should know.
+    slips : list of Slip
+        What the mistake is: those that explain the numbers, the likeliest first.
     """
 
     findings: dict[str, Finding]
     method: str
+    why: str = ""
     case: str = ""
     steps: str = "T"
     by_steps: dict[int, dict[str, Finding]] = field(default_factory=dict)
     wrong_steps: list[int] = field(default_factory=list)
     tried: int = 1
+    covered: dict[str, tuple[int, int]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    slips: list[Slip] = field(default_factory=list)
+
+    @property
+    def outcome(self) -> str:
+        """WRONG if any parameter is; else UNKNOWN if any is, or was not tested; else RIGHT."""
+        if self.wrong:
+            return WRONG
+        return RIGHT if self.agrees else UNKNOWN
 
     @property
     def agrees(self) -> bool:
-        return not self.wrong
+        """Whether all parameters were tested and are right."""
+        return all(f.right for f in self.findings.values())
 
     @property
     def wrong(self) -> list[str]:
         """The names of the parameters that are wrong."""
-        return [name for name, f in self.findings.items() if not f.right]
+        return self._with(WRONG)
+
+    def _with(self, outcome: str) -> list[str]:
+        return [name for name, f in self.findings.items() if f.outcome == outcome]
 
     def __str__(self) -> str:
+        """The verdict as text: one sentence, what explains it, how it goes over time, and a line a parameter."""
+        count = len(self.findings)
+        said = [f"disagrees in {len(self.wrong)} of {count} parameters: {', '.join(self.wrong)}"] * bool(
+            self.wrong
+        )
         if self.agrees:
-            lines = [f"agrees in all of {len(self.findings)} parameters (exact gradient: {self.method})"]
-            if self.tried > 1:
-                lines[0] += f", in {self.tried} cases"
-        else:
-            lines = [
-                f"disagrees in {len(self.wrong)} of {len(self.findings)} parameters: {', '.join(self.wrong)}"
+            said.append(f"agrees in all of {count} parameters")
+        for outcome in (UNKNOWN, UNTESTED):
+            if not self.wrong and (names := self._with(outcome)):
+                said.append(f"{outcome} in {len(names)} of {count} parameters: {', '.join(names)}")
+        lines = ["; ".join(said) + f" (exact gradient: {self.method})"]
+        if self.tried > 1 and not self.wrong:
+            lines[0] += f", in {self.tried} cases"
+        if self.case:
+            lines.append(f"the smallest case that fails: {self.case}")
+        lines += self._over_time()
+        if self.wrong:
+            lines += [
+                f"{'or' if i else 'what explains it'}: {slip.text}" for i, slip in enumerate(self.slips)
             ]
-            lines[0] += f" (exact gradient: {self.method})"
-            if self.case:
-                lines.append(f"the smallest case that fails: {self.case}")
-                if not self.by_steps:
-                    lines.append(
-                        f"no size is called {self.steps}, so nothing is said of time: name it with steps="
-                    )
-            lines += self._over_time()
+            if not self.slips:
+                lines.append("no pattern that is known here explains these numbers")
         width = max([len(name) for name in self.findings], default=0)
-        for name, f in self.findings.items():
-            text = f"  {name:{width}}  {'right' if f.right else 'WRONG'}  "
-            if f.reason:
-                text += f.reason
-            else:
-                text += f"relative error {f.relative_error:.2g}"
-                if not np.isnan(f.cosine):
-                    text += f", cosine {f.cosine:.4f}"
-                if not f.right:
-                    text += f"; worst at {list(f.index)}: by hand {f.hand:.6g}, exact {f.exact:.6g}"
-            lines.append(text)
-        return "\n".join(lines)
+        lines += [f"  {name:{width}}  {finding}" for name, finding in self.findings.items()]
+        if self.covered:
+            sizes = ", ".join(
+                f"{name}={low}" if low == high else f"{name}={low} to {high}"
+                for name, (low, high) in self.covered.items()
+            )
+            lines.append(
+                f"sizes tried: {sizes}; above is the {'smallest failure' if self.wrong else 'worst of all'}"
+            )
+        if self.why:
+            lines.append(f"the forward was not recorded: {self.why}")
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
     def _over_time(self) -> list[str]:
         """At which lengths of time which parameters turn wrong."""
         lines: list[str] = []
         seen: set[str] = set()
-        for length, findings in self.by_steps.items():
-            wrong = [name for name, f in findings.items() if not f.right]
-            new = [name for name in wrong if name not in seen]
-            if not wrong:
-                lines.append(f"right at {self.steps}={length}")
+        for length, findings in self.by_steps.items() if self.wrong else ():
+            by_outcome: dict[str, list[str]] = {}
+            for name, f in findings.items():
+                by_outcome.setdefault(f.outcome, []).append(name)
+            new = [name for name in by_outcome.get(WRONG, []) if name not in seen]
+            if WRONG not in by_outcome:
+                rest = [f"{', '.join(by_outcome[o])}: {o}" for o in (UNKNOWN, UNTESTED) if o in by_outcome]
+                lines.append(f"right at {self.steps}={length}" + f" ({'; '.join(rest)})" * bool(rest))
             elif new:
                 lines.append(
                     f"{'also' if seen else 'first'} wrong at {self.steps}={length} in {', '.join(new)}"
                 )
-            seen.update(wrong)
+            seen.update(new)
         if self.wrong_steps and not lines[0].startswith("first"):  # of a single step there is nothing to tell
             last = next(
-                length for length, found in self.by_steps.items() if not all(f.right for f in found.values())
+                n for n, found in self.by_steps.items() if any(f.outcome == WRONG for f in found.values())
             )
             lines.append(
                 f"at {self.steps}={last} the wrong term enters at time step {max(self.wrong_steps)} of {last}"
@@ -167,8 +221,7 @@ class Verdict:
     def to_frame(self) -> Any:
         """The findings as a pandas table, a row a parameter, or a row a parameter and length of time.
 
-        Columns: `parameter`, `right`, `relative_error`, `cosine`, `index`, `hand`, `exact`, `fault`, and before
-        them the length of time where there is one.
+        Columns: `parameter`, the fields of `Finding`, and before them the length of time where there is one.
         """
         pandas = import_optional("pandas")
         rows = [
@@ -203,8 +256,10 @@ def heat_map(axes: Any, columns: Mapping[str, Mapping[str, Finding]]) -> Any:
     """
     names = list(next(iter(columns.values())))
     cells = [[findings[name] for findings in columns.values()] for name in names]
-    errors = np.array([[cell.relative_error for cell in row] for row in cells])
-    # a fault has no number, and counts as a whole error
+    errors = np.array(
+        [[0.0 if cell.outcome == UNTESTED else cell.relative_error for cell in row] for row in cells]
+    )
+    # what is wrong without a number counts as a whole error, and what was not tested as none
     shown = np.log10(np.clip(np.nan_to_num(errors, nan=1.0), 1e-16, 1e2))
     image = axes.imshow(shown, aspect="auto", cmap="cividis", vmin=-16, vmax=2)
     for (row, column), value in np.ndenumerate(shown):
@@ -212,12 +267,12 @@ def heat_map(axes: Any, columns: Mapping[str, Mapping[str, Finding]]) -> Any:
         axes.text(
             column,
             row,
-            "?" if cell.reason else f"{cell.relative_error:.2g}",
+            "?" if np.isnan(cell.relative_error) else f"{cell.relative_error:.2g}",
             ha="center",
             va="center",
             size=8,
             color="black" if value > -6 else "white",
-            weight="normal" if cell.right else "bold",
+            weight="bold" if cell.outcome == WRONG else "normal",
         )
     axes.set_yticks(range(len(names)), names)
     axes.set_xticks(range(len(columns)), list(columns))
