@@ -6,7 +6,7 @@ import numpy as np
 
 from tinygrad_np.referee.exact import Exact
 from tinygrad_np.referee.problem import Problem
-from tinygrad_np.referee.verdict import RIGHT, UNKNOWN, WRONG, Finding
+from tinygrad_np.referee.verdict import RIGHT, UNKNOWN, UNTESTED, WRONG, Finding
 
 GROSS = 1e-3  # the relative error from which on it is called wrong: an epsilon, or float32, makes finer ones
 
@@ -33,10 +33,12 @@ def finding(hand: np.ndarray, exact: np.ndarray, rtol: float, rounding: float) -
     product = length * float(np.linalg.norm(hand))
     cosine = float(np.vdot(hand, exact)) / product if product else np.nan
     index = tuple(int(i) for i in np.unravel_index(np.argmax(np.abs(hand - exact)), exact.shape))
+    if not (length or difference):
+        return Finding(UNTESTED, absolute_error=0.0, reason="the gradient is 0 on both sides here")
     right = difference <= rtol * length + rounding
     return Finding(
         RIGHT if right else WRONG,
-        difference / (length or 1.0),
+        difference / length if length else np.nan,
         difference,
         cosine,
         index,
