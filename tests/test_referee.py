@@ -64,14 +64,15 @@ def test_a_matrix_that_is_not_transposed_shows_from_two_steps_and_two_units() ->
     verdict = referee(forward, by_hand("not transposed"), cases)
     assert verdict.case == "T=2, hidden=2, seed 0"
     assert verdict.wrong == ["W", "b"]  # at T=2 the only h before the last is 0, and U sees nothing of it
-    assert [length for length, found in verdict.by_steps.items() if all(f.right for f in found.values())] == [
-        1
-    ]
+    outcomes = {n: [f.outcome for f in found.values()] for n, found in verdict.by_steps.items()}
+    assert outcomes[1] == ["right", "not tested", "right"]  # U, which multiplies nothing yet
+    assert outcomes[2] == ["wrong", "right", "wrong"]
+    assert outcomes[3] == ["wrong"] * 3
     assert not verdict.by_steps[3]["U"].right
     assert verdict.wrong_steps == [1]
     text = str(verdict)
     assert "the smallest case that fails: T=2, hidden=2, seed 0" in text
-    assert "right at T=1\nfirst wrong at T=2 in W, b\nalso wrong at T=3 in U\n" in text
+    assert "right at T=1 (U: not tested)\nfirst wrong at T=2 in W, b\nalso wrong at T=3 in U\n" in text
     assert "at T=2 the wrong term enters at time step 1 of 2" in text
 
 
@@ -329,3 +330,92 @@ def test_where_the_exact_gradient_is_not_finite_nothing_is_known() -> None:
             lambda x: np.sum(np.sqrt(x)), lambda x: {"x": 0.5 / np.sqrt(x)}, {"x": np.array([-1.0])}
         )
     assert verdict.findings["x"].reason.startswith("cannot be judged: the exact gradient is not finite")
+
+
+# --- the search ---------------------------------------------------------------------------------------
+
+
+def make_labels(rng: np.random.Generator, T: int, hidden: int) -> dict[str, np.ndarray]:
+    return {**make(rng, T, hidden), "V": rng.standard_normal((3, hidden)), "y": np.eye(3)[rng.integers(3)]}
+
+
+def cross_entropy(x: Any, W: Any, U: Any, b: Any, V: Any, y: Any) -> Any:
+    h = np.zeros(len(b))
+    for x_t in x:
+        h = np.tanh(W @ x_t + U @ h + b)
+    e = np.exp(V @ h)
+    return -np.log((y * e / e.sum()).sum() + 1e-6)  # a protection that p - y knows nothing of
+
+
+def without_the_epsilon(slip: str = "") -> Any:
+    def gradient(x: Any, W: Any, U: Any, b: Any, V: Any, y: Any) -> dict[str, np.ndarray]:
+        states = [np.zeros(len(b))]
+        for x_t in x:
+            states.append(np.tanh(W @ x_t + U @ states[-1] + b))
+        e = np.exp(V @ states[-1])
+        dz = e / e.sum() - y
+        dW, dU, db, dh = np.zeros_like(W), np.zeros_like(U), np.zeros_like(b), V.T @ dz
+        for t in reversed(range(len(x))):
+            da = dh * (1 - states[t + 1] ** 2)
+            dW, dU, db = dW + np.outer(da, x[t]), dU + np.outer(da, states[t]), db + da
+            dh = (U if slip == "not transposed" else U.T) @ da
+        return {"W": dW, "U": dU, "b": db, "V": np.outer(dz, states[-1])}
+
+    return gradient
+
+
+def test_a_gross_slip_is_found_behind_a_fine_one() -> None:
+    drawn = testing.cases(make_labels, T=(1, 5), hidden=(1, 3))
+    fine = referee(cross_entropy, without_the_epsilon(), drawn)
+    assert not fine.wrong
+    gross = referee(cross_entropy, without_the_epsilon("not transposed"), drawn)
+    assert gross.outcome == "wrong"
+    assert gross.case == "T=2, hidden=2, seed 0"
+    assert gross.wrong_steps == [1]
+    assert not any(f.outcome == "wrong" for f in gross.by_steps[1].values())
+
+
+def test_a_length_is_judged_on_several_draws_and_units() -> None:
+    """With one unit, and this one draw, the slip cannot be seen; the length is not right for that."""
+
+    def hides(x: Any, W: Any, U: Any, b: Any) -> dict[str, np.ndarray]:
+        right = by_hand()(x, W, U, b)
+        return right if len(b) == 1 and len(x) == 1 else {**right, "W": right["W"] * 1.5}
+
+    verdict = referee(forward, hides, testing.cases(make, T=(1, 4), hidden=(1, 3)))
+    assert "first wrong at T=1 in W" in str(verdict)
+    one = referee(forward, hides, Case(make, {"T": 1, "hidden": 1}))
+    assert one.findings["W"].right  # asked for one unit, it has no more to go by
+    assert one.covered == {"T": (1, 1), "hidden": (1, 1)}
+
+
+def test_what_is_zero_on_both_sides_everywhere_does_not_agree() -> None:
+    verdict = referee(forward, by_hand(), testing.cases(make, T=(1, 1), hidden=(1, 3)))
+    assert verdict.findings["U"].outcome == "not tested"
+    assert verdict.outcome == "cannot tell"
+    assert not verdict.agrees
+    assert str(verdict).startswith("not tested in 1 of 3 parameters: U (exact gradient: recorded), in ")
+
+
+def test_the_verdict_says_what_was_covered_and_the_worst_of_all() -> None:
+    def slightly_off(**inputs: Any) -> dict[str, np.ndarray]:
+        right = by_hand()(**inputs)
+        return {**right, "b": right["b"] * (1 + 1e-9 * len(inputs["x"]))}
+
+    verdict = referee(forward, slightly_off, cases)
+    assert verdict.agrees
+    assert verdict.findings["b"].relative_error == pytest.approx(5e-9, rel=1e-3)
+    assert "sizes tried: T=1 to 5, hidden=1 to 3; above is the worst of all" in str(verdict)
+
+
+def test_progress_is_told_where_it_is_asked_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(10_000))
+    monkeypatch.setattr("tinygrad_np.referee.trial.time.monotonic", lambda: next(clock))
+    referee(forward, by_hand("not transposed"), cases, progress=True)
+    told = capsys.readouterr().err
+    assert "cases tried, now T=" in told
+    assert told.endswith(" " * 78 + "\r")  # and wiped away
+    referee(forward, by_hand("not transposed"), cases)
+    assert capsys.readouterr().err == ""  # it is no terminal

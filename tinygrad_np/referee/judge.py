@@ -36,12 +36,17 @@ def finding(hand: np.ndarray, exact: np.ndarray, rtol: float, rounding: float) -
     if not (length or difference):
         return Finding(UNTESTED, absolute_error=0.0, reason="the gradient is 0 on both sides here")
     right = difference <= rtol * length + rounding
+    nearly = not right and difference <= GROSS * length
     return Finding(
-        RIGHT if right else WRONG,
+        RIGHT if right else UNKNOWN if nearly else WRONG,
         difference / length if length else np.nan,
         difference,
         cosine,
         index,
         float(hand[index]),
         float(exact[index]),
+        f"agrees to {difference / length:.1g} and no closer: is there an epsilon in the forward?"
+        if nearly
+        else "",
+        nearly,
     )
