@@ -1,12 +1,16 @@
 """The referee measured with networks in the styles in which people write them: see tests/strangers."""
 
+import copy
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.strangers import NETWORKS
+from tests.strangers.idioms import IDIOMS
 from tests.strangers.network import Network, broken, slopes
+from tinygrad_np.referee import referee
+from tinygrad_np.referee.verdict import WRONG
 
 
 def drawn(network: Network, rng: np.random.Generator, bounds: Any = (), options: Any = ()) -> Any:
@@ -30,3 +34,39 @@ def test_what_is_called_right_is_right_and_what_is_called_broken_is_broken(netwo
         assert at is not None, planted.slip
         apart = [abs(hand - exact) > 1e-3 * abs(exact) for exact, hand in slopes(network, at, planted.slip)]
         assert any(apart), planted.slip
+
+
+POINT = {
+    "w": np.array([0.9, 0.4, 1.3]),
+    "W": np.random.default_rng(5).uniform(0.3, 1.2, (4, 3)),
+    "x": np.random.default_rng(6).uniform(0.3, 1.0, (2, 4)),
+}
+
+
+def by_differences(f: Any) -> dict[str, np.ndarray]:
+    """The gradient of an idiom with respect to w and W."""
+
+    def value(name: str, index: tuple[int, ...], h: float) -> float:
+        point = copy.deepcopy(POINT)
+        point[name][index] += h
+        return float(np.asarray(f(**point)).reshape(()))
+
+    gradient = {"w": np.zeros(3), "W": np.zeros((4, 3))}
+    for name, g in gradient.items():
+        for index in np.ndindex(g.shape):
+            one, two, three = (
+                (value(name, index, h) - value(name, index, -h)) / (2 * h) for h in (1e-3, 5e-4, 2.5e-4)
+            )
+            g[index] = (64 * three - 20 * two + one) / 45
+        g[np.abs(g) < 1e-9] = 0
+    return gradient
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+@pytest.mark.parametrize("idiom", IDIOMS, ids=lambda idiom: idiom.__name__)
+def test_no_idiom_is_called_wrong_and_none_passes_with_a_wrong_gradient(idiom: Any) -> None:
+    right = by_differences(idiom)
+    verdict = referee(idiom, lambda w, W, x: copy.deepcopy(right), POINT)
+    assert verdict.outcome != WRONG, str(verdict)
+    wrong = referee(idiom, lambda w, W, x: {"w": 1.01 * right["w"], "W": right["W"]}, POINT)
+    assert not wrong.agrees, str(wrong)
