@@ -123,7 +123,7 @@ def test_relative_error_and_cosine_are_what_they_say() -> None:
     [
         (lambda x: np.sum(np.unique(x) ** 2), "complex step"),  # no rule for a Tensor
         (lambda x: float(np.sum(np.abs(np.unique(x)) ** 2)), "central differences"),  # not analytic either
-        (lambda x: sum(v * v for v in x.tolist()), "complex step"),  # leaves NumPy
+        (lambda x: sum(v * v for v in np.unique(x).tolist()), "complex step"),  # leaves NumPy
     ],
 )
 def test_a_forward_that_cannot_be_recorded_is_tried_by_its_values(loss: Any, method: str) -> None:
@@ -135,9 +135,9 @@ def test_a_forward_that_cannot_be_recorded_is_tried_by_its_values(loss: Any, met
 
 
 def test_a_complex_derivative_that_is_another_one_is_not_believed() -> None:
-    # the derivative of np.abs vanishes in a complex step, and np.add.reduce has no rule
+    # the derivative of np.abs vanishes in a complex step, and np.unique has no rule
     verdict = referee(
-        lambda w: np.add.reduce(w * w) + np.abs(w).sum(),
+        lambda w: np.add.reduce(np.unique(w) ** 2) + np.abs(w).sum(),
         lambda w: {"w": 2 * w + np.sign(w)},
         {"w": np.array([1.0, -2.0])},
     )
@@ -206,11 +206,11 @@ def test_a_part_of_the_record_that_gets_lost_is_noticed() -> None:
     point = {"w": np.array([1.0, 2.0]), "b": np.array(3.0)}
 
     def loses(w: Any, b: Any) -> Any:
-        return np.sum(w * w) + b.item() ** 2
+        return np.sum(w * w) + float(repr(float(b))) ** 2
 
     verdict = referee(loses, lambda w, b: {"w": 2 * w, "b": 2 * b}, point)
     assert verdict.agrees
-    assert verdict.method == "complex step"
+    assert verdict.method == "central differences"
     assert referee(loses, lambda w, b: {"w": 2 * w, "b": 0 * b}, point).wrong == ["b"]
 
     def aliases(w: Any) -> Any:
