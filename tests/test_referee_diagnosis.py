@@ -1,0 +1,449 @@
+"""The diagnosis on trial: each relation is named first on four networks, and nothing where nothing is known."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinygrad_np import Tensor
+from tinygrad_np.referee.diagnosis import FailingCase, Slip, diagnose
+from tinygrad_np.referee.problem import Problem
+
+Arrays = dict[str, np.ndarray]
+HIDDEN, INPUTS, CLASSES = 3, 2, 5
+
+
+# --- four networks with a gradient by hand, a batch at a time and time first --------------------------
+# The loss is half the sum of squared outputs minus targets, over the last step's outputs.
+
+
+def sigmoid(x: Any) -> Any:
+    return 1 / (1 + np.exp(-x))
+
+
+def gates_of(rng: np.random.Generator, gates: int, hidden: int) -> Arrays:
+    return {
+        "Wx": rng.standard_normal((gates * hidden, INPUTS)),
+        "Wh": rng.standard_normal((gates * hidden, hidden)),
+        "b": rng.standard_normal(gates * hidden),
+        "Wy": rng.standard_normal((CLASSES, hidden)),
+        "by": rng.standard_normal(CLASSES),
+    }
+
+
+def lstm(p: Mapping[str, Any], x: np.ndarray, y: np.ndarray) -> Any:
+    h = c = np.zeros((x.shape[1], p["Wh"].shape[1]))
+    n = h.shape[1]
+    for x_t in x:
+        a = x_t @ p["Wx"].T + h @ p["Wh"].T + p["b"]
+        i, f, o = sigmoid(a[:, :n]), sigmoid(a[:, n : 2 * n]), sigmoid(a[:, 3 * n :])
+        c = f * c + i * np.tanh(a[:, 2 * n : 3 * n])
+        h = o * np.tanh(c)
+    return np.sum((h @ p["Wy"].T + p["by"] - y) ** 2) / 2
+
+
+def lstm_by_hand(p: Arrays, x: np.ndarray, y: np.ndarray) -> Arrays:
+    h = c = np.zeros((x.shape[1], p["Wh"].shape[1]))
+    n = h.shape[1]
+    steps = []
+    for x_t in x:
+        a = x_t @ p["Wx"].T + h @ p["Wh"].T + p["b"]
+        i, f, g, o = (
+            sigmoid(a[:, :n]),
+            sigmoid(a[:, n : 2 * n]),
+            np.tanh(a[:, 2 * n : 3 * n]),
+            sigmoid(a[:, 3 * n :]),
+        )
+        new = f * c + i * g
+        steps.append((x_t, h, c, i, f, g, o, new))
+        h, c = o * np.tanh(new), new
+    dy = h @ p["Wy"].T + p["by"] - y
+    grads = {name: np.zeros_like(w) for name, w in p.items()}
+    grads["Wy"] += dy.T @ h
+    grads["by"] += dy.sum(axis=0)
+    dh, dc = dy @ p["Wy"], np.zeros_like(c)
+    for x_t, before, c, i, f, g, o, new in reversed(steps):
+        dc = dc + dh * o * (1 - np.tanh(new) ** 2)
+        da = np.hstack(
+            [
+                dc * g * i * (1 - i),
+                dc * c * f * (1 - f),
+                dc * i * (1 - g * g),
+                dh * np.tanh(new) * o * (1 - o),
+            ]
+        )
+        grads["Wx"] += da.T @ x_t
+        grads["Wh"] += da.T @ before
+        grads["b"] += da.sum(axis=0)
+        dh, dc = da @ p["Wh"], dc * f
+    return grads
+
+
+def gru(p: Mapping[str, Any], x: np.ndarray, y: np.ndarray) -> Any:
+    n = p["Wh"].shape[1]
+    h = np.zeros((x.shape[1], n))
+    for x_t in x:
+        a, u = x_t @ p["Wx"].T + p["b"], h @ p["Wh"].T
+        r, z = sigmoid(a[:, :n] + u[:, :n]), sigmoid(a[:, n : 2 * n] + u[:, n : 2 * n])
+        h = (1 - z) * np.tanh(a[:, 2 * n :] + r * u[:, 2 * n :]) + z * h
+    return np.sum((h @ p["Wy"].T + p["by"] - y) ** 2) / 2
+
+
+def gru_by_hand(p: Arrays, x: np.ndarray, y: np.ndarray) -> Arrays:
+    n = p["Wh"].shape[1]
+    h = np.zeros((x.shape[1], n))
+    steps = []
+    for x_t in x:
+        a, u = x_t @ p["Wx"].T + p["b"], h @ p["Wh"].T
+        r, z = sigmoid(a[:, :n] + u[:, :n]), sigmoid(a[:, n : 2 * n] + u[:, n : 2 * n])
+        new = np.tanh(a[:, 2 * n :] + r * u[:, 2 * n :])
+        steps.append((x_t, h, r, z, new, u[:, 2 * n :]))
+        h = (1 - z) * new + z * h
+    dy = h @ p["Wy"].T + p["by"] - y
+    grads = {name: np.zeros_like(w) for name, w in p.items()}
+    grads["Wy"] += dy.T @ h
+    grads["by"] += dy.sum(axis=0)
+    dh = dy @ p["Wy"]
+    for x_t, before, r, z, new, u in reversed(steps):
+        dn = dh * (1 - z) * (1 - new * new)
+        dz = dh * (before - new) * z * (1 - z)
+        dr = dn * u * r * (1 - r)
+        da, du = np.hstack([dr, dz, dn]), np.hstack([dr, dz, dn * r])
+        grads["Wx"] += da.T @ x_t
+        grads["Wh"] += du.T @ before
+        grads["b"] += da.sum(axis=0)
+        dh = du @ p["Wh"] + dh * z
+    return grads
+
+
+def rnn(p: Mapping[str, Any], x: np.ndarray, y: np.ndarray) -> Any:
+    h = np.zeros((x.shape[1], p["Wh"].shape[1]))
+    for x_t in x:
+        h = np.tanh(x_t @ p["Wx"].T + h @ p["Wh"].T + p["b"])
+    return np.sum((h @ p["Wy"].T + p["by"] - y) ** 2) / 2
+
+
+def rnn_by_hand(p: Arrays, x: np.ndarray, y: np.ndarray) -> Arrays:
+    states = [np.zeros((x.shape[1], p["Wh"].shape[1]))]
+    for x_t in x:
+        states.append(np.tanh(x_t @ p["Wx"].T + states[-1] @ p["Wh"].T + p["b"]))
+    dy = states[-1] @ p["Wy"].T + p["by"] - y
+    grads = {name: np.zeros_like(w) for name, w in p.items()}
+    grads["Wy"] += dy.T @ states[-1]
+    grads["by"] += dy.sum(axis=0)
+    dh = dy @ p["Wy"]
+    for t in reversed(range(len(x))):
+        da = dh * (1 - states[t + 1] ** 2)
+        grads["Wx"] += da.T @ x[t]
+        grads["Wh"] += da.T @ states[t]
+        grads["b"] += da.sum(axis=0)
+        dh = da @ p["Wh"]
+    return grads
+
+
+def attention(p: Mapping[str, Any], x: np.ndarray, y: np.ndarray) -> Any:
+    """The mean over the steps of a single head, with one fused matrix for queries, keys and values."""
+    n = p["Wh"].shape[1]
+    a = np.swapaxes(x, 0, 1) @ p["Wx"].T + p["b"]
+    q, k, v = a[..., :n], a[..., n : 2 * n], a[..., 2 * n :]
+    scores = np.exp(q @ np.swapaxes(k, 1, 2) / np.sqrt(n))
+    out = (scores / scores.sum(axis=-1, keepdims=True)) @ v
+    return np.sum((np.tanh(out.mean(axis=1) @ p["Wh"].T) @ p["Wy"].T + p["by"] - y) ** 2) / 2
+
+
+def attention_by_hand(p: Arrays, x: np.ndarray, y: np.ndarray) -> Arrays:
+    n, T = p["Wh"].shape[1], len(x)
+    x = np.swapaxes(x, 0, 1)
+    a = x @ p["Wx"].T + p["b"]
+    q, k, v = a[..., :n], a[..., n : 2 * n], a[..., 2 * n :]
+    s = np.exp(q @ np.swapaxes(k, 1, 2) / np.sqrt(n))
+    s = s / s.sum(axis=-1, keepdims=True)
+    mean = (s @ v).mean(axis=1)
+    h = np.tanh(mean @ p["Wh"].T)
+    dy = h @ p["Wy"].T + p["by"] - y
+    dh = dy @ p["Wy"] * (1 - h * h)
+    dout = np.repeat((dh @ p["Wh"])[:, np.newaxis] / T, T, axis=1)
+    ds = dout @ np.swapaxes(v, 1, 2)
+    ds = s * (ds - (ds * s).sum(axis=-1, keepdims=True)) / np.sqrt(n)
+    da = np.concatenate([ds @ k, np.swapaxes(ds, 1, 2) @ q, np.swapaxes(s, 1, 2) @ dout], axis=-1)
+    return {
+        "Wx": np.einsum("btg,bti->gi", da, x),
+        "Wh": dh.T @ mean,
+        "b": da.sum(axis=(0, 1)),
+        "Wy": dy.T @ h,
+        "by": dy.sum(axis=0),
+    }
+
+
+# gates of the fused matrices, and whether Wh has them as well
+NETWORKS: dict[str, tuple[Any, Any, int]] = {
+    "lstm": (lstm, lstm_by_hand, 4),
+    "gru": (gru, gru_by_hand, 3),
+    "rnn": (rnn, rnn_by_hand, 1),
+    "attention": (attention, attention_by_hand, 3),
+}
+every_network = pytest.mark.parametrize("network", NETWORKS)
+SIZES = (
+    {"T": 3, "batch": 2, "hidden": 4},
+    {"T": 2, "batch": 3, "hidden": 2},
+    {"T": 5, "batch": 4, "hidden": 3},
+)
+Slipped = Callable[[Arrays, Arrays, Mapping[str, int]], Arrays]
+
+
+@cache
+def solved(network: str, T: int, batch: int, hidden: int, seed: int) -> tuple[Problem, Arrays]:
+    """A problem of these sizes with the right gradient, and the exact one."""
+    forward, by_hand, gates = NETWORKS[network]
+    rng = np.random.default_rng(seed)
+    values = gates_of(rng, gates, hidden)
+    if network == "attention":
+        values["Wh"] = rng.standard_normal((hidden, hidden))
+    x = rng.standard_normal((T, batch, INPUTS))
+    y = rng.standard_normal((batch, CLASSES))
+    parameters = {name: Tensor(w, requires_grad=True) for name, w in values.items()}
+    forward(parameters, x, y).backward()
+    exact = {name: p.grad for name, p in parameters.items()}
+
+    def call(convert: Any, v: Any) -> Any:
+        return convert(forward)(v, x, y)
+
+    return Problem(values, by_hand(values, x, y), call, forward, by_hand), exact
+
+
+def case(network: str, sizes: Mapping[str, int], slip: Slipped, seed: int = 0) -> FailingCase:
+    """A case of these sizes, with a slip made of the right hand gradient and the parameters."""
+    problem, exact = solved(network, seed=seed, **sizes)
+    return replace(problem, claimed=slip(problem.claimed, problem.values, sizes)), exact, sizes
+
+
+def told(network: str, slip: Slipped, *sizes: Mapping[str, int], gates: tuple[str, ...] = ()) -> list[Slip]:
+    return diagnose([case(network, size, slip, seed) for seed, size in enumerate(sizes or SIZES)], gates)
+
+
+def each(change: Callable[..., np.ndarray], only: str = "") -> Slipped:
+    """The same change of every parameter's gradient, or of those named."""
+    names = only.split()
+    return lambda grads, values, sizes: {
+        name: change(g, values[name], sizes) if not names or name in names else g for name, g in grads.items()
+    }
+
+
+right = each(lambda g, w, sizes: g)
+
+
+def clip_norm(grads: Arrays, values: Arrays, sizes: Any) -> Arrays:
+    norm = np.sqrt(sum(np.sum(g * g) for g in grads.values()))
+    return {name: g * min(1, 0.25 / (norm + 1e-6)) for name, g in grads.items()}
+
+
+def unsummed(g: np.ndarray, w: np.ndarray, sizes: Mapping[str, int]) -> np.ndarray:
+    """What a bias gradient looks like before its sum over the batch."""
+    parts = np.random.default_rng(1).standard_normal((sizes["batch"], len(g)))
+    parts[0] += g - parts.sum(axis=0)
+    return parts
+
+
+def swapped(a: str, b: str) -> Slipped:
+    return lambda grads, values, sizes: {**grads, a: grads[b], b: grads[a]}
+
+
+def blocks_swapped(order: tuple[int, ...]) -> Any:
+    return lambda g, w, sizes: np.concatenate([np.split(g, len(order))[i] for i in order])
+
+
+FUSED = "Wx Wh b"
+
+# slip, name, and a part of the text, on all four networks
+PLANTED: dict[str, tuple[Slipped, str, str]] = {
+    "minus": (each(lambda g, w, s: -g), "sign", "by hand = -1 x exact in every parameter: a sign"),
+    "minus in one": (each(lambda g, w, s: -g, "Wy"), "sign", "by hand = -1 x exact in Wy: a sign"),
+    "divided by the batch": (
+        each(lambda g, w, s: g / s["batch"]),
+        "mean for sum",
+        "by hand = 0.5 x exact in every parameter: a mean over batch=2, where the forward has a sum?",
+    ),
+    "times the batch": (
+        each(lambda g, w, s: g * s["batch"]),
+        "sum for mean",
+        "by hand = 2 x exact in every parameter: a sum over batch=2, where the forward has a mean?",
+    ),
+    "divided by the steps": (each(lambda g, w, s: g / s["T"]), "mean for sum", "a mean over T=3, where"),
+    "times all": (
+        each(lambda g, w, s: g * s["batch"] * CLASSES),
+        "sum for mean",
+        "a sum over batch=2 * 5 (axis 0 of Wy), where the forward has a mean?",
+    ),
+    "another divisor": (
+        each(lambda g, w, s: g * s["batch"] / s["T"]),
+        "divisor",
+        "divided by T=3, where the forward divides by batch=2",
+    ),
+    "square": (
+        each(lambda g, w, s: g / 2),
+        "square",
+        "in every parameter: the 2 of a square's derivative is missing",
+    ),
+    "biases by the batch": (
+        each(lambda g, w, s: g / s["batch"], "b by"),
+        "mean for sum",
+        "by hand = 0.5 x exact in b, by: a mean over batch=2",
+    ),
+    "a constant": (each(lambda g, w, s: 0.37 * g), "factor", "by hand = 0.37 x exact in every parameter"),
+    "a step": (
+        each(lambda g, w, s: -0.1 * g),
+        "factor",
+        "by hand = -0.1 x exact in every parameter: the step",
+    ),
+    "parameters after a step": (
+        each(lambda g, w, s: w - 0.1 * g),
+        "step",
+        "by hand = parameter - 0.1 x exact",
+    ),
+    "clip": (each(lambda g, w, s: np.clip(g, -0.1, 0.1)), "clip", "clipped at 0.1 inside the gradient"),
+    "clip in one": (each(lambda g, w, s: np.clip(g, -0.1, 0.1), "Wy"), "clip", "in Wy no element is beyond"),
+    "norm": (clip_norm, "clip by norm", "clipped by norm 0.25 inside the gradient: one factor for all"),
+    "norm of each": (
+        each(lambda g, w, s: g * min(1, 0.1 / np.linalg.norm(g))),
+        "clip by norm",
+        "clipped by norm 0.1 inside the gradient, each parameter alone",
+    ),
+    "unsummed": (each(unsummed, "b by"), "not summed", "db, dby are not summed over batch=2"),
+    "transposed": (each(lambda g, w, s: g.T, "Wy"), "transposed", "dWy is transposed"),
+    "transposed square": (
+        lambda grads, values, s: (
+            {
+                **grads,
+                "Wh": np.concatenate([w.T for w in np.split(grads["Wh"], len(grads["Wh"]) // s["hidden"])]),
+            }
+            if len(grads["Wh"]) == s["hidden"]
+            else {**grads, "Wh": grads["Wh"].T}
+        ),
+        "transposed",
+        "dWh is transposed",
+    ),
+    "as a row": (
+        each(lambda g, w, s: g[np.newaxis], "b by"),
+        "shape",
+        "db, dby are right but for the shape: b is (",
+    ),
+    "columns first": (
+        each(lambda g, w, s: g.ravel(order="F").reshape(g.shape), "Wx Wy"),
+        "order",
+        "dWx, dWy are in another order: reshaped by rows",
+    ),
+    "weight decay": (
+        each(lambda g, w, s: g + 0.01 * w, "Wx Wh Wy"),
+        "weight decay",
+        "a term of weight decay of 0.01 (in Wx, Wh, Wy, not in b, by)",
+    ),
+    "weight decay by the batch": (
+        each(lambda g, w, s: g + 0.01 * w / s["batch"], "Wx Wh Wy"),
+        "weight decay",
+        "a term of weight decay of 0.01 / batch",
+    ),
+    "L1": (each(lambda g, w, s: g + 0.01 * np.sign(w), "Wx"), "L1", "an L1 penalty of 0.01 (in Wx, not in"),
+    "an offset": (
+        each(lambda g, w, s: g + 0.5),
+        "offset",
+        "by hand = exact + 0.5 in all elements of every parameter",
+    ),
+    "zeros": (each(lambda g, w, s: 0 * g, "Wh"), "never written", "0 by hand in Wh: never written"),
+    "ones": (each(lambda g, w, s: 0 * g + 1, "b"), "ones", "db is 1 everywhere"),
+    "the parameter": (each(lambda g, w, s: w, "Wh"), "parameter", "dWh is the parameter itself"),
+    "a sum without an axis": (
+        each(lambda g, w, s: np.full(g.shape, g.sum()), "b"),
+        "summed",
+        "every element of db",
+    ),
+    "biases of each other": (
+        lambda grads, values, s: {**grads, "by": grads["by"], "Wh": grads["Wx"], "Wx": grads["Wh"]},
+        "parameters exchanged",
+        "dWx and dWh are exchanged",
+    ),
+    "an element": (
+        each(lambda g, w, s: g + np.eye(1, g.size).reshape(g.shape), "Wy"),
+        "offset",
+        "right but for ",
+    ),
+    "last row": (
+        each(lambda g, w, s: np.concatenate([g[:-1], 2 * g[-1:]]), "Wy"),
+        "square",
+        "right but for row 4 of dWy; there by hand = 2 x exact",
+    ),
+}
+
+
+@every_network
+@pytest.mark.parametrize("planted", PLANTED)
+def test_the_relation_is_named_first(network: str, planted: str) -> None:
+    slip, name, text = PLANTED[planted]
+    slips = told(network, slip)
+    assert slips, "nothing was named"
+    assert (slips[0].name, text in slips[0].text) == (name, True), "\n".join(map(str, slips))
+
+
+@pytest.mark.parametrize(
+    ("network", "gates"), [("lstm", "i f g o"), ("gru", "r z n"), ("attention", "q k v")]
+)
+def test_blocks_of_a_fused_matrix_are_told(network: str, gates: str) -> None:
+    names = tuple(gates.split())
+    count = len(names)
+    fused = FUSED if network != "attention" else "Wx b"
+    order = (1, 0, *range(2, count))
+    (slip, *_) = told(network, each(blocks_swapped(order), fused))
+    expected = ", ".join(f"d{name}" for name in fused.split())
+    assert slip.text == f"block 1 and block 2 of {count} of {expected} are exchanged"
+    (slip, *_) = told(network, each(blocks_swapped(order), fused), gates=names)
+    assert f"{names[0]} (block 1) and {names[1]} (block 2) of" in slip.text
+
+    def one_bad(g: np.ndarray, w: np.ndarray, s: Any) -> np.ndarray:
+        parts = np.split(g, count)
+        return np.concatenate([*parts[:-1], -parts[-1]])
+
+    (slip, *_) = told(network, each(one_bad, fused), gates=names)
+    assert slip.name == "sign"
+    assert slip.text.startswith(
+        f"right but for block {count} of {count} ({names[-1]}) of {expected}; there by hand = -1 x"
+    )
+
+    def one_noisy(g: np.ndarray, w: np.ndarray, s: Any) -> np.ndarray:
+        parts = np.split(g, count)
+        noise = np.random.default_rng(3).standard_normal(parts[0].shape)
+        return np.concatenate([parts[0] * noise, *parts[1:]])
+
+    (slip, *_) = told(network, each(one_noisy, fused))
+    assert slip.text == f"right but for block 1 of {count} of {expected}"
+
+
+# --- nothing is named where nothing is known ----------------------------------------------------------
+
+
+@every_network
+def test_nothing_is_named_in_a_right_gradient(network: str) -> None:
+    small = [{"T": t, "batch": b, "hidden": h} for t in (1, 2) for b in (1, 2) for h in (1, 2)]
+    for sizes in [*small, *SIZES]:
+        assert told(network, right, sizes) == []
+    assert told(network, right, *small) == []
+    assert told(network, each(lambda g, w, s: g.astype(np.float32).astype(float)), *SIZES) == []
+    assert diagnose([]) == []
+
+
+@every_network
+def test_nothing_is_named_in_noise(network: str) -> None:
+    rng = np.random.default_rng(0)
+    one = {"T": 1, "batch": 1, "hidden": 1}
+    noise = each(lambda g, w, s: rng.standard_normal(g.shape))
+    for sizes in [SIZES, SIZES[:1], (one, *SIZES[1:])]:
+        for _ in range(5):
+            assert told(network, noise, *sizes) == []
+            only = each(lambda g, w, s: rng.standard_normal(g.shape), "Wx b")
+            assert told(network, only, *sizes) == []
+    for only in ("", "Wx", "b", "Wy by"):
+        for _ in range(25):
+            size = 10.0 ** rng.uniform(-9, 0)
+            perturbed = each(lambda g, w, s, size=size: g * (1 + size * rng.standard_normal(g.shape)), only)
+            assert told(network, perturbed, *SIZES[: rng.integers(1, 4)]) == []
