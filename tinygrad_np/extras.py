@@ -15,6 +15,7 @@ EXTRAS = {  # of pyproject.toml
     "mpi4py.MPI": "mpi",
     "hypothesis": "test",
     "graphviz": "graph",
+    "nbformat": "notebook",
     "sklearn.datasets": "digits",
 }
 

@@ -1,0 +1,289 @@
+"""Reading somebody's source: their functions with those that they call, and the lines that compute a gradient."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import inspect
+import linecache
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType
+from typing import Any, TypeAlias
+
+Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_BEGINNINGS = {"zeros", "zeros_like", "empty", "empty_like", "fromkeys", "defaultdict"}  # of a sum
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of the user's source: a function, or the whole class of a method.
+
+    Attributes
+    ----------
+    file : str
+        As Python names it: a path, or "notebook.ipynb[3]".
+    first : int
+        The number of the first line.
+    lines : list of str
+        Without their ends.
+    function : ast.FunctionDef or ast.Lambda
+        The function that was asked for.
+    node : ast.AST
+        The same, or its class.
+    """
+
+    file: str
+    first: int
+    lines: list[str]
+    function: Function
+    node: ast.AST
+
+    @property
+    def name(self) -> str:
+        """The name of the file, as it is told to people."""
+        return Path(self.file).name
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.lines) - 1
+
+
+def pieces(*functions: Callable[..., Any]) -> list[Piece]:
+    """The source of functions, and of what they call from the same file or notebook, each line once."""
+    found: list[Piece] = []
+    waiting: list[Any] = list(functions)
+    seen: set[CodeType] = set()
+    while waiting:
+        function = plain(waiting.pop(0))
+        code = getattr(function, "__code__", None)
+        if code is None or code in seen:
+            continue
+        seen.add(code)
+        piece = piece_of(code)
+        if piece is None:
+            continue
+        if not any(p.file == piece.file and p.first <= piece.first and piece.last <= p.last for p in found):
+            found.append(piece)
+        waiting += [f for f in called(function, piece) if _home(plain(f)) == _home(function)]
+    return found
+
+
+def gradient_lines(function: Callable[..., Any], names: Sequence[str]) -> dict[str, list[int]]:
+    """The lines of a function's file that compute its gradients with respect to the parameters of these names.
+
+    There ``dW``, ``grads["W"]``, ``self.W_grad`` or the like is written to, or something is returned as one, in
+    the function or else in those that it calls. Lines that begin a sum with zeros are left out where others follow.
+    A name whose lines are not found is left out too.
+    """
+    parts = pieces(function)
+    if not parts:
+        return {}
+    here = [parts[0].function, parts[0].node, *(p.node for p in parts[1:] if p.file == parts[0].file)]
+    found = {name: next(filter(None, (lines_of(node, name) for node in here)), []) for name in names}
+    return {name: lines for name, lines in found.items() if lines}
+
+
+# --- finding functions --------------------------------------------------------------------------------
+
+
+def plain(function: Any) -> Any:
+    """The function with the source, under methods, partials, decorators and objects that are called."""
+    while True:
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif inspect.ismethod(function):
+            function = function.__func__
+        elif hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        elif not hasattr(function, "__code__") and hasattr(type(function).__call__, "__code__"):
+            function = type(function).__call__
+        else:
+            return function
+
+
+def piece_of(code: CodeType) -> Piece | None:
+    """Where the code of a function stands, if its source can be read."""
+    lines = linecache.getlines(code.co_filename)
+    try:
+        tree = ast.parse("".join(lines))
+    except SyntaxError:
+        return None
+    for node, parent in with_parents(tree):
+        if not isinstance(node, Function) or getattr(node, "name", "<lambda>") != code.co_name:
+            continue
+        if first_line(node) != code.co_firstlineno:
+            continue
+        whole = parent if isinstance(parent, ast.ClassDef) else node
+        first, last = first_line(whole), whole.end_lineno or whole.lineno
+        text = [line.rstrip("\n") for line in lines[first - 1 : last]]
+        return Piece(code.co_filename, first, text, node, whole)
+    return None
+
+
+def with_parents(tree: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
+    for parent in ast.walk(tree):
+        for node in ast.iter_child_nodes(parent):
+            yield node, parent
+
+
+def first_line(node: Any) -> int:
+    """Of a function or a class, its decorators included."""
+    lines: list[int] = [node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))]
+    return min(lines)
+
+
+def called(function: Any, piece: Piece) -> list[Any]:
+    """What the source of a function or its class names, out of the function's own surroundings."""
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    known = function.__globals__ | {name: cell.cell_contents for name, cell in cells if cell_is_full(cell)}
+    names = dict.fromkeys(node.id for node in ast.walk(piece.node) if isinstance(node, ast.Name))
+    values = [known[name] for name in names if name in known]
+    return [value for value in values if callable(value) and not isinstance(value, type)]
+
+
+def cell_is_full(cell: Any) -> bool:
+    try:
+        return cell.cell_contents is not None
+    except ValueError:
+        return False
+
+
+def _home(function: Any) -> str:
+    """The file of a function, or its notebook."""
+    code = getattr(function, "__code__", None)
+    return re.sub(r"\[\d+\]$", "", code.co_filename) if code else ""
+
+
+# --- finding lines ------------------------------------------------------------------------------------
+
+
+def lines_of(node: ast.AST, name: str) -> list[int]:
+    """The lines in a part of the source that compute the gradient with respect to a parameter."""
+    name = (re.findall(r"[^\W\d]\w*", name) or [""])[-1]  # of "net.layers[0].W"
+    if not name:
+        return []
+    writes = list(writes_in(node))
+    found = [(line, value) for target, line, value in writes if is_gradient(target, name)]
+    for key, value in renamed_in(node, name):
+        if isinstance(value, ast.Name) and not spells(value.id, name):  # {"W": g}: where g is written to
+            where = [(line, v) for target, line, v in writes if holds(target, value.id)]
+            found += where or [(key.lineno, value)]
+        elif not isinstance(value, ast.Name):
+            found.append((value.lineno, value))
+        elif not found:
+            found.append((key.lineno, value))
+    computed = [line for line, value in found if not begins(value)]
+    return sorted(set(computed or [line for line, _ in found]))
+
+
+def writes_in(node: ast.AST) -> Iterator[tuple[ast.expr, int, ast.expr | None]]:
+    """Each target that is written to, the line, and the value where it is one of its own."""
+    for part in ast.walk(node):
+        if isinstance(part, ast.Assign):
+            for target in part.targets:
+                yield from matched(target, part.value, part.lineno)
+        elif isinstance(part, ast.AugAssign | ast.AnnAssign | ast.NamedExpr) and part.value is not None:
+            yield part.target, part.lineno, None if isinstance(part, ast.AugAssign) else part.value
+        elif isinstance(part, ast.Call):
+            for keyword in part.keywords:
+                if keyword.arg == "out":
+                    yield keyword.value, part.lineno, None
+            if isinstance(part.func, ast.Attribute) and part.func.attr == "at" and part.args:  # np.add.at
+                yield part.args[0], part.lineno, None
+
+
+def matched(target: ast.expr, value: ast.expr, line: int) -> Iterator[tuple[ast.expr, int, ast.expr]]:
+    """The targets of an assignment one by one, beside their values."""
+    if not isinstance(target, ast.Tuple | ast.List):
+        yield target, line, value
+    elif isinstance(value, ast.Tuple | ast.List) and len(value.elts) == len(target.elts):
+        for one, its in zip(target.elts, value.elts, strict=True):
+            yield from matched(one, its, line)
+    else:
+        for one in target.elts:
+            yield from matched(one, value, line)
+
+
+def renamed_in(node: ast.AST, name: str) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """The entries of dicts that stand for the gradient, as in ``return {"W": g}`` and ``grads = dict(dW=g)``."""
+    for part in ast.walk(node):
+        returned = isinstance(part, ast.Return)
+        if isinstance(part, ast.Lambda):
+            values, returned = [part.body], True
+        elif isinstance(part, ast.Return | ast.Assign | ast.AnnAssign) and part.value is not None:
+            values = [part.value]
+        else:
+            continue
+        targets = part.targets if isinstance(part, ast.Assign) else []
+        gradients = returned or any(like_gradients(target) for target in targets)
+        if isinstance(values[0], ast.Tuple):  # return loss, {"W": g}
+            values = values[0].elts
+        for value in values:
+            if isinstance(value, ast.Dict):
+                entries = [
+                    (key, v) for key, v in zip(value.keys, value.values, strict=True) if key is not None
+                ]
+            elif isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "dict":
+                entries = [
+                    (ast.Constant(k.arg, lineno=k.lineno), k.value)
+                    for k in value.keywords
+                    if k.arg is not None
+                ]
+            else:
+                continue
+            for key, its in entries:
+                text = key.value if isinstance(key, ast.Constant) else None
+                if isinstance(text, str) and (spells(text, name) or (gradients and text == name)):
+                    yield key, its
+
+
+def is_gradient(target: ast.expr, name: str) -> bool:
+    """Whether what is written to is the gradient with respect to a parameter, or a part of it."""
+    if isinstance(target, ast.Starred):
+        return is_gradient(target.value, name)
+    if isinstance(target, ast.Name):
+        return spells(target.id, name)
+    if isinstance(target, ast.Attribute):
+        if target.attr == "grad":  # W.grad, self.W.grad
+            return holds(target.value, name)
+        return spells(target.attr, name) or (target.attr == name and like_gradients(target.value))
+    if isinstance(target, ast.Subscript):
+        key = target.slice.value if isinstance(target.slice, ast.Constant) else None
+        if isinstance(key, str):
+            return spells(key, name) or (key == name and like_gradients(target.value))
+        return is_gradient(target.value, name)
+    return False
+
+
+def holds(target: ast.expr, name: str) -> bool:
+    """Whether an expression is this name, an attribute of it, or a part of either."""
+    while isinstance(target, ast.Subscript):
+        target = target.value
+    return (target.id if isinstance(target, ast.Name) else getattr(target, "attr", None)) == name
+
+
+def like_gradients(target: ast.expr) -> bool:
+    """Whether something is called as gradients of several parameters are: ``grads``, ``self.dparams``."""
+    text = target.id if isinstance(target, ast.Name) else getattr(target, "attr", "")
+    return bool(re.search(r"grad|^d(params?|weights?)?$|^g$|delta", text, re.IGNORECASE))
+
+
+def spells(text: str, name: str) -> bool:
+    """Whether a word is the name of a gradient: dW, grad_W, W_grad, dL_dW."""
+    own = re.escape(name)
+    return bool(re.fullmatch(rf"(d[A-Z]?_?)?(d|g|grad|gradient|delta)_?{own}|{own}_?(grad|gradient)", text))
+
+
+def begins(value: ast.expr | None) -> bool:
+    """Whether a value is the beginning of a sum: 0, np.zeros_like(W), {}."""
+    if isinstance(value, ast.Call):
+        function = value.func
+        return (
+            function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
+        ) in _BEGINNINGS
+    if isinstance(value, ast.Constant):
+        return value.value in (0, None)
+    return isinstance(value, ast.Dict | ast.List) and not ast.unparse(value).strip("[]{}")
