@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tinygrad_np.check.numerical import COMPLEX_TOLERANCE, derivative, kinked, moved, size
+from tinygrad_np.check.numerical import STEP, size
+from tinygrad_np.referee.differences import Curve, curve_at_0
 from tinygrad_np.referee.problem import Problem
 from tinygrad_np.referee.recorded import CannotRecord, record
-from tinygrad_np.tensor import Tensor
+from tinygrad_np.referee.users_code import low_precision, truncating
 
 RECORDED, COMPLEX_STEP, DIFFERENCES = "recorded", "complex step", "central differences"
+FEW = 200  # coordinates of which each is worth its own derivative
+PATIENCE = 1.0  # seconds that these may take
+FINE = 1e-10  # a move, relative to the parameter, that float64 shows and float32 does not
+SOUND = 1e-6  # how far the record's slope may be from that of the values, whose own error comes on top
+LIFTED = 2e-3  # the same where float16 or float32 was taken as float64
+FLOAT32 = "float32 (dtype='f', np.float32, astype)"
 
 
 @dataclass(frozen=True)
 class Slope:
-    """The derivative of the loss along a direction of the parameters, and the absolute error it may have."""
+    """The derivative of the loss along a direction of the parameters, and the absolute error it may have.
+
+    At a `kink` the slopes on both sides differ: the value is their mean, and the error covers both.
+    """
 
     direction: dict[str, np.ndarray]
     value: float
     error: float
+    kink: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,7 +50,7 @@ class Exact:
     error : dict of str to float
         The Euclidean error that each of these may have.
     slopes : dict of str to list of Slope
-        Where there is no gradient: slopes along random directions of each parameter alone.
+        Where it was not recorded: slopes along random directions of each parameter alone.
     why : str
         Why the forward was not recorded, with file and line; empty where it was.
     doubts : tuple of str
@@ -44,6 +58,8 @@ class Exact:
         on purpose. With one of these nothing is called wrong.
     notes : tuple of str
         What the user should know besides: "float32 at lstm.py:12 was taken as float64".
+    doubted : dict of str to str
+        Doubts that concern one parameter only.
     """
 
     method: str
@@ -53,79 +69,247 @@ class Exact:
     why: str = ""
     doubts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-def check_repeatable(problem: Problem) -> None:
-    """Refuse a forward that is random."""
-    if not np.array_equal(problem.loss(problem.values), problem.loss(problem.values), equal_nan=True):
-        raise ValueError("your forward is random: fix its seed or pass the mask")
-
-
-def slope(problem: Problem, direction: dict[str, np.ndarray]) -> Slope:
-    """The derivative of the loss along a direction of all parameters, from its values."""
-    names = list(problem.values)
-
-    def value(*arrays: Tensor) -> Tensor:
-        return Tensor(problem.loss({name: array.data for name, array in zip(names, arrays, strict=True)}))
-
-    found, _, rounding = derivative(value, list(problem.values.values()), [direction[name] for name in names])
-    return Slope(direction, float(found), float(rounding))
+    doubted: dict[str, str] = field(default_factory=dict)
 
 
 def exact_gradient(problem: Problem) -> Exact:
     """The exact gradient: recorded if possible, else from values of the loss.
 
-    A forward that leaves NumPy for a moment, as ``b.item()`` does, loses a part of the record without a word.
-    So the record is believed only if it has the value and a slope of the plain forward.
+    What is recorded is believed only if it has the value and a slope of the plain forward: a forward that leaves
+    NumPy for a moment, as ``b.item()`` does, loses a part of the record without a word. A complex step is believed
+    only where differences agree. The whole gradient is given where the coordinates are few; of differences, where
+    the hand gradient is not what they say.
     """
-    names, points = list(problem.values), list(problem.values.values())
+    exact, why = from_record(problem)
+    return exact or replace(from_values(problem), why=why)
 
-    def value(*arrays: Tensor) -> Tensor:
-        return Tensor(problem.loss({name: array.data for name, array in zip(names, arrays, strict=True)}))
 
-    constants = [Tensor(x) for x in points]
-    loss = value(*constants).item()
-    if value(*constants).item() != loss and np.isfinite(loss):
-        raise ValueError("the forward gives another value every time: seed what is random in it")
+# --- recorded -----------------------------------------------------------------------------------------
 
+
+def from_record(problem: Problem) -> tuple[Exact | None, str]:
+    """The exact gradient by recording the forward, or None and why not."""
     try:
-        recorded, why = record(problem), ""
+        found = record(problem)
     except CannotRecord as error:
-        recorded, why = None, str(error)
-    if recorded is not None:
-        close = 1e-5 if recorded.notes else 1e-9  # where float32 was taken as float64 the values differ
-        if not np.allclose(recorded.loss.data, loss, rtol=close, atol=close, equal_nan=True):
-            why = f"its record has the value {recorded.loss.item():.6g}, and the forward {loss:.6g}"
-        else:
-            recorded.loss.backward()
-            leaves = recorded.parameters
-            exact = {name: np.zeros(p.shape) if p.grad is None else p.grad for name, p in leaves.items()}
-            somewhere = [size(x) * np.random.default_rng(0).standard_normal(x.shape) for x in points]
-            terms = [g * v for g, v in zip(exact.values(), somewhere, strict=True)]
-            slope, _, rounding = derivative(value, points, somewhere)
-            lifted = bool(recorded.notes)  # values that are rounded to float32 tell nothing of a slope
-            scale = sum(float(np.abs(part).sum()) for part in terms)
-            if (
-                lifted
-                or abs(slope - sum(part.sum() for part in terms)) <= 1e-5 * scale + rounding
-                or kinked(lambda t: value(*moved(points, t, somewhere)).item(), 1e-5)
-            ):
-                return Exact(
-                    RECORDED,
-                    exact,
-                    dict.fromkeys(exact, 0.0),
-                    doubts=recorded.doubts,
-                    notes=recorded.notes,
-                )
-            why = "its record has another slope than its values: something in it is not seen"
+        return None, str(error)
+    found.loss.backward()
+    gradient = {name: np.zeros(p.shape) if p.grad is None else p.grad for name, p in found.parameters.items()}
+    # Where float32 was taken as float64, the plain values are other ones; and what rounds moves in steps.
+    slack = LIFTED if found.notes else SOUND
+    if not found.doubts and (why := contradiction(problem, found.loss.item(), gradient, slack)):
+        return None, why
+    if not np.isfinite(
+        found.loss.data
+    ).all():  # an infinite loss may have a finite gradient, which tells nothing
+        gradient = {name: np.full(g.shape, np.nan) for name, g in gradient.items()}
+    nothing = dict.fromkeys(gradient, 0.0)
+    return Exact(RECORDED, gradient, nothing, doubts=found.doubts, notes=found.notes), ""
 
-    exact = {}
-    analytic = True
-    for i, (name, x) in enumerate(zip(names, points, strict=True)):
-        exact[name] = np.zeros(x.shape)
-        for index in np.ndindex(x.shape):
-            unit = [np.zeros_like(p) for p in points]
-            unit[i][index] = 1
-            exact[name][index], tolerance, _ = derivative(value, points, unit)
-            analytic &= tolerance == COMPLEX_TOLERANCE
-    return Exact(COMPLEX_STEP if analytic else DIFFERENCES, exact, dict.fromkeys(exact, 0.0), why=why)
+
+def contradiction(
+    problem: Problem, loss: float, gradient: dict[str, np.ndarray], slack: float = SOUND
+) -> str:
+    """In what the record differs from the plain forward: its value, or its slope along one direction."""
+    plain = problem.loss(problem.values)
+    if not np.isclose(loss, plain, rtol=max(slack, 1e-9), atol=1e-12, equal_nan=True):
+        return f"the record has another value than the forward, {loss:.9g} and not {plain:.9g}"
+    if not np.isfinite([loss, *(np.abs(g).sum() for g in gradient.values())]).all():
+        return ""
+    # Along this direction all parameters count alike, as far as that can be, so that none is lost unseen.
+    rng = np.random.default_rng(0)
+    counts = {name: size(x) * float(np.linalg.norm(gradient[name])) for name, x in problem.values.items()}
+    most = max(counts.values(), default=0.0)
+    direction, terms = {}, []
+    for name, x in problem.values.items():
+        weight = min(most / counts[name], 1e3) if counts[name] else 1e3
+        direction[name] = (weight if most else 1.0) * size(x) * rng.standard_normal(x.shape)
+        terms.append(float((gradient[name] * direction[name]).sum()))
+    there = slope(problem, direction)
+    if abs(there.value - sum(terms)) <= 2 * there.error + slack * float(np.linalg.norm(terms)):
+        return ""
+    return f"the record has another slope than the forward, {sum(terms):.9g} and not {there.value:.9g}"
+
+
+# --- from values --------------------------------------------------------------------------------------
+
+
+def line(problem: Problem, direction: dict[str, np.ndarray]) -> tuple[Callable[[complex], complex], float]:
+    """The loss along a direction, as a function of one number; and how much of the direction its 1 is.
+
+    That is as much as moves one parameter by its own size. Where the loss cannot be computed it is NaN.
+    """
+    ratios = [float(np.abs(v).max()) / size(problem.values[name]) for name, v in direction.items() if v.size]
+    unit = 1 / (max(ratios, default=1.0) or 1.0)
+
+    def loss(t: complex) -> complex:
+        moved = {
+            name: x + (t * unit) * direction[name] if name in direction and direction[name].any() else x
+            for name, x in problem.values.items()
+        }
+        if t == 0:
+            return problem.loss(problem.values)  # type: ignore[no-any-return]
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if isinstance(t, complex):  # code that drops the imaginary part must not do so in silence
+                warnings.simplefilter("error", np.exceptions.ComplexWarning)
+            try:
+                return problem.loss(moved)  # type: ignore[no-any-return]
+            except Exception:  # whatever it says to such a value, it has none there
+                return np.nan
+
+    return loss, unit
+
+
+def slope(problem: Problem, direction: dict[str, np.ndarray]) -> Slope:
+    """The derivative of the loss along a direction of the parameters, from its values.
+
+    Ten forwards, or some 50 where they are noisy or bend sharply. Parameters that are not named stay.
+    """
+    f, unit = line(problem, direction)
+    curve = real_curve(f)
+    return Slope(direction, curve.slope / unit, curve.error / unit, curve.kink)
+
+
+def real_curve(f: Callable[[complex], complex], like: Curve | None = None) -> Curve:
+    return curve_at_0(lambda t: float(np.real(f(t))), like)
+
+
+def complex_slope(f: Callable[[complex], complex]) -> float | None:
+    """The derivative by complex step, f(x + ihv) = f(x) + ih J v + ...; None where complex numbers are refused."""
+    value = f(1j * STEP)
+    return float(np.imag(value)) / STEP if np.iscomplexobj(value) and np.isfinite(value) else None
+
+
+def from_values(problem: Problem) -> Exact:
+    """The exact gradient from values of the loss: slopes of each parameter, and all of it where that is quick."""
+    rng = np.random.default_rng(0)
+    many = min(max(24 // max(len(problem.values), 1), 3), 6)
+    directions = {
+        name: [{name: size(x) * rng.standard_normal(x.shape)} for _ in range(many)]
+        for name, x in problem.values.items()
+        if x.size
+    }
+    first: dict[str, Curve] = {}
+    by_complex: list[float | None] = []
+    doubted: dict[str, str] = {}
+    for name, (direction, *_) in directions.items():
+        f, _ = line(problem, direction)
+        first[name] = real_curve(f)
+        by_complex.append(complex_slope(f))
+        if doubt := rounded(problem, f, first[name]):
+            doubted[name] = doubt
+    analytic = bool(first) and not doubted and believed(list(zip(first.values(), by_complex, strict=True)))
+
+    def measured(name: str, direction: dict[str, np.ndarray]) -> Slope:
+        nonlocal analytic
+        f, unit = line(problem, direction)
+        if analytic and (value := complex_slope(f)) is not None:
+            return Slope(direction, value / unit, complex_error(value, first[name]) / unit, first[name].kink)
+        analytic = False
+        curve = real_curve(f, first[name])
+        return Slope(direction, curve.slope / unit, curve.error / unit, curve.kink)
+
+    began = time.perf_counter()
+    slopes = {name: [measured(name, v) for v in directions.get(name, ())] for name in problem.values}
+    each = (time.perf_counter() - began) / max(sum(map(len, slopes.values())), 1)
+
+    gradient: dict[str, np.ndarray] = {}
+    errors: dict[str, float] = {}
+    count = sum(x.size for x in problem.values.values())
+    wanted = analytic or any(differs(problem.claimed[name], slopes[name]) for name in slopes)
+    if wanted and count <= FEW and count * each <= PATIENCE:
+        for name, x in problem.values.items():
+            units = [index_unit(x, index) for index in np.ndindex(x.shape)]
+            each_by_itself = [measured(name, {name: unit}) for unit in units]
+            gradient[name] = np.array([s.value for s in each_by_itself]).reshape(x.shape)
+            error = np.array([s.error for s in each_by_itself]).reshape(x.shape)
+            errors[name] = float(np.linalg.norm(error))
+            for s in slopes[name]:  # and together they must be what the slopes say
+                v = s.direction[name]
+                missed = abs(float((gradient[name] * v).sum()) - s.value) - s.error
+                missed -= float(np.linalg.norm(error * v))
+                if not missed <= 0:
+                    errors[name] = max(errors[name], missed / float(np.sqrt(np.mean(v * v))))
+    return Exact(COMPLEX_STEP if analytic else DIFFERENCES, gradient, errors, slopes, doubted=doubted)
+
+
+def index_unit(x: np.ndarray, index: tuple[int, ...]) -> np.ndarray:
+    unit = np.zeros(x.shape)
+    unit[index] = 1.0
+    return unit
+
+
+def believed(found: list[tuple[Curve, float | None]]) -> bool:
+    """Whether complex steps are right: the differences never contradict, and somewhere they can tell."""
+    agree = [
+        c is not None and abs(c - curve.slope) <= curve.error + 1e-5 * abs(curve.slope) for curve, c in found
+    ]
+    return all(agree) and (
+        any(tells(curve) for curve, _ in found) or all(curve.slope == 0 for curve, _ in found)
+    )
+
+
+def tells(curve: Curve) -> bool:
+    return curve.error <= 1e-3 * abs(curve.slope)
+
+
+def complex_error(value: float, found: Curve) -> float:
+    """What a complex step may be wrong by, along a direction of a parameter of which one difference was taken."""
+    return 1e-12 * abs(value) + 16 * found.noise if tells(found) else max(found.error, 16 * found.noise)
+
+
+def differs(hand: np.ndarray, slopes: list[Slope]) -> bool:
+    """Whether a hand gradient has other slopes, so that it is worth knowing the exact one whole."""
+    for s in slopes:
+        (v,) = s.direction.values()
+        if hand.size != v.size:
+            return True
+        value = float((hand.reshape(v.shape) * v).sum())
+        if not abs(value - s.value) <= s.error + 1e-6 * abs(s.value):
+            return True
+    return False
+
+
+def rounded(problem: Problem, f: Callable[[complex], complex], curve: Curve) -> str:
+    """Why the values are too coarse to judge a parameter by, or "".
+
+    A float64 that moves by 1e-10 of itself takes the value along; beside something that is float32, int, or
+    rounded on purpose the value stays, or jumps. Where it never moves at all, it may be cut to whole numbers.
+    """
+    middle = float(np.real(f(0)))
+    eps = float(np.finfo(float).eps) * abs(middle)
+    step = min(max(1e5 * eps / abs(curve.slope), FINE / 10), FINE * 10) if curve.slope else FINE
+    expected = step * curve.slope
+    coarse = False
+    if curve.error < 0.1 * abs(curve.slope) and abs(expected) > 1e3 * eps:
+        coarse = not abs(float(np.real(f(step))) - middle - expected) <= 0.2 * abs(expected)
+    noisy = not curve.kink and curve.noise > 1e-9 * abs(middle)
+    if (coarse or noisy) and (places := low_precision(problem.forward, problem.call)):
+        return f"something in your forward is float32 ({listed(places)})"
+    stays = not coarse and abs(curve.slope) <= curve.error and float(np.real(f(1e-5))) == middle
+    levels = stairs(f) if stays else set()
+    if coarse or levels:
+        if places := truncating(problem.forward, problem.call):
+            return f"values are rounded in your forward ({listed(places)})"
+        if len(levels) > 1:
+            return "your forward moves in steps: it compares, or rounds, what depends on this"
+    if coarse:
+        return (
+            "your forward does not follow a move of 1e-10: something in it is "
+            + FLOAT32
+            + ", or is rounded, or "
+            "small beside large numbers"
+        )
+    return ""
+
+
+def stairs(f: Callable[[complex], complex]) -> set[float]:
+    """The levels of a curve that is flat wherever it is looked at; none of one that is not."""
+    points = np.linspace(-3.1, 3.3, 16).tolist()
+    values = [float(np.real(f(t))) for t in points]
+    return set(values) if values == [float(np.real(f(t + 1e-6))) for t in points] else set()
+
+
+def listed(places: list[str]) -> str:
+    return ", ".join(places[:3]) + (", ..." if len(places) > 3 else "")

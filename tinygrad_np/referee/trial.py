@@ -15,9 +15,10 @@ import numpy as np
 
 from tinygrad_np.extras import import_optional
 from tinygrad_np.referee.diagnosis import Slip, diagnose
-from tinygrad_np.referee.exact import RECORDED, Exact, check_repeatable, exact_gradient, slope
+from tinygrad_np.referee.exact import RECORDED, Exact, exact_gradient, slope
 from tinygrad_np.referee.judge import GROSS, judge
 from tinygrad_np.referee.problem import Problem, problem_at
+from tinygrad_np.referee.repeatable import check_repeatable
 from tinygrad_np.referee.verdict import RIGHT, UNKNOWN, UNTESTED, WRONG, Case, Finding, Verdict
 
 Findings: TypeAlias = dict[str, Finding]
