@@ -6,6 +6,7 @@ import ast
 import functools
 import inspect
 import linecache
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -84,6 +85,13 @@ def gradient_lines(function: Callable[..., Any], names: Sequence[str]) -> dict[s
     here = [parts[0].function, parts[0].node, *(p.node for p in parts[1:] if p.file == parts[0].file)]
     found = {name: next(filter(None, (lines_of(node, name) for node in here)), []) for name in names}
     return {name: lines for name, lines in found.items() if lines}
+
+
+def gradient_places(function: Callable[..., Any], names: Sequence[str]) -> dict[str, str]:
+    """The same as text: "lstm.py:57", or "lstm.py:57, 63"."""
+    file = os.path.basename(getattr(getattr(plain(function), "__code__", None), "co_filename", ""))
+    lines = gradient_lines(function, names)
+    return {name: f"{file}:{', '.join(map(str, lines[name]))}" for name in names if name in lines}
 
 
 # --- finding functions --------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from tinygrad_np.referee.exact import RECORDED, Exact, exact_gradient, slope
 from tinygrad_np.referee.judge import GROSS, judge
 from tinygrad_np.referee.problem import Problem, problem_at
 from tinygrad_np.referee.repeatable import check_repeatable
+from tinygrad_np.referee.source import gradient_places
 from tinygrad_np.referee.verdict import RIGHT, UNKNOWN, UNTESTED, WRONG, Case, Finding, Verdict
 
 Findings: TypeAlias = dict[str, Finding]
@@ -211,6 +212,7 @@ def try_cases(
         covered(drawn),
         tuple(notes),
         slips,
+        gradient_places(problem.backward, [name for name, f in findings.items() if f.outcome == WRONG]),
     )
 
 

@@ -121,6 +121,8 @@ class Verdict:
         What was done to take the code as it is, and what else the user should know.
     slips : list of Slip
         What the mistake is: those that explain the numbers, the likeliest first.
+    places : dict of str to str
+        Where in the user's file the gradients that are wrong are computed, as far as that is found: "lstm.py:57".
     """
 
     findings: dict[str, Finding]
@@ -134,6 +136,7 @@ class Verdict:
     covered: dict[str, tuple[int, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     slips: list[Slip] = field(default_factory=list)
+    places: dict[str, str] = field(default_factory=dict)
 
     @property
     def outcome(self) -> str:
@@ -179,7 +182,9 @@ class Verdict:
             if not self.slips:
                 lines.append("no pattern that is known here explains these numbers")
         width = max([len(name) for name in self.findings], default=0)
-        lines += [f"  {name:{width}}  {finding}" for name, finding in self.findings.items()]
+        for name, finding in self.findings.items():
+            computed = f"; computed at {self.places[name]}" if name in self.places else ""
+            lines.append(f"  {name:{width}}  {finding}{computed}")
         if self.covered:
             sizes = ", ".join(
                 f"{name}={low}" if low == high else f"{name}={low} to {high}"
