@@ -11,7 +11,7 @@ from functools import partial
 
 from tinygrad_np.referee.relations.factors import clipped_norms, factors
 from tinygrad_np.referee.relations.parts import located
-from tinygrad_np.referee.relations.places import blocks, exchanged, moved, unsummed
+from tinygrad_np.referee.relations.places import blocks, exchanged, moved, turned, unsummed
 from tinygrad_np.referee.relations.point import Explanation, Point, Relation, wrong_somewhere
 from tinygrad_np.referee.relations.values import clipped, fills, sums
 
@@ -26,6 +26,7 @@ def explanations(points: Sequence[Point], gates: Sequence[str] = ()) -> list[Exp
         moved,
         unsummed,
         partial(blocks, gates=gates),
+        turned,
         exchanged,
         sums,
     ]

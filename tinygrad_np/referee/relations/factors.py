@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -59,7 +60,7 @@ class Formula:
 
     def at(self, lengths: Lengths, i: int) -> float:
         times, over = ([lengths[label][i] for label in labels] for labels in (self.times, self.over))
-        return self.sign * 2.0**self.twos * float(np.prod(times)) / float(np.prod(over))
+        return self.sign * 2.0**self.twos * math.prod(times) / math.prod(over)
 
     @property
     def cost(self) -> float:
@@ -170,9 +171,10 @@ def explained_factor(
     """What is said of parameters that have one factor in each case."""
     lengths, where, explained = lengths_of(points), place(points, names), frozenset(names)
     shown, sure = first_wrong(points, names), solid(points, names)
-    relation = f"by hand = {number(row[shown])} x exact in {where}"
 
     def holds(formula: Formula) -> bool:
+        if abs(formula.at(lengths, shown) - row[shown]) > 3 * tolerance * abs(row[shown]):
+            return False
         predicted = [formula.at(lengths, i) for i in range(len(points))]
         # -0.1 in all cases is a learning rate rather than a sign and the divisors 2 and 5 together
         likely = formula.sign > 0 or formula.cost < 2.5 or len(set(predicted)) > 1
@@ -182,16 +184,21 @@ def explained_factor(
     if fitting:
         best = fitting[0]
         readings = [formula.meaning(lengths, shown) for formula in fitting if formula.cost < best.cost + 0.5]
-        text = f"{relation}: {'; or '.join(list(dict.fromkeys(readings))[:3])}"
+        meaning = "; or ".join(list(dict.fromkeys(readings))[:3])
+        text = f"by hand = {number(best.at(lengths, shown))} x exact in {where}: {meaning}"
         return Explanation(explained, best.key, text if best.key == "sign" else text + "?")
     known = [c for c, point in zip(row, points, strict=True) if np.isfinite(c) and explained & point.wrong]
     if alike(known, [known[0]] * len(known), tolerance):
         if sure or len(known) > 1:
-            return Explanation(explained, "factor", relation + constant_meaning(known[0]))
-    elif sure and len(names) > 1:
-        relation = f"by hand = c x exact in {where}, with another c in each case"
-        text = f"{relation} ({', '.join(map(number, known))}): what all parameters are multiplied with is off"
-        return Explanation(explained, "factor", text, weak=True)
+            text = f"by hand = {number(known[0])} x exact in {where}{constant_meaning(known[0])}"
+            return Explanation(explained, "factor", text)
+    elif any(point.exact[name].size > 2 for name in names for point in points):
+        each = ", ".join(map(number, known))
+        text = (
+            f"by hand = c x exact in {where}, with another c in each case ({each}): something that all of it "
+        )
+        text += "is multiplied with is off"
+        return Explanation(explained, "factor", text, weak=True)  # true, and a slip would say what
     return None
 
 

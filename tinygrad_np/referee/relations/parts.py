@@ -34,6 +34,24 @@ def located(
                     return
     if where:
         yield Explanation(frozenset(wrong), "part", where, weak=True)
+        return
+    for title, cut in parts(points, wrong, gates):
+        # a block may be 0 for many reasons: of the gate that is multiplied with c_0 = 0 it is at the first step
+        if title.startswith("the last") and all(left_out(point, wrong, cut) for point in points):
+            text = f"0 by hand in {title} of {gradients(wrong)}, and something else is wrong: is it left out?"
+            yield Explanation(frozenset(wrong), "part", text, weak=True)
+            return
+
+
+def left_out(point: Point, wrong: Sequence[str], cut: Cut) -> bool:
+    """Whether there is nothing in a part of each wrong parameter, but something elsewhere, and should be."""
+    for name in wrong:
+        hand, exact, part = point.hand[name], point.exact[name], cut(point.exact[name].shape)
+        if hand.shape != exact.shape or part is None:
+            return False
+        if name in point.wrong and (np.any(hand[part]) or not np.any(exact[part]) or not np.any(hand)):
+            return False
+    return True
 
 
 def parts(points: Sequence[Point], wrong: Sequence[str], gates: Sequence[str]) -> Iterator[tuple[str, Cut]]:

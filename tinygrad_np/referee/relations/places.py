@@ -168,6 +168,26 @@ def blocks(points: Sequence[Point], wrong: Sequence[str], gates: Sequence[str] =
             )
 
 
+def turned(points: Sequence[Point], wrong: Sequence[str]) -> Iterator[Explanation]:
+    """The last rows or columns first: what belongs to two joined arrays is joined in the other order."""
+
+    def along(axis: int) -> Predict:
+        def predict(point: Point, name: str) -> np.ndarray | None:
+            exact = point.exact[name]
+            if name not in point.wrong or exact.ndim <= axis:
+                return exact
+            turns = (np.roll(exact, by, axis) for by in range(1, exact.shape[axis]))
+            return next((turn for turn in turns if point.fits(name, turn)), None)
+
+        return predict
+
+    for axis in AXES:
+        names = where_it_fits(points, wrong, along(axis))
+        if evidence(points, names) > 1:
+            text = f"the first and the last {ROWS[axis]}s of {gradients(names)} are exchanged"
+            yield Explanation(frozenset(names), "blocks exchanged", text + ": joined in another order?")
+
+
 def split(array: np.ndarray, axis: int, count: int) -> list[np.ndarray]:
     """The equal blocks of an array along an axis; none if it does not divide."""
     if array.ndim <= axis or count < 2 or array.shape[axis] % count or not array.size:

@@ -13,6 +13,7 @@ from tinygrad_np.referee.relations.point import (
     Predict,
     distinct,
     evidence,
+    first_wrong,
     gradients,
     number,
     place,
@@ -27,10 +28,10 @@ def clipped(points: Sequence[Point], wrong: Sequence[str]) -> Iterator[Explanati
     def at(c: float) -> Predict:
         return lambda point, name: np.clip(point.exact[name], -c, c)
 
-    bounds = [np.abs(p.hand[n]).max(initial=0.0) for p in points for n in wrong if n in p.wrong]
-    for c in distinct(map(float, bounds)):
+    bounds = [float(np.abs(p.hand[n]).max(initial=0.0)) for p in points for n in wrong if n in p.wrong]
+    for c in distinct(bounds):
         names = where_it_fits(points, wrong, at(c))
-        if c and names and (evidence(points, names) > 2 or round_number(c)):
+        if c > points[0].rounding and names and (evidence(points, names) > 2 or round_number(c)):
             text = f"clipped at {number(c)} inside the gradient: in {place(points, names)} no element is beyond, "
             text += f"and those of the exact gradient that are become +-{number(c)}"
             yield Explanation(frozenset(names), "clip", text)
@@ -44,11 +45,19 @@ def diagonal(point: Point, name: str) -> np.ndarray | None:
 
 FILLS: list[tuple[str, str, Predict]] = [
     ("parameter", "{} is the parameter itself", lambda point, name: point.value[name]),
-    ("ones", "{} is 1 everywhere", lambda point, name: np.ones(point.exact[name].shape)),
     (
         "summed",
         "every element of {} is the sum of all that belong there: a sum without an axis?",
         lambda point, name: np.full(point.exact[name].shape, point.exact[name].sum()),
+    ),
+    (
+        "same",
+        "every element of {} is the same number",
+        lambda point, name: (
+            np.full(point.exact[name].shape, point.hand[name].flat[0])
+            if point.exact[name].size > 2
+            else point.hand[name]
+        ),
     ),
     ("diagonal", "{} is right on the diagonal and 0 elsewhere", diagonal),
     (
@@ -61,14 +70,20 @@ FILLS: list[tuple[str, str, Predict]] = [
 
 def fills(points: Sequence[Point], wrong: Sequence[str]) -> Iterator[Explanation]:
     """Zeros, ones, the parameter itself, the sum of all in each element, and such."""
-    empty = [name for name in wrong if not any(np.any(point.hand[name]) for point in points)]
+    empty = where_it_fits(points, wrong, lambda point, name: np.zeros(point.exact[name].shape))
     if empty:
         text = f"0 by hand in {place(points, empty)}: never written, or every way to the loss is cut?"
         yield Explanation(frozenset(empty), "never written", text)
     for key, text, predict in FILLS:
         names = where_it_fits(points, [name for name in wrong if name not in empty], predict)
-        if evidence(points, names) > 1:
-            yield Explanation(frozenset(names), key, text.format(gradients(names)))
+        many = any(point.exact[name].size > 2 for point in points for name in names)
+        if many and evidence(points, names) > 1:
+            text = text.format(gradients(names))
+            if key == "same":
+                text += (
+                    f", as {number(points[first_wrong(points, names)].hand[names[0]].flat[0])} in d{names[0]}"
+                )
+            yield Explanation(frozenset(names), key, text)
 
 
 # by hand = the first + c x the second
@@ -76,7 +91,10 @@ SUMS: dict[str, tuple[Predict, Predict]] = {
     "weight decay": (lambda point, name: point.exact[name], lambda point, name: point.value[name]),
     "offset": (lambda point, name: point.exact[name], lambda point, name: np.ones(point.exact[name].shape)),
     "L1": (lambda point, name: point.exact[name], lambda point, name: np.sign(point.value[name])),
-    "step": (lambda point, name: point.value[name], lambda point, name: point.exact[name]),
+    "step": (
+        lambda point, name: point.value[name] if np.any(point.value[name]) else None,
+        lambda point, name: point.exact[name],
+    ),
 }
 
 
@@ -123,7 +141,9 @@ def holds(points: Sequence[Point], scales: Sequence[float], name: str, key: str,
 
 def sum_text(points: Sequence[Point], names: list[str], key: str, c: float, size: str) -> str:
     spared = [name for name in points[0].exact if name not in names]
-    where = f"in {place(points, names)}" + (f", not in {', '.join(spared)}" if spared else "")
+    where = f"in {place(points, names)}"
+    if spared:
+        where += f", not in {', '.join(spared)}" if len(spared) < 4 else " only"
     sign = "+" if c > 0 else "-"
     if key == "offset":
         return f"by hand = exact {sign} {size} in all elements of {place(points, names)}"
