@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tinygrad_np.referee import referee
 from tinygrad_np.referee.differences import curve_at_0
 from tinygrad_np.referee.exact import COMPLEX_STEP, DIFFERENCES, RECORDED, exact_gradient, slope
 from tinygrad_np.referee.judge import KINK, judge
@@ -556,3 +557,98 @@ def test_a_forward_that_keeps_something_is_refused() -> None:
 
     with pytest.raises(ValueError, match=r"another value every time, .* and then .*keeps something"):
         check_repeatable(problem_at(loss, lambda w: {"w": w}, {"w": np.ones(3)}))
+
+
+# --- epsilons ---------------------------------------------------------------------------------------
+
+EPS = 3e-6
+
+
+class Loss:
+    def __init__(self, eps: float):
+        self.eps = eps
+
+    def __call__(self, z: Any) -> Any:
+        return -np.log(softmax(z)[0] + self.eps)
+
+
+def softmax(z: Any) -> Any:
+    return np.exp(z) / np.sum(np.exp(z))
+
+
+def softmax_gradient(z: Any) -> dict[str, Any]:
+    return {"z": softmax(z) - np.eye(len(z))[0]}
+
+
+def written_out(z: Any) -> Any:
+    return -np.log(softmax(z)[0] + 1e-6)
+
+
+def a_global(z: Any) -> Any:
+    return -np.log(softmax(z)[0] + EPS)
+
+
+def a_default(z: Any, eps: float = 2e-6) -> Any:
+    return -np.log(softmax(z)[0] + eps)
+
+
+def in_a_helper(z: Any) -> Any:
+    return written_out(z) + 1e-4 * 0
+
+
+@pytest.mark.parametrize(
+    ("loss", "told"),
+    [
+        (written_out, "1e-06 at test_referee_exact.py:"),
+        (a_global, "3e-06 at test_referee_exact.py:"),
+        (a_default, "2e-06 at test_referee_exact.py:"),
+        (in_a_helper, "1e-06 at test_referee_exact.py:"),
+        (Loss(5e-6), "5e-06"),
+    ],
+    ids=["written out", "a global", "a default", "in a helper", "an attribute"],
+)
+def test_a_gradient_of_the_loss_without_its_epsilon_is_right_and_told(loss: Any, told: str) -> None:
+    point = np.array([0.1, 1.0, -0.3])
+    found = found_at(loss, softmax_gradient, z=point)
+    assert found.outcome == RIGHT, found
+    assert found.relative_error > 1e-6
+    assert f"agrees once {told}" in found.reason
+    assert "1e-04" not in found.reason
+    slightly = found_at(loss, lambda z: {"z": softmax_gradient(z)["z"] * (1 + 3e-5)}, z=point)
+    assert slightly.outcome == UNKNOWN
+    assert slightly.nearly
+
+
+def test_a_weight_decay_is_no_epsilon() -> None:
+    """Without it the gradient is that of another loss, and nothing says that this one was meant."""
+    decay, point = 1e-4, np.array([0.1, 1.0, -0.3])
+    losses = [
+        lambda z: -np.log(softmax(z)[0]) + 1e-4 * np.sum(z * z),
+        lambda z: -np.log(softmax(z)[0]) + decay * np.sum(z * z),
+        lambda z, lam=1e-4: -np.log(softmax(z)[0]) + np.sum(z * z) * lam,
+    ]
+    for loss in losses:
+        found = found_at(loss, softmax_gradient, z=point)
+        assert found.outcome == UNKNOWN
+        assert found.nearly
+
+
+def test_a_random_hand_gradient_is_refused() -> None:
+    def dropped(w: Any) -> dict[str, Any]:
+        return {"w": w * (GENERATOR.random(w.shape) < 0.999)}
+
+    def fresh(w: Any) -> dict[str, Any]:
+        return {"w": w * np.random.default_rng().random(w.shape)}
+
+    def make(gradient: Any) -> Problem:
+        return problem_at(lambda w: np.sum(w * w), gradient, {"w": np.ones(2)})
+
+    with pytest.raises(ValueError, match="your hand gradient is random: fix its seed or pass the mask"):
+        check_repeatable(make(dropped), lambda: make(dropped))
+    with pytest.raises(
+        ValueError, match="your hand gradient gives another value every time, arrays and then"
+    ):
+        check_repeatable(make(fresh), lambda: make(fresh))
+    check_repeatable(make(lambda w: {"w": 2 * w}), lambda: make(lambda w: {"w": 2 * w}))
+    with pytest.raises(ValueError, match="your hand gradient is random"):
+        referee(lambda w: np.sum(w * w), dropped, {"w": np.ones(2)})

@@ -14,6 +14,7 @@ import functools
 import sys
 import types
 from collections import OrderedDict, defaultdict, deque
+from collections.abc import Collection
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -53,10 +54,11 @@ class Globals(dict[str, Any]):
 
 
 class Clones:
-    """The copies of one recording; each thing is copied once."""
+    """The copies of one recording; each thing is copied once. The numbers `without` are 0 in them."""
 
-    def __init__(self, watch: Watch):
+    def __init__(self, watch: Watch, without: Collection[float] = ()):
         self.watch = watch
+        self.without = without
         self.library = Library(watch, self.convert)
         self.made: dict[int, tuple[Any, Any]] = {}  # by id, with the original, which so stays alive
         self.globals: dict[int, Globals] = {}
@@ -64,6 +66,8 @@ class Clones:
     def convert(self, x: Any, name: str = "") -> Any:
         """The copy of anything; `name` is what it is called, for a note."""
         kind = type(x)
+        if kind is float and x in self.without:
+            return 0.0
         if kind in ATOMS or kind is Recorded or kind is Number or kind is Tensor:
             return x
         known = self.made.get(id(x))
@@ -155,7 +159,8 @@ class Clones:
             return x
         cells = tuple(self.cell(cell) for cell in x.__closure__ or ())
         around: Any = self.globals_of(x) if own else x.__globals__
-        new = FunctionType(x.__code__, around, x.__name__, None, cells)
+        code = with_zeros(x.__code__, self.without) if own and self.without else x.__code__
+        new = FunctionType(code, around, x.__name__, None, cells)
         self.keep(x, new)
         new.__defaults__ = x.__defaults__ and tuple(map(self.convert, x.__defaults__))
         new.__kwdefaults__ = x.__kwdefaults__ and {k: self.convert(v) for k, v in x.__kwdefaults__.items()}
@@ -288,6 +293,20 @@ class UsersModule(InPlace):
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._around[name] = value
+
+
+def with_zeros(code: CodeType, numbers: Collection[float]) -> CodeType:
+    """The code in which some numbers that are written out are 0."""
+    return code.replace(
+        co_consts=tuple(
+            with_zeros(x, numbers)
+            if isinstance(x, CodeType)
+            else 0.0
+            if type(x) is float and x in numbers
+            else x
+            for x in code.co_consts
+        )
+    )
 
 
 def _names_in_classes(code: CodeType) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,7 +45,7 @@ class Record:
     sites: dict[int, Frames] = field(default_factory=dict)
 
 
-def record(problem: Problem, trace: bool = False) -> Record:
+def record(problem: Problem, trace: bool = False, without: Collection[float] = ()) -> Record:
     """Record the forward of a problem.
 
     Parameters
@@ -53,6 +54,8 @@ def record(problem: Problem, trace: bool = False) -> Record:
         Whose forward, parameters and other data are used. None of them is changed.
     trace : bool
         Record for higher derivatives too, so that each node keeps how it was made, and fill `sites`.
+    without : collection of float
+        Numbers, such as an epsilon, in the place of which the user's code gets 0.
 
     Raises
     ------
@@ -60,7 +63,7 @@ def record(problem: Problem, trace: bool = False) -> Record:
         Something in it has no rule, or it fails with recorded arrays, or the loss depends on no parameter.
     """
     watch = Watch(call, _run.__code__, trace)
-    clones = Clones(watch)
+    clones = Clones(watch, without)
     parameters = {name: Tensor(x, requires_grad=True) for name, x in problem.values.items()}
     values = {name: Recorded(watch, tensor) for name, tensor in parameters.items()}
     mode = CREATE_GRAPH if trace else GRAD

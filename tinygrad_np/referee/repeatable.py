@@ -20,22 +20,28 @@ SUSPECT_CALLS = 12  # how often where something that sounds random is named in i
 RANDOM_WORDS = ("rand", "rng", "seed", "urandom", "secrets", "uuid", "shuffle", "permut", "dropout")
 
 
-def check_repeatable(problem: Problem) -> None:
+def check_repeatable(problem: Problem, again: Callable[[], Problem] | None = None) -> None:
     """Refuse a forward or a hand gradient that is random.
+
+    Parameters
+    ----------
+    problem : Problem
+        One of those that will be tried.
+    again : callable, optional
+        Makes the same problem anew, and so calls the hand gradient again.
 
     Raises
     ------
     ValueError
         It draws numbers from a generator that it does not seed itself, or gives another value in a next call.
     """
-
-    def value() -> np.ndarray:
-        return np.asarray(problem.loss(problem.values))
-
-    watch("forward", value, problem.forward, problem.call)
+    watch("forward", lambda: [np.asarray(problem.loss(problem.values))], problem.forward, problem.call)
+    if again is not None:
+        watch("hand gradient", lambda: list(again().claimed.values()), problem.backward, problem.forward)
 
 
-def watch(what: str, call: Callable[[], np.ndarray], *roots: Any) -> None:
+def watch(what: str, call: Callable[[], list[np.ndarray]], *roots: Any) -> None:
+    """Call a function some times and compare what it returns and what it leaves of all generators."""
     kinds = np.random.Generator, np.random.RandomState, random.Random
     generators = [x for x in reachable(*roots) if isinstance(x, kinds)]
 
@@ -50,7 +56,7 @@ def watch(what: str, call: Callable[[], np.ndarray], *roots: Any) -> None:
     names = {n for f in users_functions(*roots) for code in codes(f.__code__) for n in code.co_names}
     suspect = any(word in name.lower() for name in names for word in RANDOM_WORDS)
     for _ in range((SUSPECT_CALLS if suspect else CALLS) - 1):
-        if not np.array_equal(first, again, equal_nan=True):
+        if not all(np.array_equal(x, y, equal_nan=True) for x, y in zip(first, again, strict=True)):
             raise ValueError(
                 f"your {what} gives another value every time, {text(first)} and then {text(again)}: it is random, "
                 "or keeps something from call to call. Fix its seed or pass the mask"
@@ -76,5 +82,5 @@ def plain(x: Any) -> Any:
     return x.tobytes() if isinstance(x, np.ndarray) else x
 
 
-def text(x: np.ndarray) -> str:
-    return repr(x.item()) if x.size == 1 else "an array"
+def text(arrays: list[np.ndarray]) -> str:
+    return repr(arrays[0].item()) if len(arrays) == 1 and arrays[0].size == 1 else "arrays"

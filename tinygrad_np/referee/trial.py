@@ -107,9 +107,10 @@ class Trial:
 
     def close_look(self, point: Any) -> Findings:
         """Each parameter at a point."""
-        problem = self.problem(point)
+        given = point.inputs if isinstance(point, Case) else point
+        problem = self.problem_of(given)
         if self.recorded is None:
-            check_repeatable(problem)
+            check_repeatable(problem, lambda: self.problem_of(given))
         self.exact = exact_gradient(problem)
         if self.recorded is None:
             self.recorded = self.exact.method == RECORDED

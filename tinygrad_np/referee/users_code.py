@@ -8,29 +8,18 @@ from __future__ import annotations
 
 import ast
 import linecache
-import os
 import re
-import sysconfig
 import types
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tinygrad_np.referee.watch import is_users, place
+
 DEEP = 8  # how far from the forward an object is still looked at
 MANY = 20000  # how many objects
-
-HERE = str(Path(__file__).parents[1])
-NOT_THE_USERS = tuple(
-    str(Path(path)) + os.sep
-    for path in {
-        HERE,
-        str(Path(np.__file__).parent),
-        *map(sysconfig.get_path, ("stdlib", "purelib", "platlib")),
-    }
-)
 
 LOW = re.compile(r"""^[<>=|]?(f[24]?|e|float16|float32|half|single)$""")
 LOW_NAMES = {"float16", "float32", "half", "single"}
@@ -40,11 +29,6 @@ ROUNDING = {"round", "around", "rint", "floor", "ceil", "trunc", "fix", "sign", 
 # of which a positional argument such as 'f' is a dtype
 TAKE_A_DTYPE = {"astype", "dtype", "zeros", "ones", "empty", "full", "array", "asarray", "view", "cast"}
 ARRAYS = {"array", "asarray", "full", "full_like"}
-
-
-def is_users(filename: str) -> bool:
-    """Whether a file holds code of the user."""
-    return not filename.startswith(NOT_THE_USERS) and not filename.startswith("<frozen")
 
 
 def reachable(*roots: Any) -> Iterator[Any]:
@@ -88,7 +72,9 @@ def parts(x: Any) -> list[Any]:
             for name in names:
                 value = x.__globals__.get(name)
                 inside.append(value)
-                if isinstance(value, types.ModuleType) and is_users(getattr(value, "__file__", None) or HERE):
+                if isinstance(value, types.ModuleType) and is_users(
+                    getattr(value, "__file__", None) or "<frozen"
+                ):
                     inside += [vars(value)[other] for other in names if other in vars(value)]
         return inside
     if isinstance(x, (list, tuple, set, frozenset)):
@@ -141,7 +127,7 @@ def nodes(function: types.FunctionType) -> Iterator[tuple[ast.AST, str]]:
     text = "".join(linecache.getlines(code.co_filename, function.__globals__))
     for line, node in parsed(text):
         if line in lines:
-            yield node, f"{os.path.basename(code.co_filename)}:{line}"
+            yield node, place(code.co_filename, line)
 
 
 @lru_cache(maxsize=16)
@@ -167,9 +153,9 @@ def truncating(*roots: Any) -> list[str]:
 def found_in(roots: tuple[Any, ...], told: Callable[[ast.AST, dict[str, Any]], str]) -> list[str]:
     found: dict[str, None] = {}
     for function in users_functions(*roots):
-        for node, place in nodes(function):
+        for node, at in nodes(function):
             if text := told(node, function.__globals__):
-                found[f"{text} at {place}"] = None
+                found[f"{text} at {at}"] = None
     return list(found)
 
 
