@@ -356,7 +356,7 @@ PLANTED: dict[str, tuple[Slipped, str, str]] = {
         "offset",
         "by hand = exact + 0.5 in all elements of every parameter",
     ),
-    "zeros": (each(lambda g, w, s: 0 * g, "Wh"), "never written", "0 by hand in Wh: never written"),
+    "zeros": (each(lambda g, w, s: 0 * g, "Wh"), "never written", "0 by hand in Wh: left out"),
     "ones": (
         each(lambda g, w, s: 0 * g + 1, "b"),
         "same",
@@ -407,6 +407,11 @@ PLANTED |= {
         each(lambda g, w, s: g * np.pi ** s["T"] * s["hidden"]),
         "factor",
         "with another c in each case (124.025, 19.7392, 918.059): something that all of it is multiplied",
+    ),
+    "a root": (
+        each(lambda g, w, s: g * np.sqrt(s["hidden"]), "Wx"),
+        "root",
+        "by hand = 2 x exact in Wx: 1 / sqrt(hidden=4) is missing?",
     ),
     "a last row left out": (
         each(lambda g, w, s: np.concatenate([np.exp(g[:-1]), 0 * g[-1:]]), "Wy by"),
@@ -498,6 +503,25 @@ def test_a_factor_is_believed_where_there_is_more_than_one_unit() -> None:
         "by hand = 0.5 x exact in every parameter: a mean over batch=2, where the forward has a sum; "
         "or the 2 of a square's derivative is missing?"
     )
+
+
+def test_zeros_say_less_than_a_slip_that_leaves_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one step nothing is left if the first is left out, and zeros are at their place wherever they stand."""
+    zeros, small = each(lambda g, w, s: 0 * g), {"T": 1, "batch": 1, "hidden": 2}
+    text = "0 by hand in every parameter: left out, or every way from there to the loss is cut?"
+    assert [slip.text for slip in told("lstm", zeros)] == [text]
+    (slip,) = told(
+        "lstm",
+        each(lambda g, w, s: np.concatenate([g[:-2], 0 * g[-2:]]), FUSED),
+        small,
+        gates=("i", "f", "g", "o"),
+    )
+    assert slip.text.startswith(
+        "right but for block 4 of 4 (o) of dWx, db; there 0 by hand in Wx, b: left out"
+    )
+    known = Slip("first step", "the first step is left out")
+    monkeypatch.setattr(diagnosis, "reproduced", lambda cases: [known])
+    assert told("lstm", zeros, small)[0] == known
 
 
 def test_only_cases_with_all_parameters_are_compared() -> None:

@@ -27,9 +27,12 @@ def explanations(points: Sequence[Point], gates: Sequence[str] = ()) -> list[Exp
         unsummed,
         partial(blocks, gates=gates),
         turned,
+        partial(blocks, counts=(0,)),
         exchanged,
         sums,
     ]
     wrong = wrong_somewhere(points)
     found = [explanation for relation in relations for explanation in relation(points, wrong)]
+    if any(explanation.names == set(wrong) and not explanation.weak for explanation in found):
+        return found
     return [*found, *located(points, wrong, gates, relations)]

@@ -25,6 +25,7 @@ from tinygrad_np.referee.relations.point import (
 # Each size with its value at every point.
 Lengths: TypeAlias = dict[str, list[int]]
 BATCH = ("batch", "batch_size", "b", "n", "m", "samples", "bs")
+HIDDEN = ("h", "hidden", "hidden_size", "units", "n_hidden", "n_a", "n_h")
 TIME = ("t", "time", "steps", "timesteps", "seq", "seq_len", "length", "seq_length", "t_x")
 
 
@@ -46,21 +47,24 @@ def oddity(label: str) -> float:
     """How seldom somebody forgets to divide by it, or divides by it too often."""
     if label.startswith("axis "):
         return 0.3
-    return 0.0 if label.lower() in BATCH else 0.1 if label.lower() in TIME else 0.2
+    known = ((BATCH, 0.0), (TIME, 0.1), (HIDDEN, 0.5))
+    return next((cost for labels, cost in known if label.lower() in labels), 0.2)
 
 
 @dataclass(frozen=True)
 class Formula:
-    """A factor made of sizes: sign * 2^twos * product(times) / product(over)."""
+    """A factor made of sizes: sign * 2^twos * product(times) / product(over), or the root of that."""
 
     sign: int
     twos: int
     times: tuple[str, ...]
     over: tuple[str, ...]
+    root: bool = False
 
     def at(self, lengths: Lengths, i: int) -> float:
         times, over = ([lengths[label][i] for label in labels] for labels in (self.times, self.over))
-        return self.sign * 2.0**self.twos * math.prod(times) / math.prod(over)
+        c = self.sign * 2.0**self.twos * math.prod(times) / math.prod(over)
+        return math.sqrt(c) if self.root else c
 
     @property
     def cost(self) -> float:
@@ -68,11 +72,13 @@ class Formula:
         labels = self.times + self.over
         # a 2 without a size is the rarer reading of a batch of 2, and with one it is a second mistake
         two = 1.5 if labels else 1.15
-        both = 0.3 if self.times and self.over else 0.0
+        both = 0.3 * bool(self.times and self.over) + 0.4 * self.root
         return (self.sign < 0) + two * abs(self.twos) + both + sum(1 + oddity(label) for label in labels)
 
     @property
     def key(self) -> str:
+        if self.root:
+            return "root"
         if self.times and self.over:
             return "divisor"
         if self.times or self.over:
@@ -90,6 +96,9 @@ class Formula:
                 for label, n in zip(labels, values, strict=True)
             )
 
+        if self.root:
+            less, more = (f"1 / sqrt({product(labels)})" for labels in (self.times, self.over))
+            return f"{less} is missing" if self.times else f"{more} too much"
         parts = ["a sign"] if self.sign < 0 else []
         if self.times and self.over:
             parts.append(
@@ -116,6 +125,8 @@ def formulas(labels: tuple[str, ...]) -> list[Formula]:
                 times = tuple(label for label, p in zip(chosen, powers, strict=True) if p > 0)
                 over = tuple(label for label, p in zip(chosen, powers, strict=True) if p < 0)
                 found += [Formula(s, two, times, over) for s in (1, -1) for two in (0, 1, -1)]
+                if count == 1:
+                    found.append(Formula(1, 0, times, over, root=True))
     return sorted(found, key=lambda formula: formula.cost)[1:]  # the first is 1
 
 
@@ -183,7 +194,7 @@ def explained_factor(
     fitting = [formula for formula in formulas(tuple(lengths)) if holds(formula)]
     if fitting:
         best = fitting[0]
-        readings = [formula.meaning(lengths, shown) for formula in fitting if formula.cost < best.cost + 0.5]
+        readings = [formula.meaning(lengths, shown) for formula in fitting if formula.cost < best.cost + 0.4]
         meaning = "; or ".join(list(dict.fromkeys(readings))[:3])
         text = f"by hand = {number(best.at(lengths, shown))} x exact in {where}: {meaning}"
         return Explanation(explained, best.key, text if best.key == "sign" else text + "?")
@@ -191,7 +202,9 @@ def explained_factor(
     if alike(known, [known[0]] * len(known), tolerance):
         if sure or len(known) > 1:
             text = f"by hand = {number(known[0])} x exact in {where}{constant_meaning(known[0])}"
-            return Explanation(explained, "factor", text)
+            # a number that nobody would type may be another one in the next case
+            weak = len(known) == 1 and not round_number(known[0])
+            return Explanation(explained, "factor", text, weak)
     elif any(point.exact[name].size > 2 for name in names for point in points):
         each = ", ".join(map(number, known))
         text = (

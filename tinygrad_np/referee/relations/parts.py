@@ -19,7 +19,7 @@ def located(
     points: Sequence[Point], wrong: Sequence[str], gates: Sequence[str], relations: Sequence[Relation]
 ) -> Iterator[Explanation]:
     """Where all wrong parameters are wrong in the same part only: that part, and the relation that holds there."""
-    where = ""
+    where = inner = ""
     for title, cut in parts(points, wrong, gates):
         inside = [part for point in points if (part := restricted(point, wrong, cut))]
         if len(inside) < len(points):
@@ -29,11 +29,14 @@ def located(
             where = where or text
         for relation in relations:
             for found in relation(inside, wrong):
-                if not found.weak and found.names == set(wrong):
+                if found.names < set(wrong):
+                    continue
+                if not found.weak:
                     yield replace(found, text=f"{text}; there {found.text}")
                     return
+                inner = inner or f"{text}; there {found.text}"
     if where:
-        yield Explanation(frozenset(wrong), "part", where, weak=True)
+        yield Explanation(frozenset(wrong), "part", inner or where, weak=True)
         return
     for title, cut in parts(points, wrong, gates):
         # a block may be 0 for many reasons: of the gate that is multiplied with c_0 = 0 it is at the first step

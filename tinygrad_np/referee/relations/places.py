@@ -79,8 +79,14 @@ MOVES: list[tuple[str, str, Predict]] = [
 ]
 
 
+def written(points: Sequence[Point], wrong: Sequence[str]) -> list[str]:
+    """The parameters that are not 0 by hand in all cases: zeros stand in any place as well as in another."""
+    return [name for name in wrong if any(np.linalg.norm(p.hand[name]) > p.rounding for p in points)]
+
+
 def moved(points: Sequence[Point], wrong: Sequence[str]) -> Iterator[Explanation]:
     """The same numbers in another arrangement."""
+    wrong = written(points, wrong)
     told: set[str] = set()  # in a square matrix "transposed" is "in another order", too
     for key, text, predict in MOVES:
         names = where_it_fits(points, [name for name in wrong if name not in told], predict)
@@ -146,11 +152,17 @@ def counted(points: Sequence[Point], name: str, lengths: Sequence[tuple[int, ...
 # --- exchanged ----------------------------------------------------------------------------------------
 
 
-def blocks(points: Sequence[Point], wrong: Sequence[str], gates: Sequence[str] = ()) -> Iterator[Explanation]:
-    """Equal blocks of a fused parameter, or its rows or columns, at each other's place."""
+def blocks(
+    points: Sequence[Point],
+    wrong: Sequence[str],
+    gates: Sequence[str] = (),
+    counts: Sequence[int] = (4, 3, 2),
+) -> Iterator[Explanation]:
+    """Equal blocks of a fused parameter at each other's place; a count of 0 takes each row for a block."""
     explained: set[str] = set()
-    for name, axis, count in itertools.product(wrong, AXES, (4, 3, 2, 0)):
-        order = block_order(points[first_wrong(points, [name])], name, axis, count)
+    for name, axis, count in itertools.product(wrong, AXES, counts):
+        largest = max((p for p in points if name in p.wrong), key=lambda p: p.hand[name].size)
+        order = block_order(largest, name, axis, count)
         if name in explained or not order:
             continue
         # the same exchange in other parameters, along whichever axis their blocks lie
@@ -182,7 +194,7 @@ def turned(points: Sequence[Point], wrong: Sequence[str]) -> Iterator[Explanatio
         return predict
 
     for axis in AXES:
-        names = where_it_fits(points, wrong, along(axis))
+        names = where_it_fits(points, written(points, wrong), along(axis))
         if evidence(points, names) > 1:
             text = f"the first and the last {ROWS[axis]}s of {gradients(names)} are exchanged"
             yield Explanation(frozenset(names), "blocks exchanged", text + ": joined in another order?")
@@ -196,7 +208,7 @@ def split(array: np.ndarray, axis: int, count: int) -> list[np.ndarray]:
 
 
 def block_order(point: Point, name: str, axis: int, count: int) -> tuple[int, ...] | None:
-    """Which exact block stands at the place of each; a count of 0 takes every row for a block."""
+    """Which exact block stands at the place of each."""
     hand, exact = point.hand[name], point.exact[name]
     if hand.shape != exact.shape or exact.ndim <= axis:
         return None
@@ -208,7 +220,11 @@ def block_order(point: Point, name: str, axis: int, count: int) -> tuple[int, ..
         if j is None:
             return None
         order.append(j)
-    return tuple(order) if order != sorted(order) or len(set(order)) < len(order) else None
+    if len(set(order)) == count:
+        return tuple(order) if order != sorted(order) else None
+    # Some stand there twice. A block of zeros stands wherever nothing was written.
+    copied = [right[j] for i, j in enumerate(order) if i != j]
+    return tuple(order) if all(np.linalg.norm(block) > point.rounding for block in copied) else None
 
 
 def in_order(exact: np.ndarray, axis: int, order: tuple[int, ...]) -> np.ndarray | None:

@@ -72,8 +72,10 @@ def fills(points: Sequence[Point], wrong: Sequence[str]) -> Iterator[Explanation
     """Zeros, ones, the parameter itself, the sum of all in each element, and such."""
     empty = where_it_fits(points, wrong, lambda point, name: np.zeros(point.exact[name].shape))
     if empty:
-        text = f"0 by hand in {place(points, empty)}: never written, or every way to the loss is cut?"
-        yield Explanation(frozenset(empty), "never written", text)
+        text = f"0 by hand in {place(points, empty)}: left out, or every way from there to the loss is cut?"
+        # of a single step that is left out all comes out as 0
+        weak = len(points) < 2 or place(points, empty) == "every parameter"
+        yield Explanation(frozenset(empty), "never written", text, weak)
     for key, text, predict in FILLS:
         names = where_it_fits(points, [name for name in wrong if name not in empty], predict)
         many = any(point.exact[name].size > 2 for point in points for name in names)
