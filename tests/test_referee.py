@@ -165,20 +165,18 @@ def test_gradients_that_are_not_of_the_shape_or_not_finite() -> None:
 
 
 def test_bad_input() -> None:
-    with pytest.raises(TypeError, match="returns a mapping of input names to gradients, and here tuple"):
-        referee(lambda x: np.sum(x), lambda x: (x,), {"x": np.ones(2)})  # type: ignore[arg-type,return-value]
-    with pytest.raises(TypeError, match="and here dict"):
+    with pytest.raises(TypeError, match="returns a str, and no gradient is found in it"):
+        referee(lambda x: np.sum(x), lambda x: "x", {"x": np.ones(2)})
+    with pytest.raises(TypeError, match="returns a dict, and no gradient is found in it"):
         referee(lambda x: np.sum(x), lambda x: {}, {"x": np.ones(2)})
     with pytest.raises(TypeError, match="of x is no array of numbers, but None"):
         referee(lambda x: np.sum(x), lambda x: {"x": None}, {"x": np.ones(2)})
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match="your forward is random: fix its seed or pass the mask"):
         referee(lambda x: np.sum(x) * rng.random(), lambda x: {"x": x}, {"x": np.ones(2)})
-    with pytest.raises(ValueError, match="names V, and the inputs are x"):
+    with pytest.raises(ValueError, match="gives V, and the parameters are x"):
         referee(lambda x: np.sum(x), lambda x: {"V": x}, {"x": np.ones(2)})
-    with pytest.raises(TypeError, match="x is float32"):
-        referee(lambda x: np.sum(x), lambda x: {"x": x}, {"x": np.ones(2, np.float32)})
-    with pytest.raises(ValueError, match=r"one number, the loss, and here an array of \(2,\)"):
+    with pytest.raises(ValueError, match=r"returns an array of \(2,\) and no loss: let it return one number"):
         referee(lambda x: x * 2, lambda x: {"x": x}, {"x": np.ones(2)})
     with pytest.raises(ZeroDivisionError):  # the forward's own fault is not hidden
         referee(lambda x: 1 // 0, lambda x: {"x": x}, {"x": np.ones(2)})

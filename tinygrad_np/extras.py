@@ -14,6 +14,7 @@ EXTRAS = {  # of pyproject.toml
     "safetensors.numpy": "weights",
     "mpi4py.MPI": "mpi",
     "hypothesis": "test",
+    "hypothesis.strategies": "test",
     "graphviz": "graph",
     "nbformat": "notebook",
     "sklearn.datasets": "digits",

@@ -5,14 +5,15 @@ Needs hypothesis, which only this module imports: ``pip install tinygrad_np[test
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
 from tinygrad_np.check.cases import OPS
-from tinygrad_np.referee import Case
+from tinygrad_np.referee.cases import cases
+
+__all__ = ["arguments", "cases", "generators", "laid_out", "shapes"]
 
 
 def shapes(max_ndim: int = 3, max_length: int = 3) -> st.SearchStrategy[tuple[int, ...]]:
@@ -42,13 +43,3 @@ def arguments(draw: st.DrawFn, name: str) -> tuple[list[np.ndarray], dict[str, A
     arrays, static = OPS[name].draw(draw(generators()), draw(shapes()))
     layout = draw(st.sampled_from(["C", "F", "reversed", "strided"]))
     return [laid_out(x, layout) for x in arrays], static
-
-
-@st.composite
-def cases(draw: st.DrawFn, /, make: Callable[..., Any], **sizes: tuple[int, int]) -> Case:
-    """Cases for the referee: ``make(rng, **sizes)`` with each size between two bounds, both included.
-
-    Shrinks towards the lower bounds, and names the sizes of what it found.
-    """
-    chosen = {name: draw(st.integers(low, high), label=name) for name, (low, high) in sizes.items()}
-    return Case(make, chosen, draw(st.integers(0, 1000)))

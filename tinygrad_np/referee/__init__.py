@@ -9,9 +9,13 @@ names the slip that explains the numbers, if one does.
     verdict = referee(forward, hand_gradient, {"x": x, "W": W})
     verdict = referee(forward, hand_gradient, testing.cases(make, T=(1, 6), hidden=(1, 4)))
     print(verdict)
+
+A layer, which has outputs and no loss, goes in as it is: `referee_layer(forward, backward, make, T=(1, 6))`.
 """
 
+from tinygrad_np.referee.cases import Case
+from tinygrad_np.referee.layer import assert_gradient, referee_layer
 from tinygrad_np.referee.trial import referee
-from tinygrad_np.referee.verdict import Case, Finding, Verdict, heat_map
+from tinygrad_np.referee.verdict import Finding, Verdict, heat_map
 
-__all__ = ["Case", "Finding", "Verdict", "heat_map", "referee"]
+__all__ = ["Case", "Finding", "Verdict", "assert_gradient", "heat_map", "referee", "referee_layer"]

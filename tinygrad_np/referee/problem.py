@@ -1,13 +1,43 @@
-"""One point of somebody's network, in one form, whatever form its code came in."""
+"""One point of somebody's network, in one form, whatever form its code came in.
+
+The forward is run once as it is, to see what it returns and what it overwrites; then the hand gradient, with all
+that it asks for. Both work on copies. What was taken for what is written down in notes.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+
+from tinygrad_np.referee.calls import (
+    COTANGENTS,
+    LOSSES,
+    Function,
+    Plan,
+    Source,
+    has_floats,
+    input_names,
+    loss_of,
+    parts_of,
+    planned,
+)
+from tinygrad_np.referee.claims import (
+    Argument,
+    Gradient,
+    Parameter,
+    alike,
+    by_name,
+    by_order,
+    gradients_in,
+    kept_apart,
+    numbers,
+    spelled,
+)
+from tinygrad_np.referee.places import Path, copied, get, inside, leaves, put, short_names, text
 
 Convert: TypeAlias = Callable[[Any], Any]
 
@@ -52,33 +82,592 @@ class Problem:
 
 
 def problem_at(
-    forward: Callable[..., Any], hand_gradient: Callable[..., Any], inputs: Mapping[str, Any]
+    forward: Callable[..., Any], hand_gradient: Callable[..., Any], inputs: Any, *, layer: bool = False
 ) -> Problem:
-    """The problem of a loss, its gradient, and inputs by name."""
-    by_hand = hand_gradient(**copy.deepcopy(dict(inputs)))
-    if not isinstance(by_hand, Mapping) or not by_hand:
+    """The problem of somebody's forward and hand gradient at a point, in whatever form they are.
+
+    Parameters
+    ----------
+    forward : callable
+        A function, a method (of whose object a copy is made for each call) or an object that is called. Returns
+        the loss, alone or in a tuple or mapping with a cache and other things; or arrays, of which then the
+        gradient is asked that goes back from a fixed random cotangent.
+    hand_gradient : callable
+        Takes the inputs, by their names or in their order, or a part of them; what the forward returned besides
+        its loss, if it asks for a cache or for that by name; and a cotangent, if it asks for ``dout`` or the
+        like. Returns gradients by name, in order, nested, or leaves them on an object or in a dict.
+    inputs : mapping or sequence
+        The arguments by name or by position: arrays, numbers, nested dicts and lists of these, objects with
+        such attributes, and whatever else the forward takes.
+    layer : bool
+        Whether to take what the forward returns as outputs of a layer and not to look for a loss.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Something does not fit, in one sentence. What somebody's own code raises comes through as it is.
+    """
+    if not isinstance(inputs, Mapping | list | tuple):
         raise TypeError(
-            f"the hand gradient returns a mapping of input names to gradients, and here {type(by_hand).__name__}"
+            f"the inputs are a mapping by name, or a tuple of arguments, and here {type(inputs).__name__}"
         )
-    unknown = [name for name in by_hand if name not in inputs]
-    if unknown:
-        raise ValueError(
-            f"the hand gradient names {', '.join(unknown)}, and the inputs are {', '.join(inputs)}"
+    return _Intake(forward, hand_gradient, inputs, layer).problem()
+
+
+# What a call is made on: the objects that the methods are of, and the inputs by name.
+Stage: TypeAlias = dict[str, Any]
+
+
+class _Intake:
+    """The code and data of one call of `problem_at`, while it is found out what is what."""
+
+    def __init__(
+        self, forward: Callable[..., Any], hand_gradient: Callable[..., Any], inputs: Any, layer: bool
+    ):
+        self.notes: list[str] = []
+        self.forward = Function.of(forward, "forward")
+        self.gradient = Function.of(hand_gradient, "hand gradient")
+        self.by_name = isinstance(inputs, Mapping)
+        self.names = input_names(inputs, self.forward)
+        given = dict(zip(self.names, inputs.values() if isinstance(inputs, Mapping) else inputs, strict=True))
+        for name, x in given.items():
+            if isinstance(x, Iterator):
+                raise TypeError(
+                    f"{name} is a {type(x).__name__}, which can be gone through once: give a list"
+                )
+        stage: Stage = {"inputs": given}
+        if self.gradient.owner is not None and self.gradient.owner is not self.forward.owner:
+            stage = {"gradient": self.gradient.owner, **stage}
+        if self.forward.owner is not None:
+            stage = {"self": self.forward.owner, **stage}
+        self.given = stage
+        self.stage: Stage = self.fresh(stage)
+        self.states: set[str] = set()
+        self.lift(
+            [
+                path
+                for path, x in leaves(self.stage)
+                if isinstance(x, np.ndarray | np.floating) and x.dtype.kind == "f" and x.dtype != np.float64
+            ]
         )
-    for name, g in by_hand.items():
-        if np.asarray(inputs[name]).dtype != np.float64:
-            raise TypeError(f"{name} is {np.asarray(inputs[name]).dtype}: the referee takes float64")
-        if np.asarray(g).dtype.kind not in "fiu":
-            raise TypeError(f"the hand gradient of {name} is no array of numbers, but {g!r}")
+        self.forward_plan = planned(self.forward, "the forward", self.names, self.by_name)
+        left = [name for name in self.names if Source("input", name) not in self.forward_plan.sources]
+        if left and not self.by_name:
+            raise ValueError(
+                f"{len(self.names)} inputs are given, and the forward {self.forward.name} takes "
+                f"{len(self.names) - len(left)}"
+            )
+        self.look_at_forward(layer)
 
-    def call(convert: Convert, values: Mapping[str, Any]) -> Any:
-        others = copy.deepcopy({name: x for name, x in inputs.items() if name not in values})
-        return convert(forward)(**{**{name: convert(x) for name, x in others.items()}, **values})
+    # --- data ---
 
-    return Problem(
-        {name: np.asarray(inputs[name]) for name in by_hand},
-        {name: np.asarray(g, dtype=np.float64) for name, g in by_hand.items()},
-        call,
-        forward,
-        hand_gradient,
+    def fresh(self, stage: Stage) -> Stage:
+        memo: dict[int, Any] = {}
+        kept: list[str] = []
+        result = {name: copied(x, memo, kept) for name, x in stage.items()}
+        self.note(*(f"a {kind} cannot be copied, and is passed as it is" for kind in kept))
+        return result
+
+    def note(self, *notes: str) -> None:
+        self.notes += [note for note in notes if note not in self.notes]
+
+    def lift(self, places: Sequence[Path]) -> None:
+        """Have float64 in the place of other numbers, and know the parameters."""
+        wide: dict[int, tuple[Any, Any]] = {}
+        for path in places:
+            x = get(self.stage, path)
+            if id(x) not in wide:
+                wide[id(x)] = (
+                    np.asarray(x, dtype=np.float64)[()] if np.ndim(x) == 0 else x.astype(np.float64),
+                    x,
+                )
+                kind = "a whole number" if isinstance(x, int) else str(x.dtype)
+                self.note(f"{text(named(path))} was {kind}, and is taken as float64")
+            put(self.stage, path, wide[id(x)][0])
+        self.parameters = [p for p in parameters_of(self.stage) if p.name not in self.states]
+
+    # --- the forward ---
+
+    def run(
+        self, function: Function, plan: Plan, stage: Stage, convert: Convert, value: Mapping[str, Any]
+    ) -> Any:
+        owner = stage.get("self") if function is self.forward else stage.get("gradient", stage.get("self"))
+
+        def argument(source: Source) -> Any:
+            if source.kind == "input":
+                return stage["inputs"][source.key]
+            if source.kind == "part":
+                return get(value["result"], self.parts[source.key].path)
+            if source.kind == "parts":
+                return tuple(get(value["result"], self.parts[i].path) for i in source.key)
+            return copy.deepcopy(self.cotangents[source.key])
+
+        return plan.call(function.on(owner, convert), argument)
+
+    def run_forward(self, stage: Stage, convert: Convert = unchanged) -> Any:
+        return self.run(self.forward, self.forward_plan, stage, convert, {})
+
+    def look_at_forward(self, layer: bool) -> None:
+        """What the forward returns, and what of the parameters it overwrites and so are none."""
+        stage = self.fresh(self.stage)
+        before = snapshot(stage)
+        result = self.run_forward(stage)
+        self.states = {
+            p.name
+            for p in self.parameters
+            if all(len(path) > 2 or path[0].key != "inputs" for path in p.paths)
+            and any(overwritten(stage, path, before) for path in p.paths)
+        }
+        self.parameters = [p for p in self.parameters if p.name not in self.states]
+        self.parts = parts_of(result, self.forward)
+        self.loss, choice = (None, False) if layer else loss_of(self.parts)
+        same = self.gradient.given == self.forward.given
+        if self.loss is not None and np.ndim(self.loss.value) and not same and self.asks_for_cotangent():
+            self.loss = None
+        if self.loss is None and not any(has_floats(part.value) for part in self.parts):
+            returned = ", ".join(str(part) for part in self.parts)
+            raise ValueError(f"the forward returns one number, the loss, and here {returned}")
+        if choice and self.loss is not None:
+            name = self.loss.name or f"number {1 + self.parts.index(self.loss)} of what the forward returns"
+            self.note(f"{name} is taken as the loss")
+        if same:
+            self.gradient_plan = self.forward_plan
+        else:
+            self.gradient_plan = planned(
+                self.gradient, "the hand gradient", self.names, self.by_name, self.parts, self.loss
+            )
+        self.make_cotangents()
+
+    def asks_for_cotangent(self) -> bool:
+        return any(
+            p.default is p.empty and p.name not in self.names and (p.name in COTANGENTS or spelled(p.name))
+            for p in self.gradient.parameters or []
+        )
+
+    def make_cotangents(self) -> None:
+        """A fixed random cotangent for each output that the hand gradient takes one of."""
+        self.cotangents: dict[int, Any] = {}
+        rng = np.random.default_rng(0)
+        for i in sorted(self.gradient_plan.of("cotangent")):
+            self.cotangents[i] = copy.deepcopy(self.parts[i].value)
+            for path, x in list(floats(self.parts[i].value)):
+                self.cotangents[i] = put(self.cotangents[i], path, drawn(rng, x))
+        if self.loss is None and not self.cotangents:
+            returned = ", ".join(str(part) for part in self.parts)
+            raise ValueError(
+                f"the forward {self.forward.name} returns {returned} and no loss: let it return one number, such "
+                f"as np.sum(out * R) with a fixed R; or let {self.gradient.name} take the gradient of the output, "
+                "dout, as one argument more (see referee_layer)"
+            )
+        if self.loss is None:
+            sums = " + ".join(
+                f"sum({self.parts[i].name or 'out'} * {self.gradient_argument(i)})" for i in self.cotangents
+            )
+            fixed = ", ".join(map(self.gradient_argument, self.cotangents))
+            self.note(f"the forward has no loss of its own: it is taken as {sums} with fixed random {fixed}")
+            cached = {
+                *self.gradient_plan.of("part"),
+                *(i for key in self.gradient_plan.of("parts") for i in key),
+            }
+            ignored = [
+                part.name or f"output {i + 1}"
+                for i, part in enumerate(self.parts)
+                if part.is_array and i not in self.cotangents and i not in cached
+            ]
+            if ignored:
+                self.note(
+                    f"the hand gradient takes no gradient of {', '.join(ignored)}, and the loss leaves it out"
+                )
+
+    def gradient_argument(self, output: int) -> str:
+        wanted = Source("cotangent", output)
+        return next(
+            (name for name, source in self.gradient_plan.named.items() if source == wanted), "an argument"
+        )
+
+    def loss_in(self, result: Any) -> Any:
+        if not self.cotangents:
+            assert self.loss is not None
+            return get(result, self.loss.path)
+        total: Any = 0.0
+        for i, cotangent in self.cotangents.items():
+            for path, r in floats(cotangent):
+                total = total + product(get(result, (*self.parts[i].path, *path)), r)
+        return total
+
+    # --- the hand gradient ---
+
+    def claims(self) -> dict[str, np.ndarray]:
+        """The hand gradient by parameter, found out in the way that its arguments ask for."""
+        plan = self.gradient_plan
+        if any(source.kind in ("part", "parts") for source in plan.sources):
+            return self.claims_after(True)
+        holders = [x for x in [*self.stage["inputs"].values(), *owners(self.stage)] if inside(x)]
+        if not holders or self.gradient.given == self.forward.given:
+            return self.claims_after(False)
+        whole = set(self.forward_plan.of("input")) <= set(plan.of("input"))
+        if not whole:  # it cannot do without what the forward left on the objects
+            return self.claims_after(True)
+        # It may begin with a forward pass of its own, or rely on what one has left, be it one from long before.
+        try:
+            alone = self.claims_after(False)
+        except Exception:  # then it needs the forward, or is at fault, which comes out there
+            return self.claims_after(True)
+        try:
+            after = self.claims_after(True)
+        except Exception:
+            return alone
+        same = alone.keys() == after.keys() and all(
+            np.array_equal(alone[name], after[name], equal_nan=True) for name in alone
+        )
+        return alone if same or self.carries_a_state() else after
+
+    def carries_a_state(self) -> bool:
+        """Whether a second forward gives another loss, as one does that starts where the last one ended."""
+        stage = self.fresh(self.stage)
+        first, second = (np.array(self.loss_in(self.run_forward(stage))) for _ in range(2))
+        return not np.array_equal(first, second, equal_nan=True)
+
+    def claims_after(self, forward: bool, cleared: Sequence[Path] = ()) -> dict[str, np.ndarray]:
+        """What a call gives, on fresh copies, on which the forward has been run before or has not."""
+        stage = self.fresh(self.stage)
+        for path in cleared:
+            put(stage, path, np.zeros_like(get(stage, path)))
+        result = self.run_forward(stage) if forward else None
+        before = snapshot(stage)
+        returned = self.run(self.gradient, self.gradient_plan, stage, unchanged, {"result": result})
+        own = {id(x) for x in (stage, stage["inputs"], *owners(stage), *stage["inputs"].values())}
+        if id(returned) in own:
+            returned = None
+        found, aside = self.returned(returned)
+        left = [
+            (path, Gradient(keys(path), array, root(path), left=True))
+            for path, array in changed(stage, before)
+        ]
+        rest = [p for p in self.parameters if p.name not in found and (returned is None or not p.direct)]
+        by_left, _ = by_name([g for _, g in left], rest)
+        if not cleared:  # what was added to numbers from before is no gradient
+            used = [
+                path
+                for path, g in left
+                if any(g.value is array for array in by_left.values())
+                and path in before
+                and np.any(before[path][1])
+            ]
+            if used:
+                self.note(
+                    *(f"{text(named(path))} held numbers from before, and is set to 0 first" for path in used)
+                )
+                return self.claims_after(forward, used)
+        found |= by_left
+        if not found:
+            raise self.nothing_found(returned, aside, [g for _, g in left])
+        self.aside = aside
+        return found
+
+    def returned(self, x: Any) -> tuple[dict[str, np.ndarray], list[Gradient]]:
+        """What was returned, by parameter; and what of it is the gradient of none."""
+        if x is None:
+            return {}, []
+        items: list[tuple[Any, Any]]  # with the name of each, if it has one
+        whole = False
+        if isinstance(x, tuple | list):
+            names = getattr(x, "_fields", None) or self.gradient.returned_names(len(x))
+            items = list(zip(names, x, strict=True))
+            whole = isinstance(x, list)  # a list of layers, say: its places are a part of the names in them
+            if len(items) > 1 and self.is_the_loss(*items[0]):
+                items = items[1:]
+        elif isinstance(x, Mapping) or (numbers(x) is None and inside(x)):
+            items = [(step.key, item) for step, item in inside(x)]
+        else:
+            items = [(self.gradient.returned_names(1)[0], x)]
+        in_item = [
+            list(self.gradients_in(i if whole and key is None else key, item))
+            for i, (key, item) in enumerate(items)
+        ]
+        found, aside = by_name([g for gradients in in_item for g in gradients if g.keys], self.parameters)
+        if not isinstance(x, Mapping):
+            found |= self.in_order(items, in_item, found)
+            if not found and whole:  # one gradient, as a list of numbers or of its parts
+                found = self.in_order([(None, x if (array := numbers(x)) is None else array)], [[]], found)
+        order = [id(g.value) for gradients in in_item for g in gradients]
+        found = dict(sorted(found.items(), key=lambda claim: [*order, id(claim[1])].index(id(claim[1]))))
+        taken = {id(array) for array in found.values()}
+        return found, [g for g in aside if id(g.value) not in taken and g.keys[0] not in LOSSES]
+
+    def gradients_in(self, key: Any, item: Any) -> Iterator[Gradient]:
+        """The gradients in one returned item; a list is one, if the parameter of that name is an array."""
+        parameter = next((p for p in self.parameters if p.name == key), None)
+        if parameter is not None and isinstance(parameter.value, np.ndarray):
+            try:
+                array = numbers(np.asarray(item))
+            except ValueError:  # rows of several lengths
+                array = None
+            if array is None:
+                raise TypeError(f"the hand gradient of {key} is no array of numbers, but {item!r}")
+            item = array
+        yield from gradients_in(item, () if key is None else (key,))
+
+    def is_the_loss(self, name: Any, item: Any) -> bool:
+        if np.ndim(item) or numbers(item) is None:
+            return False
+        if isinstance(name, str) and any(alike((name,), p.keys) for p in self.parameters):
+            return False
+        same = self.loss is not None and float(item) == float(np.ravel(self.loss.value)[0])
+        return name in LOSSES or same
+
+    def in_order(
+        self,
+        items: Sequence[tuple[Any, Any]],
+        in_item: Sequence[Sequence[Gradient]],
+        found: Mapping[str, np.ndarray],
+    ) -> dict[str, np.ndarray]:
+        """The gradients that have no name of a parameter: all, or those between others that have one."""
+        arguments: list[Argument] = [
+            (name, x, own)
+            for name, x in self.stage["inputs"].items()
+            if (
+                own := [
+                    p for p in self.parameters if not p.whole and any(argument_of(q) == name for q in p.paths)
+                ]
+            )
+        ]
+        single: list[Argument] = [(p.name, p.value, [p]) for p in self.parameters if not p.whole]
+        if not found:
+            for targets in (arguments, single):
+                ways = by_order([item for _, item in items], targets)
+                if len(ways) > 1:
+                    raise ValueError(
+                        f"the hand gradient returns {described([item for _, item in items])}, which may be the "
+                        f"gradients of {' or of '.join(', '.join(way) for way in ways[:2])}: return them by name, "
+                        f"as a dict such as {{'{next(iter(ways[0]))}': ...}}"
+                    )
+                if ways and ways[0]:
+                    self.note(f"the gradients are taken in their order as those of {', '.join(ways[0])}")
+                    return ways[0]
+            return {}
+        places = [  # the argument of each item that has one
+            next(
+                (
+                    j
+                    for j, (_, _, own) in enumerate(arguments)
+                    if any(found.get(p.name) is g.value for p in own for g in gradients)
+                ),
+                None,
+            )
+            for gradients in in_item
+        ]
+        more: dict[str, np.ndarray] = {}
+        in_line = len(items) == len(arguments) and all(j in (None, i) for i, j in enumerate(places))
+        for i, (key, item) in enumerate(items):
+            like_a_gradient = key is None or (in_line and spelled(key))
+            if not like_a_gradient or in_item[i] == [] or item is None or places[i] is not None:
+                continue
+            low = max((j for j in places[:i] if j is not None), default=-1)
+            high = min((j for j in places[i + 1 :] if j is not None), default=len(arguments))
+            ways = by_order(
+                [item], [a for a in arguments[low + 1 : high] if not any(p.name in found for p in a[2])]
+            )
+            if len(ways) == 1:
+                more |= ways[0]
+        return more
+
+    def nothing_found(self, returned: Any, aside: Sequence[Gradient], left: Sequence[Gradient]) -> Exception:
+        names = ", ".join(p.name for p in self.parameters if not p.whole) or "none"
+        given = ", ".join(dict.fromkeys(str(g) for g in [*aside, *left] if g.keys))
+        if given:
+            first = next((p.name for p in self.parameters if not p.whole), "W").rpartition(".")[2]
+            return ValueError(
+                f"the hand gradient gives {given}, and the parameters are {names}: call the gradient of {first} "
+                f"{first}, d{first}, grad_{first} or {first}_grad"
+            )
+        what = "nothing" if returned is None else described([returned])
+        return TypeError(
+            f"the hand gradient returns {what}, and no gradient is found in it or left on the inputs: it returns a "
+            f"mapping of names to gradients, or a tuple in the order of the inputs; the parameters are {names}"
+        )
+
+    # --- all together ---
+
+    def problem(self) -> Problem:
+        claimed = self.claims()
+        whole = [path for p in self.parameters if p.name in claimed and p.whole for path in p.paths]
+        if whole:
+            self.lift(whole)
+            claimed = self.claims()
+        parameters = {p.name: p for p in self.parameters}
+        for name in claimed:
+            self.refuse_views(parameters[name])
+        if self.aside:
+            names = ", ".join(dict.fromkeys(str(g) for g in self.aside))
+            self.note(f"{names} is left aside: it is the gradient of none of {', '.join(parameters)}")
+        without = [
+            p.name
+            for p in self.parameters
+            if p.name not in claimed and isinstance(p.value, np.ndarray | list) and not p.whole
+        ]
+        if without:
+            more = f" and {len(without) - 6} more" if len(without) > 6 else ""
+            self.note(f"no gradient of {', '.join(without[:6])}{more} was given")
+        taken = [parameters[name] for name in claimed]
+
+        def call(convert: Convert, values: Mapping[str, Any]) -> Any:
+            stage: Stage = convert(self.fresh(self.stage))
+            for p in taken:
+                for path in p.paths:
+                    stage = put(stage, path, as_given(p, values[p.name]))
+            return self.loss_in(self.run_forward(stage, convert))
+
+        return Problem(
+            {p.name: np.array(p.value, dtype=np.float64) for p in taken},
+            {
+                name: g.reshape(np.shape(parameters[name].value))
+                if g.size == np.size(parameters[name].value) == 1
+                else g
+                for name, g in claimed.items()
+            },
+            call,
+            self.forward.given,
+            self.gradient.given,
+            tuple(self.notes),
+        )
+
+    def refuse_views(self, parameter: Parameter) -> None:
+        """Copies of two arrays that share memory share none: moving one would move the other no more."""
+        given = get(self.given, parameter.paths[0])
+        for path, x in leaves(self.given):
+            if isinstance(x, np.ndarray) and path not in parameter.paths and np.may_share_memory(x, given):
+                raise ValueError(
+                    f"{parameter.name} and {text(named(path))} share memory, and the copies that are worked on "
+                    "would not: give only one of the two"
+                )
+
+
+# What a parameter stands in, and what it is called there.
+
+
+def named(path: Path) -> Path:
+    """A place without the word "inputs" before it."""
+    return path[1:] if path[0].key == "inputs" else path
+
+
+def keys(path: Path) -> tuple[Any, ...]:
+    """The keys of a place, for comparison of names; objects of methods have none."""
+    return tuple(step.key for step in path[1:])
+
+
+def root(path: Path) -> str:
+    """The argument or object in which a place is."""
+    return str(named(path)[0].key)
+
+
+def argument_of(path: Path) -> str | None:
+    return path[1].key if path[0].key == "inputs" else None
+
+
+def owners(stage: Stage) -> list[Any]:
+    return [x for name, x in stage.items() if name != "inputs"]
+
+
+def parameters_of(stage: Stage) -> list[Parameter]:
+    """All numbers and arrays that may be parameters; what is kept in objects for their gradients is none."""
+    places: dict[Any, tuple[Any, list[Path]]] = {}
+    for path, x in leaves(stage):
+        if (type(x) is np.ndarray and x.dtype.kind in "fiu") or isinstance(x, list):
+            places.setdefault(id(x), (x, []))[1].append(path)
+        elif isinstance(x, float | np.floating | int | np.integer) and not isinstance(x, bool):
+            places[path] = (x, [path])
+    names = short_names([named(paths[0]) for _, paths in places.values()])
+    found = [
+        Parameter(name, tuple(paths), x, root(paths[0]), keys(paths[0]))
+        for name, (x, paths) in zip(names, places.values(), strict=True)
+    ]
+
+    def holds_a_gradient(q: Parameter) -> bool:
+        if q.direct:
+            return False
+        g = Gradient(q.keys, np.asarray(q.value), q.root)
+        return any(
+            np.shape(p.value) == g.value.shape
+            and (like := alike(q.keys, p.keys))
+            and (like[2] < 0 or kept_apart(g))
+            for p in found
+            if p is not q
+        )
+
+    holders = {q.name for q in found if holds_a_gradient(q)}
+    return [p for p in found if p.name not in holders]
+
+
+# What a call has changed.
+
+Snapshot: TypeAlias = dict[Path, tuple[Any, Any]]
+
+
+def snapshot(stage: Stage) -> Snapshot:
+    """All leaves, and copies of those that are arrays or lists."""
+    return {
+        path: (x, copy.deepcopy(x) if isinstance(x, np.ndarray | list) else x) for path, x in leaves(stage)
+    }
+
+
+def overwritten(stage: Stage, path: Path, before: Snapshot) -> bool:
+    """Whether something else stands at a place, or was written into the array there."""
+    try:
+        x = get(stage, path)
+    except (KeyError, IndexError, AttributeError, TypeError):
+        return True
+    same, copy_of_it = before[path]
+    if x is not same:
+        return True
+    return isinstance(x, np.ndarray | list) and not np.array_equal(x, copy_of_it, equal_nan=True)
+
+
+def changed(stage: Stage, before: Snapshot) -> Iterator[tuple[Path, np.ndarray]]:
+    """The arrays and numbers that are new or others than before, and those that stand beside such."""
+    after = [(path, array) for path, x in leaves(stage) if (array := numbers(x)) is not None]
+    new = {path for path, _ in after if path not in before or overwritten(stage, path, before)}
+    beside = {path[:-1] for path in new}
+    return ((path, array) for path, array in after if path in new or path[:-1] in beside)
+
+
+# Numbers.
+
+
+def floats(x: Any) -> Iterator[tuple[Path, Any]]:
+    """The places of numbers and arrays that a loss may depend on."""
+    return ((path, leaf) for path, leaf in leaves(x) if has_floats(leaf))
+
+
+def drawn(rng: np.random.Generator, like: Any) -> Any:
+    numbers_ = rng.standard_normal(np.shape(like))
+    return numbers_ if isinstance(like, np.ndarray) else numbers_.tolist()
+
+
+def product(x: Any, cotangent: Any) -> Any:
+    """The sum of all products of an output, in whatever form, with its cotangent."""
+    if isinstance(cotangent, list):
+        return sum(product(item, r) for item, r in zip(x, cotangent, strict=True))
+    products = x * cotangent
+    return products.sum() if np.ndim(cotangent) else products
+
+
+def as_given(parameter: Parameter, value: Any) -> Any:
+    """A value in the form that the parameter has: a Python number or a list of such, if it is one."""
+    if isinstance(parameter.value, list):
+        return value.tolist() if isinstance(value, np.ndarray) and value.dtype.kind == "f" else listed(value)
+    if isinstance(value, np.ndarray) and value.ndim == 0 and not isinstance(parameter.value, np.ndarray):
+        return value.item() if type(parameter.value) is float and value.dtype.kind == "f" else value[()]
+    return value
+
+
+def listed(x: Any) -> Any:
+    """The elements of an array that may be recorded, in lists."""
+    return [listed(x[i]) for i in range(len(x))] if x.ndim else x
+
+
+def described(items: Sequence[Any]) -> str:
+    """What was returned, by shapes."""
+    return ", ".join(
+        f"an array of {np.shape(x)}" if isinstance(x, np.ndarray) else f"a {type(x).__name__}" for x in items
     )

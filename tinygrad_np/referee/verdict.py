@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,26 +18,6 @@ if TYPE_CHECKING:
 # What may come of a parameter. A disagreement that proves nothing, because the exact side is not known well enough
 # or something as fine as an epsilon would explain it, is UNKNOWN; UNTESTED is a gradient of 0 on both sides.
 RIGHT, WRONG, UNKNOWN, UNTESTED = "right", "wrong", "cannot tell", "not tested"
-
-
-@dataclass(frozen=True)
-class Case:
-    """Inputs that can be made in many sizes: ``make(rng, **sizes)`` with a seeded generator."""
-
-    make: Callable[..., Any]
-    sizes: Mapping[str, int]
-    seed: int = 0
-
-    @property
-    def inputs(self) -> Any:
-        return self.make(np.random.default_rng(self.seed), **self.sizes)
-
-    def resized(self, **sizes: int) -> Case:
-        """The same in other sizes."""
-        return replace(self, sizes={**self.sizes, **sizes})
-
-    def __str__(self) -> str:
-        return ", ".join([*(f"{name}={size}" for name, size in self.sizes.items()), f"seed {self.seed}"])
 
 
 @dataclass(frozen=True)
