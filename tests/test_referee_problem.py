@@ -188,6 +188,18 @@ DEEP = (
 )
 
 
+def test_a_flat_tuple_of_the_gradients_of_a_list() -> None:
+    def forward(h0: Any, params: Any) -> Any:
+        return np.sum(np.tanh(h0 @ params[0]) @ params[1])
+
+    def gradient(h0: Any, params: Any) -> Any:
+        h = np.tanh(h0 @ params[0])
+        ones = np.ones((3, 3))
+        return h0.T @ (ones @ params[1].T * (1 - h**2)), h.T @ ones
+
+    right(problem_at(forward, gradient, (S, [S + 1, S - 1])), "params[0]", "params[1]")
+
+
 @pytest.mark.parametrize(
     "form",
     [

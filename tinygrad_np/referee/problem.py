@@ -6,6 +6,7 @@ that it asks for. Both work on copies. What was taken for what is written down i
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -309,9 +310,10 @@ class _Intake:
         if not whole:  # it cannot do without what the forward left on the objects
             return self.claims_after(True)
         # It may begin with a forward pass of its own, or rely on what one has left, be it one from long before.
-        try:
+        alone = None
+        with contextlib.suppress(Exception):  # it needs the forward, or is at fault, which then comes out there
             alone = self.claims_after(False)
-        except Exception:  # then it needs the forward, or is at fault, which comes out there
+        if alone is None:
             return self.claims_after(True)
         try:
             after = self.claims_after(True)
@@ -434,11 +436,12 @@ class _Intake:
         ]
         single: list[Argument] = [(p.name, p.value, [p]) for p in self.parameters if not p.whole]
         if not found:
-            for targets in (arguments, single):
-                ways = by_order([item for _, item in items], targets)
+            given = [item for _, item in items]
+            for parts, targets in ((given, arguments), ([given], arguments), (given, single)):
+                ways = by_order(parts, targets)
                 if len(ways) > 1:
                     raise ValueError(
-                        f"the hand gradient returns {described([item for _, item in items])}, which may be the "
+                        f"the hand gradient returns {described(given)}, which may be the "
                         f"gradients of {' or of '.join(', '.join(way) for way in ways[:2])}: return them by name, "
                         f"as a dict such as {{'{next(iter(ways[0]))}': ...}}"
                     )
