@@ -1,5 +1,6 @@
 """The diagnosis on trial: each relation is named first on four networks, and nothing where nothing is known."""
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
@@ -362,7 +363,7 @@ PLANTED: dict[str, tuple[Slipped, str, str]] = {
         "same",
         "every element of db is the same number, as 1 in db",
     ),
-    "the parameter": (each(lambda g, w, s: w, "Wh"), "parameter", "dWh is the parameter itself"),
+    "the parameter": (each(lambda g, w, s: w, "Wh"), "parameter", "dWh: the parameter itself"),
     "a sum without an axis": (
         each(lambda g, w, s: np.full(g.shape, g.sum()), "b"),
         "summed",
@@ -407,6 +408,26 @@ PLANTED |= {
         each(lambda g, w, s: g * np.pi ** s["T"] * s["hidden"]),
         "factor",
         "with another c in each case (124.025, 19.7392, 918.059): something that all of it is multiplied",
+    ),
+    "absolute values": (
+        each(lambda g, w, s: np.abs(g), "Wy by"),
+        "sign lost",
+        "dWy, dby: the absolute value of the right one",
+    ),
+    "not averaged": (
+        each(lambda g, w, s: s["batch"] * unsummed(g, w, s), "by"),
+        "not averaged",
+        "dby is not averaged over batch=2: by is (5,), and its gradient (2, 5)",
+    ),
+    "not summed over two": (
+        each(lambda g, w, s: np.array([unsummed(g, w, s), *[0 * unsummed(g, w, s)] * (s["T"] - 1)]), "by"),
+        "not summed",
+        "dby is not summed over T=3 and batch=2",
+    ),
+    "summed too much": (
+        each(lambda g, w, s: g.sum(axis=0), "Wy"),
+        "summed",
+        "dWy is summed over an axis of length 5, and should not be: Wy is (5, 4)",
     ),
     "a root": (
         each(lambda g, w, s: g * np.sqrt(s["hidden"]), "Wx"),
@@ -503,6 +524,22 @@ def test_a_factor_is_believed_where_there_is_more_than_one_unit() -> None:
         "by hand = 0.5 x exact in every parameter: a mean over batch=2, where the forward has a sum; "
         "or the 2 of a square's derivative is missing?"
     )
+
+
+@pytest.mark.parametrize("network", ["rnn", "attention"])
+def test_the_diagonal_alone(network: str) -> None:
+    (slip,) = told(network, each(lambda g, w, s: np.diag(np.diag(g)), "Wh"))
+    assert slip == Slip("diagonal", "dWh: right on the diagonal and 0 elsewhere")
+
+
+def test_axes_of_a_third_kind() -> None:
+    """A gradient of three axes is transposed in five ways."""
+    rng = np.random.default_rng(0)
+    w, exact = rng.standard_normal((2, 2, 3, 4))
+    for order in itertools.permutations(range(3)):
+        problem = Problem({"w": w}, {"w": exact.transpose(order)}, lambda convert, v: 0.0, np.sum, np.sum)
+        slips = diagnose([(problem, {"w": exact}, {})])
+        assert [slip.name for slip in slips[:1]] == ["transposed"] * (order != (0, 1, 2)), order
 
 
 def test_zeros_say_less_than_a_slip_that_leaves_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,8 +116,8 @@ def unsummed(points: Sequence[Point], wrong: Sequence[str]) -> Iterator[Explanat
         point = points[first_wrong(points, names)]
         title = f"{gradients(names)} {'is' if len(names) == 1 else 'are'} {kind} over {what}"
         have, want = (of[names[0]].shape for of in (point.hand, point.exact))
-        text = f"{title}: {names[0]} is {want}, and its gradient {have}"
-        yield Explanation(frozenset(names), kind.replace(" too", ""), text)
+        text = f"{title}{', and should not be' * (kind == 'summed')}: {names[0]} is {want}, and its gradient {have}"
+        yield Explanation(frozenset(names), kind, text)
 
 
 def reduction(point: Point, name: str) -> tuple[str, tuple[int, ...]] | None:
@@ -128,7 +128,7 @@ def reduction(point: Point, name: str) -> tuple[str, tuple[int, ...]] | None:
     for array, goal, kind, reduce in (
         (hand, exact, "not summed", np.sum),
         (hand, exact, "not averaged", np.mean),
-        (exact, hand, "summed too", np.sum),
+        (exact, hand, "summed", np.sum),
     ):
         for count in range(1, array.ndim + 1):
             for axes in itertools.combinations(range(array.ndim), count):

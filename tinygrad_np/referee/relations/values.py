@@ -44,7 +44,7 @@ def diagonal(point: Point, name: str) -> np.ndarray | None:
 
 
 FILLS: list[tuple[str, str, Predict]] = [
-    ("parameter", "{} is the parameter itself", lambda point, name: point.value[name]),
+    ("parameter", "{}: the parameter itself", lambda point, name: point.value[name]),
     (
         "summed",
         "every element of {} is the sum of all that belong there: a sum without an axis?",
@@ -59,10 +59,10 @@ FILLS: list[tuple[str, str, Predict]] = [
             else point.hand[name]
         ),
     ),
-    ("diagonal", "{} is right on the diagonal and 0 elsewhere", diagonal),
+    ("diagonal", "{}: right on the diagonal and 0 elsewhere", diagonal),
     (
         "sign lost",
-        "{} is the absolute value of the right one",
+        "{}: the absolute value of the right one",
         lambda point, name: np.abs(point.exact[name]),
     ),
 ]
