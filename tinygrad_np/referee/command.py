@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import inspect
 import io
-import random
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -23,14 +21,17 @@ from typing import Any
 import numpy as np
 
 from tinygrad_np.extras import import_optional
-from tinygrad_np.referee import Case, referee
+from tinygrad_np.referee.cases import Case, cases
 from tinygrad_np.referee.loading import is_theirs, loaded, place
+from tinygrad_np.referee.module_weights import is_followed, module_weights, with_arguments
+from tinygrad_np.referee.problem import problem_at
 from tinygrad_np.referee.report import write_report
-from tinygrad_np.referee.verdict import RIGHT, WRONG, Verdict
+from tinygrad_np.referee.trial import try_cases
+from tinygrad_np.referee.verdict import RIGHT, WRONG
 
 STATUS = {RIGHT: 0, WRONG: 1}
 CANNOT_TELL, INTERRUPTED = 2, 130
-GENERATORS = ("rng", "random", "generator", "random_state")  # what `make` may call its generator
+GENERATORS = ("rng", "generator", "random_state", "seed")  # what `make` may call where it draws from
 TIME = ("T", "steps", "n_steps", "time", "timesteps", "seq_len", "seq_length", "length")  # or its time steps
 LONGEST, WIDEST = 6, 4  # of time and of other sizes, where nothing else is told
 
@@ -107,7 +108,7 @@ def parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace, paths: list[Path]) -> int:
     """Load, try, tell. The files that are loaded are added to `paths`, for the telling of errors."""
     (file, forward_name), (other, backward_name) = functions(args.functions)
-    make_file, make_name = named(args.make, file) if args.make else (file, "")
+    make_file, make_name = named(args.make, file) if args.make else (file, "make")
     if args.rtol <= 0 or args.seed < 0:
         raise ValueError(
             f"--rtol is more than 0 and --seed 0 or more, and here they are {args.rtol} and {args.seed}"
@@ -118,33 +119,41 @@ def run(args: argparse.Namespace, paths: list[Path]) -> int:
     for path in filter(None, (html, plot)):
         if not path.parent.is_dir():
             raise NotADirectoryError(f"there is no directory {path.parent}")
-    names: dict[Path, list[str]] = {}
-    for path, name in ((file, forward_name), (other, backward_name), (make_file, make_name)):
-        names.setdefault(path, []).extend([name] * bool(name))
-    for path in names:
+    needed: dict[Path, list[str]] = {file: [forward_name]}
+    needed.setdefault(other, []).append(backward_name)
+    needed.setdefault(make_file, []).extend([make_name] * bool(args.make))
+    for path in needed:
         if not path.is_file():
             raise FileNotFoundError(f"there is no file {path}")
     with contextlib.ExitStack() as stack:
         modules: dict[Path, ModuleType] = {}
-        for path, needed in names.items():
+        for path in needed:
             paths.append(path)
-            modules[path] = stack.enter_context(loaded(path, needed, tell))
+            modules[path] = stack.enter_context(loaded(path, needed[path], tell))
+        make = None
+        if args.make or callable(getattr(modules[file], "make", None)):
+            make = function(modules[make_file], make_name, make_file)
+        steps, ranges = sizes(make, args) if make else (args.steps or TIME[0], {})
+        smallest = {name: low for name, (low, _) in ranges.items()}
+        point = Case(make, smallest, args.seed).inputs if make else None
         objects: dict[type, Any] = {}
-        forward = function(modules[file], forward_name, file, objects)
-        backward = function(modules[other], backward_name, other, objects)
-        make = function(modules[make_file], make_name, make_file, objects) if make_name else None
-        if make is None and callable(getattr(modules[file], "make", None)):
-            make = modules[file].make
-        gates = args.gates.split(",") if args.gates else ()
-        if make is None:
-            steps, inputs = args.steps or TIME[0], at_module_level(modules[file], forward, file.name)
-        else:
-            steps, inputs = drawn(make, args)
+        forward = function(modules[file], forward_name, file, objects, point)
+        backward = function(modules[other], backward_name, other, objects, point)
+        if point is None:
+            point = at_module_level(modules[file], forward, file.name)
+        if weights := module_weights(forward, backward):
+            forward, backward, more = with_weights(forward, backward, weights, point)
+            make, point = make and (lambda *a, inner=make, **k: more(inner(*a, **k))), more(point)
+        inputs = cases_of(make, ranges, args.seed) if make else point
         silent = Silent()
-        # until it is there: a layer is tried by its own function
-        trial = importlib.import_module("tinygrad_np.referee.layer").referee_layer if args.layer else referee
         with contextlib.redirect_stdout(silent):
-            verdict = trial(forward, backward, inputs, steps=steps, rtol=args.rtol, gates=gates)
+            verdict = try_cases(
+                lambda given: problem_at(forward, backward, given, layer=args.layer),
+                inputs,
+                steps=steps,
+                rtol=args.rtol,
+                gates=args.gates.split(",") if args.gates else (),
+            )
         if silent.lines:
             tell(f"what your functions print is left out ({silent.lines} lines)")
         print(verdict, flush=True)
@@ -154,10 +163,6 @@ def run(args: argparse.Namespace, paths: list[Path]) -> int:
     if plot:
         verdict.plot(plot)
         tell(f"the picture is {args.plot}")
-    return status(verdict)
-
-
-def status(verdict: Verdict) -> int:
     return STATUS.get(verdict.outcome, CANNOT_TELL)
 
 
@@ -204,38 +209,54 @@ def named(text: str, file: Path | None) -> tuple[Path, str]:
     return file, text
 
 
-def function(module: ModuleType, dotted: str, path: Path, objects: dict[type, Any]) -> Callable[..., Any]:
-    """A function of a file by its dotted name. A method of a class is taken of one object of the class."""
+def function(
+    module: ModuleType,
+    dotted: str,
+    path: Path,
+    objects: dict[type, Any] | None = None,
+    point: Any = None,
+) -> Callable[..., Any]:
+    """A function of a file by its dotted name.
+
+    A method of a class is taken of an object, which is made here and kept in `objects`; but as it is where the
+    inputs at a `point` hold an object of the class.
+    """
     owner: Any = None
     found: Any = module
     for name in dotted.split("."):
         if not hasattr(found, name):
-            there = (
-                [n for n, x in vars(found).items() if callable(x) and n[0] != "_"]
-                if hasattr(found, "__dict__")
-                else []
-            )
-            in_what = f"{path.name}" if found is module else dotted.removesuffix(f".{name}")
-            raise ValueError(f"{in_what} has no {name}; it has {', '.join(there) or 'no functions'}")
+            where = path.name if found is module else dotted.rpartition(f".{name}")[0]
+            there = [
+                key for key, x in getattr(found, "__dict__", {}).items() if callable(x) and key[0] != "_"
+            ]
+            raise ValueError(f"{where} has no {name}; it has {', '.join(there) or 'no functions'}")
         owner, found = found, getattr(found, name)
     if isinstance(owner, type) and inspect.isfunction(inspect.getattr_static(owner, name)):
-        if owner not in objects:
-            needed = [
-                p.name
-                for p in inspect.signature(owner).parameters.values()
-                if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-            ]
-            if needed:
-                raise ValueError(
-                    f"{dotted} is a method, and {owner.__name__} takes {', '.join(needed)}: make an object in "
-                    f"{path.name}, such as net = {owner.__name__}(...), and name net.{name}"
-                )
-            objects[owner] = owner()
-        found = getattr(objects[owner], name)
+        given = point.values() if isinstance(point, Mapping) else point or ()
+        if not any(isinstance(x, owner) for x in given):
+            found = getattr(object_of(owner, dotted, path, {} if objects is None else objects), name)
     if not callable(found):
         raise ValueError(f"{dotted} in {path.name} is no function, but {type(found).__name__}")
     call: Callable[..., Any] = found
     return call
+
+
+def object_of(owner: type, dotted: str, path: Path, objects: dict[type, Any]) -> Any:
+    """One object of a class for all its methods."""
+    if owner not in objects:
+        required = [
+            p.name
+            for p in inspect.signature(owner).parameters.values()
+            if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        ]
+        if required:
+            method = dotted.rpartition(".")[2]
+            raise ValueError(
+                f"{dotted} is a method, and {owner.__name__} takes {', '.join(required)}: make an object in "
+                f"{path.name}, such as net = {owner.__name__}(...), and name net.{method}"
+            )
+        objects[owner] = owner()
+    return objects[owner]
 
 
 def at_module_level(module: ModuleType, forward: Callable[..., Any], file: str) -> dict[str, Any]:
@@ -277,48 +298,57 @@ def example(names: Sequence[str]) -> str:
     return f"def make(rng, T, hidden):\n    return {{\n{''.join(entries)}    }}"
 
 
-def drawn(make: Callable[..., Any], args: argparse.Namespace) -> tuple[str, Any]:
-    """The name of the size that counts time steps, and cases that `make` draws."""
+def sizes(make: Callable[..., Any], args: argparse.Namespace) -> tuple[str, dict[str, tuple[int, int]]]:
+    """The name of the size that counts time steps, and the bounds of all sizes that `make` takes."""
     taken = inspect.signature(make).parameters
-    generator = next((name for name in GENERATORS if name in taken), None)
-    sizes = {
+    known = [
         name
         for name, p in taken.items()
-        if name != generator
+        if name not in GENERATORS
         and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
         and (p.default is p.empty or type(p.default) is int)
-    }
+    ]
     steps = args.steps or next((name for name in TIME if name in taken), TIME[0])
     ranges = {}
-    for name, p in taken.items():
-        if name in sizes:
-            longest = LONGEST if name == steps else WIDEST
-            ranges[name] = (1, longest if p.default is p.empty else max(1, min(p.default, longest)))
-    ranges |= given_sizes(args.sizes, sizes, any(p.kind == p.VAR_KEYWORD for p in taken.values()))
+    for name in known:
+        longest, default = LONGEST if name == steps else WIDEST, taken[name].default
+        ranges[name] = (1, longest if default is inspect.Parameter.empty else max(1, min(default, longest)))
+    ranges |= given_sizes(args.sizes, known, any(p.kind == p.VAR_KEYWORD for p in taken.values()))
+    text = ", ".join(f"{name}={low}..{high}" for name, (low, high) in ranges.items())
+    tell(f"inputs: {make.__name__} with {text or 'no sizes'}")
+    return steps, ranges
 
-    def inputs(rng: np.random.Generator, **sizes: int) -> Any:
-        if generator:
-            return make(**{generator: rng}, **sizes)
-        seed = int(rng.integers(2**32))
-        np.random.seed(seed)  # noqa: NPY002  (a make without a generator draws from these)
-        random.seed(seed)
-        return make(**sizes)
 
-    tell(
-        "inputs: make with "
-        + (", ".join(f"{n}={low}..{high}" for n, (low, high) in ranges.items()) or "no sizes")
-    )
+def cases_of(make: Callable[..., Any], ranges: Mapping[str, tuple[int, int]], seed: int) -> Any:
+    """The cases that are searched; without hypothesis the largest, at each of its lengths of time."""
     try:
-        import_optional("hypothesis")
+        return cases(make, **ranges).map(lambda case: replace(case, seed=case.seed + seed))
     except ModuleNotFoundError as error:
-        tell(f"{error}; until then the largest case is tried, and not the smallest that fails looked for")
-        return steps, Case(inputs, {name: high for name, (_, high) in ranges.items()}, args.seed)
-    from tinygrad_np.testing import cases
-
-    return steps, cases(inputs, **ranges).map(lambda case: replace(case, seed=case.seed + args.seed))
+        tell(f"{error}; until then the largest case is tried, and the smallest that fails is not looked for")
+        return Case(make, {name: high for name, (_, high) in ranges.items()}, seed)
 
 
-def given_sizes(given: Sequence[str], known: set[str], any_name: bool) -> Mapping[str, tuple[int, int]]:
+def with_weights(
+    forward: Callable[..., Any], backward: Callable[..., Any], weights: Mapping[str, np.ndarray], point: Any
+) -> tuple[Callable[..., Any], Callable[..., Any], Callable[[Any], dict[str, Any]]]:
+    """The functions with weights of their module as arguments, and what adds these to inputs."""
+    parameters = list(inspect.signature(forward).parameters)
+
+    def more(inputs: Any) -> dict[str, Any]:
+        by_name = inputs if isinstance(inputs, Mapping) else dict(zip(parameters, inputs, strict=False))
+        return {**by_name, **weights}
+
+    read = f"{forward.__name__} reads {', '.join(weights)} of its module"
+    built = with_arguments(forward, list(weights))
+    built_backward = built if backward is forward else with_arguments(backward, list(weights))
+    inputs = {name: x for name, x in more(point).items() if name in parameters}
+    if built is None or built_backward is None or not is_followed(forward, built, weights, inputs):
+        raise ValueError(f"{read} in a way that cannot be followed: let it take them as arguments")
+    tell(f"{read}: they are tried as they are there")
+    return built, built_backward, more
+
+
+def given_sizes(given: Sequence[str], known: Sequence[str], any_name: bool) -> dict[str, tuple[int, int]]:
     """The bounds in "T=1:6" or "batch=2"."""
     ranges = {}
     for text in given:
@@ -327,7 +357,7 @@ def given_sizes(given: Sequence[str], known: set[str], any_name: bool) -> Mappin
         if not (low.isdecimal() and (high or low).isdecimal() and int(low) <= int(high or low)):
             raise ValueError(f"--sizes takes T=1:6 or batch=2, and here {text}")
         if name not in known and not any_name:
-            raise ValueError(f"make has no size {name}: it has {', '.join(sorted(known)) or 'none'}")
+            raise ValueError(f"make has no size {name}: it has {', '.join(known) or 'none'}")
         ranges[name] = int(low), int(high or low)
     return ranges
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import importlib.util
+import linecache
 import operator
 import os
 import sys
@@ -60,6 +61,7 @@ def loaded(path: Path, needed: Sequence[str], tell: Callable[[str], None]) -> It
                 )  # IPython's, of which nobody sees
                 parts = compiled_cells(path, tell)
             else:
+                linecache.cache.pop(str(path), None)  # of what stood there before, if it was loaded once
                 code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
                 name = ".".join([*packages(path), name])
                 spec = importlib.util.spec_from_file_location(name, path)

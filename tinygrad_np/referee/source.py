@@ -14,6 +14,8 @@ from pathlib import Path
 from types import CodeType
 from typing import Any, TypeAlias
 
+from tinygrad_np.referee.claims import OF_GRADIENTS, spelled
+
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _BEGINNINGS = {"zeros", "zeros_like", "empty", "empty_like", "fromkeys", "defaultdict"}  # of a sum
 
@@ -83,7 +85,12 @@ def gradient_lines(function: Callable[..., Any], names: Sequence[str]) -> dict[s
     if not parts:
         return {}
     here = [parts[0].function, parts[0].node, *(p.node for p in parts[1:] if p.file == parts[0].file)]
-    found = {name: next(filter(None, (lines_of(node, name) for node in here)), []) for name in names}
+    found = {
+        name: next(
+            filter(None, (lines_of(node, name, nearly) for nearly in (False, True) for node in here)), []
+        )
+        for name in names
+    }
     return {name: lines for name, lines in found.items() if lines}
 
 
@@ -168,15 +175,17 @@ def _home(function: Any) -> str:
 # --- finding lines ------------------------------------------------------------------------------------
 
 
-def lines_of(node: ast.AST, name: str) -> list[int]:
+def lines_of(node: ast.AST, name: str, nearly: bool) -> list[int]:
     """The lines in a part of the source that compute the gradient with respect to a parameter."""
     name = (re.findall(r"[^\W\d]\w*", name) or [""])[-1]  # of "net.layers[0].W"
     if not name:
         return []
     writes = list(writes_in(node))
-    found = [(line, value) for target, line, value in writes if is_gradient(target, name)]
-    for key, value in renamed_in(node, name):
-        if isinstance(value, ast.Name) and not spells(value.id, name):  # {"W": g}: where g is written to
+    found = [(line, value) for target, line, value in writes if is_gradient(target, name, nearly)]
+    for key, value in renamed_in(node, name, nearly):
+        if isinstance(value, ast.Name) and not spells(
+            value.id, name, nearly
+        ):  # {"W": g}: where g is written to
             where = [(line, v) for target, line, v in writes if holds(target, value.id)]
             found += where or [(key.lineno, value)]
         elif not isinstance(value, ast.Name):
@@ -215,7 +224,7 @@ def matched(target: ast.expr, value: ast.expr, line: int) -> Iterator[tuple[ast.
             yield from matched(one, value, line)
 
 
-def renamed_in(node: ast.AST, name: str) -> Iterator[tuple[ast.expr, ast.expr]]:
+def renamed_in(node: ast.AST, name: str, nearly: bool) -> Iterator[tuple[ast.expr, ast.expr]]:
     """The entries of dicts that stand for the gradient, as in ``return {"W": g}`` and ``grads = dict(dW=g)``."""
     for part in ast.walk(node):
         returned = isinstance(part, ast.Return)
@@ -244,25 +253,25 @@ def renamed_in(node: ast.AST, name: str) -> Iterator[tuple[ast.expr, ast.expr]]:
                 continue
             for key, its in entries:
                 text = key.value if isinstance(key, ast.Constant) else None
-                if isinstance(text, str) and (spells(text, name) or (gradients and text == name)):
+                if isinstance(text, str) and (spells(text, name, nearly) or (gradients and text == name)):
                     yield key, its
 
 
-def is_gradient(target: ast.expr, name: str) -> bool:
+def is_gradient(target: ast.expr, name: str, nearly: bool) -> bool:
     """Whether what is written to is the gradient with respect to a parameter, or a part of it."""
     if isinstance(target, ast.Starred):
-        return is_gradient(target.value, name)
+        return is_gradient(target.value, name, nearly)
     if isinstance(target, ast.Name):
-        return spells(target.id, name)
+        return spells(target.id, name, nearly)
     if isinstance(target, ast.Attribute):
         if target.attr == "grad":  # W.grad, self.W.grad
             return holds(target.value, name)
-        return spells(target.attr, name) or (target.attr == name and like_gradients(target.value))
+        return spells(target.attr, name, nearly) or (target.attr == name and like_gradients(target.value))
     if isinstance(target, ast.Subscript):
         key = target.slice.value if isinstance(target.slice, ast.Constant) else None
         if isinstance(key, str):
-            return spells(key, name) or (key == name and like_gradients(target.value))
-        return is_gradient(target.value, name)
+            return spells(key, name, nearly) or (key == name and like_gradients(target.value))
+        return is_gradient(target.value, name, nearly)
     return False
 
 
@@ -276,13 +285,17 @@ def holds(target: ast.expr, name: str) -> bool:
 def like_gradients(target: ast.expr) -> bool:
     """Whether something is called as gradients of several parameters are: ``grads``, ``self.dparams``."""
     text = target.id if isinstance(target, ast.Name) else getattr(target, "attr", "")
-    return bool(re.search(r"grad|^d(params?|weights?)?$|^g$|delta", text, re.IGNORECASE))
+    return text in OF_GRADIENTS or "grad" in text.lower()
 
 
-def spells(text: str, name: str) -> bool:
-    """Whether a word is the name of a gradient: dW, grad_W, W_grad, dL_dW."""
-    own = re.escape(name)
-    return bool(re.fullmatch(rf"(d[A-Z]?_?)?(d|g|grad|gradient|delta)_?{own}|{own}_?(grad|gradient)", text))
+def spells(text: str, name: str, nearly: bool) -> bool:
+    """Whether a word is the name of a gradient: dW, grad_W, W_grad; or `nearly`, as dw is for W."""
+    meant = set() if text in OF_GRADIENTS else spelled(text)
+    return name in meant or (nearly and folded(name) in map(folded, meant))
+
+
+def folded(name: str) -> str:
+    return name.replace("_", "").lower()
 
 
 def begins(value: ast.expr | None) -> bool:
