@@ -361,7 +361,7 @@ PLANTED: dict[str, tuple[Slipped, str, str]] = {
     "ones": (
         each(lambda g, w, s: 0 * g + 1, "b"),
         "same",
-        "every element of db is the same number, as 1 in db",
+        "every element of db is the same number, here 1",
     ),
     "the parameter": (each(lambda g, w, s: w, "Wh"), "parameter", "dWh: the parameter itself"),
     "a sum without an axis": (
@@ -369,10 +369,10 @@ PLANTED: dict[str, tuple[Slipped, str, str]] = {
         "summed",
         "every element of db",
     ),
-    "biases of each other": (
-        lambda grads, values, s: {**grads, "by": grads["by"], "Wh": grads["Wx"], "Wx": grads["Wh"]},
+    "each other's": (
+        lambda grads, values, s: {**grads, "Wh": grads["Wx"], "Wx": grads["Wh"]},
         "parameters exchanged",
-        "dWx and dWh are exchanged",
+        "dWx, dWh are exchanged",
     ),
     "an element": (
         each(lambda g, w, s: g + np.eye(1, g.size).reshape(g.shape), "Wy"),
@@ -567,6 +567,21 @@ def test_only_cases_with_all_parameters_are_compared() -> None:
     shallow = replace(problem, claimed={"b": problem.claimed["b"] + 1, "Wx": problem.claimed["Wx"]})
     slips = diagnose([(shallow, exact, sizes), (problem, exact, sizes)])
     assert [slip.text for slip in slips] == ["by hand = -1 x exact in Wy: a sign"]
+
+
+def test_names_that_are_no_words() -> None:
+    problem, exact, sizes = case("rnn", SIZES[0], right)
+
+    def renamed(arrays: Arrays) -> Arrays:
+        return {name.replace("Wy", "layers[0].W"): g for name, g in arrays.items()}
+
+    problem = replace(
+        problem,
+        claimed=renamed({**problem.claimed, "Wy": exact["Wy"].T}),
+        values=renamed(problem.values),
+    )
+    (slip,) = diagnose([(problem, renamed(exact), sizes)])
+    assert slip.text == "the gradient of layers[0].W is transposed"
 
 
 def test_what_is_not_finite_is_not_explained() -> None:

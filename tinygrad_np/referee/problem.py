@@ -311,7 +311,9 @@ class _Intake:
             return self.claims_after(True)
         # It may begin with a forward pass of its own, or rely on what one has left, be it one from long before.
         alone = None
-        with contextlib.suppress(Exception):  # it needs the forward, or is at fault, which then comes out there
+        with contextlib.suppress(
+            Exception
+        ):  # it needs the forward, or is at fault, which then comes out there
             alone = self.claims_after(False)
         if alone is None:
             return self.claims_after(True)

@@ -260,6 +260,6 @@ def exchanged(points: Sequence[Point], wrong: Sequence[str]) -> Iterator[Explana
         mutual = next((other for other in others if name in owners.get(other, [])), "")
         if name not in told:
             told |= {name, mutual}
-            owner = f"d{name} is the gradient of {' or '.join(others)}"
-            parts.append(f"d{name} and d{mutual} are exchanged" if mutual else owner)
+            owner = f"{gradients([name])} is that of {' or '.join(others)}"
+            parts.append(f"{gradients([name, mutual])} are exchanged" if mutual else owner)
     yield Explanation(frozenset(owners), "parameters exchanged", "; ".join(parts))

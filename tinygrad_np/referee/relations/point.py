@@ -131,4 +131,8 @@ def place(points: Sequence[Point], names: Iterable[str]) -> str:
 
 
 def gradients(names: Iterable[str]) -> str:
-    return ", ".join(f"d{name}" for name in names)
+    """What the gradients of these parameters are called: dW, dU, and of one in a list, the gradient of Ws[0]."""
+    names = list(names)
+    if all(name.isidentifier() for name in names):
+        return ", ".join(f"d{name}" for name in names)
+    return f"the gradient{'s' * (len(names) > 1)} of {', '.join(names)}"

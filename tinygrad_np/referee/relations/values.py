@@ -43,6 +43,11 @@ def diagonal(point: Point, name: str) -> np.ndarray | None:
     return np.diag(np.diag(exact)) if square else None
 
 
+def one_number(point: Point, name: str) -> np.ndarray:
+    hand = point.hand[name]
+    return np.full(point.exact[name].shape, hand.flat[0]) if hand.size > 2 else hand  # of two nothing is seen
+
+
 FILLS: list[tuple[str, str, Predict]] = [
     ("parameter", "{}: the parameter itself", lambda point, name: point.value[name]),
     (
@@ -50,15 +55,7 @@ FILLS: list[tuple[str, str, Predict]] = [
         "every element of {} is the sum of all that belong there: a sum without an axis?",
         lambda point, name: np.full(point.exact[name].shape, point.exact[name].sum()),
     ),
-    (
-        "same",
-        "every element of {} is the same number",
-        lambda point, name: (
-            np.full(point.exact[name].shape, point.hand[name].flat[0])
-            if point.exact[name].size > 2
-            else point.hand[name]
-        ),
-    ),
+    ("same", "every element of {} is the same number", one_number),
     ("diagonal", "{}: right on the diagonal and 0 elsewhere", diagonal),
     (
         "sign lost",
@@ -82,9 +79,7 @@ def fills(points: Sequence[Point], wrong: Sequence[str]) -> Iterator[Explanation
         if many and evidence(points, names) > 1:
             text = text.format(gradients(names))
             if key == "same":
-                text += (
-                    f", as {number(points[first_wrong(points, names)].hand[names[0]].flat[0])} in d{names[0]}"
-                )
+                text += f", here {number(points[first_wrong(points, names)].hand[names[0]].flat[0])}"
             yield Explanation(frozenset(names), key, text)
 
 
