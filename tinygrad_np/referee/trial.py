@@ -221,11 +221,13 @@ def try_cases(
 def search(strategy: Any, trial: Trial) -> list[Any]:
     """The cases that hypothesis tried: the last is the smallest that fails, if any does."""
     hypothesis = import_optional("hypothesis")
+    phases = [hypothesis.Phase.generate, hypothesis.Phase.shrink]  # what it would explain is explained here
     settings = hypothesis.settings(
         max_examples=EXAMPLES,
         deadline=None,
         database=None,
         derandomize=True,
+        phases=phases,
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     drawn: list[Any] = []
@@ -290,10 +292,16 @@ def over_time(trial: Trial, case: Case, drawn: Sequence[Any], steps: str) -> dic
     shortest, longest = covered(drawn)[steps]
     if len(drawn) == 1:
         shortest = 1
-    return {
-        length: worst([trial.close_look(redrawn(case, drawn, steps, length, seed)) for seed in range(DRAWS)])
-        for length in range(shortest, longest + 1)
-    }
+    by_steps: dict[int, Findings] = {}
+    for length in range(shortest, longest + 1):
+        found: list[Findings] = []
+        while len(found) < DRAWS and not any(
+            map(is_wrong, found)
+        ):  # one draw shows what is wrong, not what is right
+            trial.tell(f"{steps}={length} of {longest}, draw {len(found) + 1}")
+            found.append(trial.close_look(redrawn(case, drawn, steps, length, len(found))))
+        by_steps[length] = worst(found)
+    return by_steps
 
 
 def steps_that_are_wrong(trial: Trial, failing: Case, steps: str, by_steps: dict[int, Findings]) -> list[int]:
