@@ -53,7 +53,7 @@ if hasattr(np, "unstack"):
 # They take arrays in a list, which is not one array itself.
 SEQUENCES = {
     *(np.concatenate, np.stack, np.vstack, np.hstack, np.dstack, np.column_stack, np.block, np.select),
-    *(np.choose, np.linalg.multi_dot, np.einsum),
+    *(np.choose, np.linalg.multi_dot),
 }
 NO_DTYPE = {np.einsum, np.einsum_path, np.dtype}  # their strings are no dtypes; `dtype` answers itself
 
@@ -108,7 +108,7 @@ def _call(watch: Watch, function: Any, args: tuple[Any, ...], kwargs: dict[str, 
         return wrapped(watch, answer(watch, *args, **kwargs))
     if function in VIEWS:
         array = args[0] if type(args[0]) in (Recorded, Number) else asarray(watch, args[0])
-        return array.view(function, *args[1:], **kwargs)
+        return array.viewed_by(function, *args[1:], **kwargs)
     return wrapped(watch, computed(watch, function, args, kwargs))
 
 
@@ -128,9 +128,9 @@ def computed(watch: Watch, function: Any, args: tuple[Any, ...], kwargs: dict[st
         if dtype is not None and np.dtype(dtype).kind != "f":
             raise watch.cannot(f"{numpy_name(function)} with dtype={np.dtype(dtype)} loses the gradient")
         kwargs = {key: x for key, x in kwargs.items() if key != "dtype"}
-    several = function in SEQUENCES
-    tensors = [operand(x, several) for x in args]
-    named = {key: operand(x, several) for key, x in kwargs.items()}
+    depth = 9 if function is np.block else int(function in SEQUENCES)
+    tensors = [operand(x, depth) for x in args]
+    named = {key: operand(x, depth) for key, x in kwargs.items()}
     try:
         result = rule(*tensors, **named)
     except TypeError as error:  # a parameter that the rule does not know
@@ -151,13 +151,13 @@ def observed(function: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
-def operand(x: Any, several: bool) -> Any:
-    """An argument as the rule takes it: a Tensor if it is recorded, else as it is."""
+def operand(x: Any, depth: int) -> Any:
+    """An argument as the rule takes it: a Tensor where it is recorded. Lists stay lists down to a depth."""
     kind = type(x)
     if kind is Recorded or kind is Number:
         return x.tensor
     if (kind is list or kind is tuple) and has_gradient(x):
-        return [operand(part, several) for part in x] if several else as_tensor(x)
+        return [operand(part, depth - 1) for part in x] if depth else as_tensor(x)
     return data_of(x)
 
 
@@ -394,7 +394,7 @@ for _function in (np.issubdtype, np.can_cast, np.promote_types, np.result_type, 
 
 
 def _atleast(function: Any, watch: Watch, *arys: Any) -> Any:
-    parts = [asarray(watch, x).view(function) for x in arys]
+    parts = [asarray(watch, x).viewed_by(function) for x in arys]
     return parts[0] if len(parts) == 1 else tuple(parts)
 
 
@@ -415,7 +415,7 @@ def imag(watch: Watch, val: Any) -> Any:
 @answers(np.broadcast_arrays)
 def broadcast_arrays(watch: Watch, *args: Any, **kwargs: Any) -> Any:
     shape = np.broadcast_shapes(*(np.shape(data_of(x)) for x in args))
-    return tuple(asarray(watch, x).view(np.broadcast_to, shape) for x in args)
+    return tuple(asarray(watch, x).viewed_by(np.broadcast_to, shape) for x in args)
 
 
 @answers(np.ndenumerate)
@@ -485,13 +485,64 @@ def put_along_axis(watch: Watch, arr: Any, indices: Any, values: Any, axis: Any)
     arr[tuple(places)] = values
 
 
+# --- functions made of others -------------------------------------------------------------------------
+
+
+@answers(np.resize)
+def resize(watch: Watch, a: Any, new_shape: Any) -> Any:
+    flat = asarray(watch, a).reshape(-1)
+    return flat[np.resize(np.arange(len(flat)), new_shape)]
+
+
+@answers(np.convolve)
+def convolve(watch: Watch, a: Any, v: Any, mode: str = "full") -> Any:
+    """Two series folded: windows of the longer one times the shorter one, turned round."""
+    a, v = sorted((asarray(watch, a).reshape(-1), asarray(watch, v).reshape(-1)), key=len, reverse=True)
+    n, m = len(a), len(v)
+    padded = call(watch, np.concatenate, ([np.zeros(m - 1), a, np.zeros(m - 1)],), {})
+    whole = padded[np.arange(n + m - 1)[:, np.newaxis] + np.arange(m)] @ v[::-1]
+    if mode == "full":
+        return whole
+    first, length = (m - 1, n - m + 1) if mode == "valid" else ((m - 1) // 2, n)
+    return whole[first : first + length]
+
+
+@answers(np.correlate)
+def correlate(watch: Watch, a: Any, v: Any, mode: str = "valid") -> Any:
+    turned = asarray(watch, v)[::-1]
+    if len(turned) > len(a) and mode != "full":
+        raise watch.cannot("np.correlate with a second series that is the longer one has no rule")
+    return convolve(watch, a, turned, mode)
+
+
+@answers(np.polyval)
+def polyval(watch: Watch, p: Any, x: Any) -> Any:
+    total = 0.0
+    for factor in asarray(watch, p):
+        total = total * x + factor
+    return total
+
+
+def joined(watch: Watch, parts: Any, columns: bool) -> Any:
+    """``np.r_[parts]``, and ``np.c_[parts]``, where each part of one axis is a column."""
+    parts = parts if isinstance(parts, tuple) else (parts,)
+    if any(isinstance(part, str) for part in parts):
+        raise watch.cannot("np.r_ with a text has no rule")
+    arrays = [
+        np.r_[part] if isinstance(part, slice) else call(watch, np.atleast_1d, (part,), {}) for part in parts
+    ]
+    if columns:
+        arrays = [asarray(watch, x).reshape(-1, 1) if np.ndim(data_of(x)) == 1 else x for x in arrays]
+    return call(watch, np.concatenate, (arrays,), {"axis": -1 if columns else 0})
+
+
 # --- functions that call the user's -------------------------------------------------------------------
 
 
 @answers(np.apply_along_axis)
 def apply_along_axis(watch: Watch, func1d: Any, axis: int, arr: Any, *args: Any, **kwargs: Any) -> Any:
     arr = asarray(watch, arr)
-    moved = arr.view(np.moveaxis, axis, -1)
+    moved = arr.viewed_by(np.moveaxis, axis, -1)
     lead = moved.shape[:-1]
     rows = [func1d(moved[index], *args, **kwargs) for index in np.ndindex(*lead)]
     whole = array(watch, rows)

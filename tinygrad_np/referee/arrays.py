@@ -71,6 +71,8 @@ class Storage:
         tensor = self.whole(codes)
         if tensor is not None:
             return tensor
+        if not np.may_share_memory(codes, self.codes):  # picked out: another such array may come to lie there
+            return self.join(codes)
         memory = codes.__array_interface__["data"][0], codes.shape, codes.strides
         if memory not in self.joined:
             self.joined[memory] = self.join(codes)
@@ -104,6 +106,8 @@ class Storage:
     def part(self, codes: np.ndarray, number: int) -> Tensor:
         """Elements that all come from one write."""
         tensor = self.tensors[number]
+        if not tensor.ndim:
+            return broadcast_to(tensor, shape=codes.shape)
         return getitem(tensor, index=np.unravel_index(codes - self.starts[number], tensor.shape))
 
     def beside(self, rows: np.ndarray, written: list[int], axis: int) -> Tensor:
@@ -292,7 +296,7 @@ class Recorded:
         self.watch.made(before)
         return tensor
 
-    def view(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def viewed_by(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """What a function that NumPy may answer with a view gives: a view, a copy, a number, or a list of them."""
         codes = function(self.codes, *args, **kwargs)
         if isinstance(codes, list | tuple):
@@ -314,7 +318,9 @@ class Recorded:
         mine = self._tensor
         if mine.node is None:
             return Tensor._of(np.asarray(function(mine.data, *args, **kwargs)), None)
-        if function not in (_item, *NUMPY):
+        if not mine.ndim:
+            return broadcast_to(mine, shape=codes.shape)
+        if function is not _item and (function not in NUMPY or _reordered(args, kwargs)):
             return self._read(codes)
         before = self.watch.began() if self.watch.trace else 0
         result = getitem(mine, index=args[0]) if function is _item else NUMPY[function](mine, *args, **kwargs)
@@ -376,7 +382,7 @@ class Recorded:
 
     @shape.setter
     def shape(self, lengths: Any) -> None:
-        new = self.view(np.reshape, lengths)
+        new = self.viewed_by(np.reshape, lengths)
         if not np.may_share_memory(new.codes, self.codes):
             raise AttributeError("incompatible shape for in-place modification; use reshape, which may copy")
         self._tensor, self._codes, self._version = new.tensor, new.codes, new._version
@@ -391,9 +397,9 @@ class Recorded:
 
     @property
     def T(self) -> Any:
-        return self.view(np.transpose)
+        return self.viewed_by(np.transpose)
 
-    mT = property(lambda self: self.view(np.matrix_transpose))
+    mT = property(lambda self: self.viewed_by(np.matrix_transpose))
     real = property(lambda self: self)
     flat = property(lambda self: Flat(self))
 
@@ -413,7 +419,7 @@ class Recorded:
             found = self._tensor.data[key]
             if type(found) is not np.ndarray:
                 return found
-        return self.view(_item, key)
+        return self.viewed_by(_item, key)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self.write(plain_key(key), value)
@@ -521,7 +527,7 @@ class Recorded:
             )
         if self.size != 1:
             raise ValueError("can only convert an array of size 1 to a Python scalar")
-        return _number(self.view(np.reshape, ())[()] if self.ndim or type(self) is Recorded else self)
+        return _number(self.viewed_by(np.reshape, ())[()] if self.ndim or type(self) is Recorded else self)
 
     def tolist(self) -> Any:
         """Nested lists of numbers, with their gradients."""
@@ -552,14 +558,29 @@ class Recorded:
         return type(self)(self.watch, self.tensor)
 
     def flatten(self, order: str = "C") -> Any:
-        new = self.view(np.ravel, order)
+        new = self.viewed_by(np.ravel, order)
         return Recorded(self.watch, new.tensor)
 
     def reshape(self, *lengths: Any, order: str = "C", copy: Any = None) -> Any:
-        return self.view(np.reshape, _flat(lengths), order=order)
+        return self.viewed_by(np.reshape, _flat(lengths), order=order)
 
     def transpose(self, *axes: Any) -> Any:
-        return self.view(np.transpose, _flat(axes) or None)
+        return self.viewed_by(np.transpose, _flat(axes) or None)
+
+    def view(self, dtype: Any = None, *args: Any) -> Any:
+        """The same memory, looked at as another array."""
+        if args or (
+            dtype not in (None, np.ndarray) and np.dtype(getattr(dtype, "stands_for", dtype)) != self.dtype
+        ):
+            raise self.watch.cannot("ndarray.view as another dtype has no rule")
+        return self.viewed_by(_item, ...)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or not hasattr(np.ndarray, name):
+            raise AttributeError(f"'numpy.ndarray' object has no attribute '{name}'")
+        if self.tensor.node is not None:
+            raise self.watch.cannot(f"ndarray.{name} has no rule")
+        return getattr(data_of(self), name)
 
     def fill(self, value: Any) -> None:
         self.write(..., value)
@@ -574,6 +595,11 @@ class Recorded:
 def _item(x: np.ndarray, key: Any) -> Any:
     """x[key]"""
     return x[key]
+
+
+def _reordered(args: Any, kwargs: Any) -> bool:
+    """Whether elements are asked for in another order than row by row, which a rule does not know."""
+    return any(isinstance(x, str) and x != "C" for x in (*args, kwargs.get("order")))
 
 
 def _number(x: Any) -> Any:

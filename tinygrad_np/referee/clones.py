@@ -142,19 +142,20 @@ class Clones:
             return cached
         if isinstance(x, functools._lru_cache_wrapper):
             return self.keep(x, functools.lru_cache(**x.cache_parameters())(self.convert(x.__wrapped__)))
-        if callable(getattr(x, "py_func", None)) and not isinstance(x, type):  # compiled by numba
-            return self.keep(x, self.convert(x.py_func))
         if isinstance(x, ModuleType):
             return self.module(x)
         if isinstance(x, type):
             return self.users_class(x)
-        if isinstance(x, types.GenericAlias) or not self.is_users_class(type(x)):
+        if isinstance(x, types.GenericAlias):
             return x
+        if not self.is_users_class(type(x)):
+            compiled = callable(x) and callable(getattr(x, "py_func", None))  # by numba
+            return self.keep(x, self.convert(x.py_func)) if compiled else x
         return self.instance(x)
 
     def function(self, x: FunctionType) -> Any:
         """A function with its closure, defaults and attributes."""
-        own = is_users(x.__code__.co_filename) and x.__module__ != "numpy"
+        own = is_users(x.__code__.co_filename)
         if not own and not any(map(self.holds_users_code, x.__closure__ or ())):
             return x
         cells = tuple(self.cell(cell) for cell in x.__closure__ or ())
@@ -213,28 +214,25 @@ class Clones:
         return x
 
     def is_users_class(self, kind: type) -> bool:
-        """Whether a class was written by the user: by the file of its module, or of a method."""
+        """Whether a class was written by the user: which the file of its module tells."""
         if issubclass(kind, enum.Enum) or kind.__module__ == "builtins":
             return False
         module = sys.modules.get(kind.__module__)
         filename = getattr(module, "__file__", None)
         if filename is not None:
             return is_users(filename)
-        if kind.__module__ == "__main__":
-            return True
-        return any(
-            isinstance(member, FunctionType) and is_users(member.__code__.co_filename)
-            for member in vars(kind).values()
-        )
+        return (
+            module is None or kind.__module__ == "__main__"
+        )  # else it is one of Python's own, without a file
 
     def users_class(self, x: type) -> Any:
         """A class with copied methods, attributes and bases."""
         if not self.is_users_class(x):
             return x
-        bases = tuple(self.convert(base) for base in x.__bases__)
+        bases = tuple(self.convert(b) if self.is_users_class(b) else b for b in x.__bases__)
         kept = ("__module__", "__qualname__", "__doc__", "__slots__", "__orig_bases__", "__parameters__")
         members = {name: vars(x)[name] for name in kept if name in vars(x)}
-        meta = self.convert(type(x))
+        meta: Any = self.convert(type(x)) if self.is_users_class(type(x)) else type(x)
         make = abc.ABCMeta if issubclass(meta, abc.ABCMeta) else type
         new: Any = make.__new__(meta, x.__name__, bases, members)
         self.keep(x, new)

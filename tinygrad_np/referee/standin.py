@@ -10,15 +10,15 @@ import copy
 import functools
 import math
 from collections.abc import Callable
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 
 from tinygrad_np.ops.special import erf, erfc, lgamma
-from tinygrad_np.referee.answers import ANSWERS, SCIPY, array, call, observed, vectorized
+from tinygrad_np.referee.answers import ANSWERS, SCIPY, array, call, joined, observed, vectorized
 from tinygrad_np.referee.arrays import Number, Recorded, as_tensor, data_of, has_gradient, wrapped
-from tinygrad_np.referee.watch import Watch
+from tinygrad_np.referee.watch import Watch, is_users
 
 SAME_NAME = (
     "exp exp2 expm1 log2 log10 log1p sqrt cbrt hypot sin cos tan sinh cosh tanh copysign fmod degrees radians"
@@ -91,6 +91,17 @@ class Ufunc:
         return repr(self.stands_for)
 
 
+class Joining:
+    """``np.r_`` and ``np.c_``."""
+
+    def __init__(self, watch: Watch, columns: bool):
+        self.watch = watch
+        self.columns = columns
+
+    def __getitem__(self, parts: Any) -> Any:
+        return joined(self.watch, parts, self.columns)
+
+
 class Random:
     """A random generator, whose arrays are constants. It is a copy: the user's own is where it was."""
 
@@ -158,7 +169,9 @@ class Library:
             return Random(self, copy.deepcopy(x))
         if isinstance(x, type):
             return self.class_of(x)
-        if not callable(x):
+        if x is np.r_ or x is np.c_:
+            return Joining(self.watch, x is np.c_)
+        if not callable(x) or (isinstance(x, staticmethod | FunctionType) and not _is_numpys(x)):
             return x
         owner = getattr(x, "__self__", None)
         if isinstance(owner, np.random.RandomState):
@@ -312,6 +325,12 @@ class Library:
 
 
 ABSTRACT = {np.number, np.inexact, np.floating, np.integer, np.signedinteger, np.unsignedinteger}
+
+
+def _is_numpys(x: Any) -> bool:
+    """Whether a function was written in NumPy or SciPy, and not only wrapped under such a name."""
+    filename = x.__code__.co_filename if isinstance(x, FunctionType) else "users"
+    return not is_users(filename)
 
 
 def _class_of(x: Any) -> type:
