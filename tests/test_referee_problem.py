@@ -670,6 +670,63 @@ def test_what_the_forward_overwrites_is_no_parameter() -> None:
     right(problem, "W", "b")
 
 
+# --- global variables ---------------------------------------------------------------------------------
+
+Wxh, Whh, bh = rng.standard_normal((3, 2)), rng.standard_normal((3, 3)), rng.standard_normal((3, 1))
+GLOBAL_PARAMETERS = {"Why": rng.standard_normal((2, 3))}
+
+
+def step(x_t: Any, h: Any) -> Any:
+    return np.tanh(Wxh @ x_t + Whh @ h + bh)
+
+
+def loss_of_globals(xs: Any, hprev: Any) -> Any:
+    """Loss and gradient in one function of global parameters, as the smallest character models are written."""
+    global Whh
+    hs, total = {-1: hprev}, 0.0
+    for t in range(len(xs)):
+        hs[t] = step(xs[t], hs[t - 1])
+        total += np.sum((GLOBAL_PARAMETERS["Why"] @ hs[t]) ** 2)
+    dWxh, dWhh, dbh, dhnext = np.zeros_like(Wxh), np.zeros_like(Whh), np.zeros_like(bh), np.zeros_like(hprev)
+    dWhy = np.zeros((2, 3))
+    for t in reversed(range(len(xs))):
+        dy = 2 * GLOBAL_PARAMETERS["Why"] @ hs[t]
+        dWhy += dy @ hs[t].T
+        da = (GLOBAL_PARAMETERS["Why"].T @ dy + dhnext) * (1 - hs[t] ** 2)
+        dWxh, dWhh, dbh = dWxh + da @ xs[t].T, dWhh + da @ hs[t - 1].T, dbh + da
+        dhnext = Whh.T @ da
+    Whh = Whh - 0.1 * dWhh  # a step of training, which stays in the copy
+    return total, dWxh, dWhh, dbh, dWhy, hs[len(xs) - 1]
+
+
+COLUMNS = [rng.standard_normal((2, 1)) for _ in range(3)]
+
+
+def test_parameters_that_are_global_variables() -> None:
+    before = Whh
+    problem = problem_at(loss_of_globals, loss_of_globals, (COLUMNS, np.zeros((3, 1))))
+    right(problem, "Wxh", "Whh", "bh", "Why")
+    assert (
+        "GLOBAL_PARAMETERS, Wxh, bh: taken from the global variables that the forward reads" in problem.notes
+    )
+    assert "no gradient of xs, hprev was given" in problem.notes
+    assert Whh is before
+    verdict = referee(loss_of_globals, loss_of_globals, (COLUMNS, np.zeros((3, 1))))
+    assert (verdict.outcome, verdict.method) == ("right", "recorded")
+
+
+def test_global_variables_among_the_inputs_by_name() -> None:
+    inputs = {"xs": COLUMNS, "hprev": np.ones((3, 1)), "Wxh": 2 * Wxh, "Whh": 2 * Whh, "bh": bh}
+
+    def slips(xs: Any, hprev: Any) -> Any:
+        _, dWxh, dWhh, _, _, _ = loss_of_globals(xs, hprev)
+        return {"Wxh": dWxh, "Whh": dWhh.T}
+
+    problem = problem_at(loss_of_globals, slips, inputs)
+    assert wrong(problem) == ["Whh"]
+    np.testing.assert_array_equal(problem.values["Wxh"], 2 * Wxh)
+
+
 # --- copies -------------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ And what they return: the names in ``return loss, cache`` say as much as their o
 from __future__ import annotations
 
 import ast
+import dis
 import functools
 import inspect
 import textwrap
@@ -63,11 +64,15 @@ class Function:
     def name(self) -> str:
         return getattr(self.given, "__name__", "") or "the function"
 
-    def on(self, owner: Any, convert: Callable[[Any], Any]) -> Callable[..., Any]:
-        """The same of a copy of its object, or converted itself."""
+    def on(
+        self, owner: Any, variables: Mapping[str, Any], convert: Callable[[Any], Any]
+    ) -> Callable[..., Any]:
+        """The same of a copy of its object, or converted itself, with these in the place of global variables."""
         if self.owner is None:
             converted: Callable[..., Any] = convert(self.given)
-            return converted
+            if not isinstance(self.given, types.FunctionType) or not (variables or self.written):
+                return converted
+            return with_globals(self.given, converted, variables)
         bound: Callable[..., Any] | None = getattr(owner, self.name, None)
         if bound is None:  # it was set on the object by hand
             bound = types.MethodType(convert(self.given.__func__), owner)  # type: ignore[attr-defined]
@@ -81,11 +86,68 @@ class Function:
         except (TypeError, ValueError):
             return None
 
+    @property
+    def takes_any(self) -> bool:
+        """Whether it may take arguments of any name or number."""
+        return self.parameters is None or any(
+            p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in self.parameters
+        )
+
+    @functools.cached_property
+    def codes(self) -> list[types.CodeType]:
+        """Its code, and that of the functions of its module that it calls."""
+        if not isinstance(self.given, types.FunctionType):
+            return []
+        around, codes = self.given.__globals__, [self.given.__code__]
+        for code in codes:
+            inner = [part for part in code.co_consts if isinstance(part, types.CodeType)]
+            called = [around.get(name) for name in code.co_names]
+            inner += [
+                f.__code__ for f in called if isinstance(f, types.FunctionType) and f.__globals__ is around
+            ]
+            codes += [part for part in dict.fromkeys(inner) if part not in codes]
+        return codes
+
+    @functools.cached_property
+    def global_variables(self) -> dict[str, Any]:
+        """The global variables with numbers that its code reads."""
+        around = self.given.__globals__ if self.codes else {}
+        names = dict.fromkeys(name for code in self.codes for name in code.co_names)
+        return {name: around[name] for name in names if name in around and has_floats(around[name])}
+
+    @functools.cached_property
+    def written(self) -> set[str]:
+        """The global variables that its code sets."""
+        instructions = (step for code in self.codes for step in dis.get_instructions(code))
+        return {step.argval for step in instructions if step.opname == "STORE_GLOBAL"}
+
     def returned_names(self, count: int) -> list[str | None]:
         """What it calls the parts of the tuple that it returns; None for each where its source does not tell."""
         function = inspect.unwrap(self.given)
         code = getattr(function, "__code__", None)
         return list(_returned_names(code, count)) if code is not None else [None] * count
+
+
+def with_globals(
+    given: types.FunctionType, converted: Any, variables: Mapping[str, Any]
+) -> Callable[..., Any]:
+    """A function with global variables of its own, which the functions of its module that it calls see too."""
+    if converted.__globals__ is not given.__globals__:  # a copy has its own
+        converted.__globals__.update(variables)
+        return converted  # type: ignore[no-any-return]
+    around: dict[str, Any] = {}
+
+    def copy_of(f: types.FunctionType) -> types.FunctionType:
+        new = types.FunctionType(f.__code__, around, f.__name__, f.__defaults__, f.__closure__)
+        new.__kwdefaults__ = f.__kwdefaults__
+        new.__dict__.update(f.__dict__)
+        return new
+
+    for name, x in given.__globals__.items():
+        own = isinstance(x, types.FunctionType) and x.__globals__ is given.__globals__
+        around[name] = copy_of(x) if own else x
+    around.update(variables)
+    return copy_of(given)
 
 
 @functools.lru_cache(maxsize=256)

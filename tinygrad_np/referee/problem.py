@@ -136,12 +136,31 @@ class _Intake:
                 raise TypeError(
                     f"{name} is a {type(x).__name__}, which can be gone through once: give a list"
                 )
-        stage: Stage = {"inputs": given}
+        arguments = {p.name for p in self.forward.parameters or []}
+        variables = {  # what the code sets is set in a copy
+            name: function.given.__globals__[name]
+            for function in (self.forward, self.gradient)
+            for name in function.written
+            if name in function.given.__globals__
+        }
+        if not self.forward.takes_any:
+            read = [
+                name for name in self.names if name not in arguments and name in self.forward.global_variables
+            ]
+            variables |= {name: given.pop(name) for name in read}
+        self.names = list(given)
+        stage: Stage = {"inputs": given, "globals": variables}
         if self.gradient.owner is not None and self.gradient.owner is not self.forward.owner:
             stage = {"gradient": self.gradient.owner, **stage}
         if self.forward.owner is not None:
             stage = {"self": self.forward.owner, **stage}
+        self.layer = layer
+        self.begin(stage)
+
+    def begin(self, stage: Stage) -> None:
+        """Look at what is given: the parameters, and what the forward makes of them."""
         self.given = stage
+        self.global_claims: dict[str, Any] = {}
         self.stage: Stage = self.fresh(stage)
         self.states: set[str] = set()
         self.lift(
@@ -158,7 +177,7 @@ class _Intake:
                 f"{len(self.names)} inputs are given, and the forward {self.forward.name} takes "
                 f"{len(self.names) - len(left)}"
             )
-        self.look_at_forward(layer)
+        self.look_at_forward()
 
     # --- data ---
 
@@ -203,12 +222,12 @@ class _Intake:
                 return tuple(get(value["result"], self.parts[i].path) for i in source.key)
             return copy.deepcopy(self.cotangents[source.key])
 
-        return plan.call(function.on(owner, convert), argument)
+        return plan.call(function.on(owner, stage["globals"], convert), argument)
 
     def run_forward(self, stage: Stage, convert: Convert = unchanged) -> Any:
         return self.run(self.forward, self.forward_plan, stage, convert, {})
 
-    def look_at_forward(self, layer: bool) -> None:
+    def look_at_forward(self) -> None:
         """What the forward returns, and what of the parameters it overwrites and so are none."""
         stage = self.fresh(self.stage)
         before = snapshot(stage)
@@ -216,12 +235,11 @@ class _Intake:
         self.states = {
             p.name
             for p in self.parameters
-            if all(len(path) > 2 or path[0].key != "inputs" for path in p.paths)
-            and any(overwritten(stage, path, before) for path in p.paths)
+            if not p.direct and any(overwritten(stage, path, before) for path in p.paths)
         }
         self.parameters = [p for p in self.parameters if p.name not in self.states]
         self.parts = parts_of(result, self.forward)
-        self.loss, choice = (None, False) if layer else loss_of(self.parts)
+        self.loss, choice = (None, False) if self.layer else loss_of(self.parts)
         same = self.gradient.given == self.forward.given
         if self.loss is not None and np.ndim(self.loss.value) and not same and self.asks_for_cotangent():
             self.loss = None
@@ -303,7 +321,11 @@ class _Intake:
         plan = self.gradient_plan
         if any(source.kind in ("part", "parts") for source in plan.sources):
             return self.claims_after(True)
-        holders = [x for x in [*self.stage["inputs"].values(), *owners(self.stage)] if inside(x)]
+        holders = [
+            x
+            for x in [*self.stage["inputs"].values(), *self.stage["globals"].values(), *owners(self.stage)]
+            if inside(x)
+        ]
         if not holders or self.gradient.given == self.forward.given:
             return self.claims_after(False)
         whole = set(self.forward_plan.of("input")) <= set(plan.of("input"))
@@ -340,7 +362,8 @@ class _Intake:
         result = self.run_forward(stage) if forward else None
         before = snapshot(stage)
         returned = self.run(self.gradient, self.gradient_plan, stage, unchanged, {"result": result})
-        own = {id(x) for x in (stage, stage["inputs"], *owners(stage), *stage["inputs"].values())}
+        given = [*owners(stage), *stage["inputs"].values(), *stage["globals"].values()]
+        own = {id(x) for x in (stage["inputs"], *given)}
         if id(returned) in own:
             returned = None
         found, aside = self.returned(returned)
@@ -364,10 +387,19 @@ class _Intake:
                 )
                 return self.claims_after(forward, used)
         found |= by_left
-        if not found:
+        self.global_claims = self.of_global_variables(aside)
+        if not found and not self.global_claims:
             raise self.nothing_found(returned, aside, [g for _, g in left])
         self.aside = aside
         return found
+
+    def of_global_variables(self, gradients: Sequence[Gradient]) -> dict[str, Any]:
+        """The global variables of the forward that gradients are of, if they are of nothing that was given."""
+        others = {
+            name: x for name, x in self.forward.global_variables.items() if name not in self.given["globals"]
+        }
+        found, _ = by_name(gradients, parameters := parameters_of({"globals": others}))
+        return {p.root: others[p.root] for p in parameters if p.name in found}
 
     def returned(self, x: Any) -> tuple[dict[str, np.ndarray], list[Gradient]]:
         """What was returned, by parameter; and what of it is the gradient of none."""
@@ -397,7 +429,8 @@ class _Intake:
         order = [id(g.value) for gradients in in_item for g in gradients]
         found = dict(sorted(found.items(), key=lambda claim: [*order, id(claim[1])].index(id(claim[1]))))
         taken = {id(array) for array in found.values()}
-        return found, [g for g in aside if id(g.value) not in taken and g.keys[0] not in LOSSES]
+        told = [g for g in aside if isinstance(x, Mapping) or any(spelled(str(key)) for key in g.keys)]
+        return found, [g for g in told if id(g.value) not in taken and g.keys[0] not in LOSSES]
 
     def gradients_in(self, key: Any, item: Any) -> Iterator[Gradient]:
         """The gradients in one returned item; a list is one, if the parameter of that name is an array."""
@@ -496,6 +529,11 @@ class _Intake:
 
     def problem(self) -> Problem:
         claimed = self.claims()
+        if self.global_claims:
+            names = ", ".join(self.global_claims)
+            self.note(f"{names}: taken from the global variables that the forward reads")
+            self.begin({**self.given, "globals": {**self.given["globals"], **self.global_claims}})
+            claimed = self.claims()
         whole = [path for p in self.parameters if p.name in claimed and p.whole for path in p.paths]
         if whole:
             self.lift(whole)
@@ -506,14 +544,15 @@ class _Intake:
         if self.aside:
             names = ", ".join(dict.fromkeys(str(g) for g in self.aside))
             self.note(f"{names} is left aside: it is the gradient of none of {', '.join(parameters)}")
-        without = [
-            p.name
+        roots = {parameters[name].root for name in claimed} | {"self", "gradient"}
+        without = dict.fromkeys(
+            p.name if p.root in roots else p.root
             for p in self.parameters
             if p.name not in claimed and isinstance(p.value, np.ndarray | list) and not p.whole
-        ]
+        )
         if without:
             more = f" and {len(without) - 6} more" if len(without) > 6 else ""
-            self.note(f"no gradient of {', '.join(without[:6])}{more} was given")
+            self.note(f"no gradient of {', '.join(list(without)[:6])}{more} was given")
         taken = [parameters[name] for name in claimed]
 
         def call(convert: Convert, values: Mapping[str, Any]) -> Any:
@@ -552,8 +591,8 @@ class _Intake:
 
 
 def named(path: Path) -> Path:
-    """A place without the word "inputs" before it."""
-    return path[1:] if path[0].key == "inputs" else path
+    """A place as the user knows it."""
+    return path[1:] if path[0].key in ("inputs", "globals") else path
 
 
 def keys(path: Path) -> tuple[Any, ...]:
@@ -571,7 +610,7 @@ def argument_of(path: Path) -> str | None:
 
 
 def owners(stage: Stage) -> list[Any]:
-    return [x for name, x in stage.items() if name != "inputs"]
+    return [x for name, x in stage.items() if name not in ("inputs", "globals")]
 
 
 def parameters_of(stage: Stage) -> list[Parameter]:
