@@ -249,10 +249,6 @@ def unsummed(g: np.ndarray, w: np.ndarray, sizes: Mapping[str, int]) -> np.ndarr
     return parts
 
 
-def swapped(a: str, b: str) -> Slipped:
-    return lambda grads, values, sizes: {**grads, a: grads[b], b: grads[a]}
-
-
 def blocks_swapped(order: tuple[int, ...]) -> Any:
     return lambda g, w, sizes: np.concatenate([np.split(g, len(order))[i] for i in order])
 

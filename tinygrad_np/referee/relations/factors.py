@@ -205,7 +205,7 @@ def explained_factor(
             # a number that nobody would type may be another one in the next case
             weak = len(known) == 1 and not round_number(known[0])
             return Explanation(explained, "factor", text, weak)
-    elif any(point.exact[name].size > 2 for name in names for point in points):
+    elif sum(point.exact[name].size - 1 for name in names for point in points if name in point.wrong) > 1:
         each = ", ".join(map(number, known))
         text = (
             f"by hand = c x exact in {where}, with another c in each case ({each}): something that all of it "
