@@ -1,0 +1,284 @@
+"""Activations and softmaxes of a recorded loss: known functions, whichever way the user wrote them.
+
+``1 / (1 + np.exp(-x))`` is four nodes of the graph, and one sigmoid to whoever derives it. It is known by its
+values: they are those of a sigmoid of the values that go in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_np.referee.wayback import Back, Edge, WayBack
+from tinygrad_np.tape import Node
+
+Formula = Callable[[Any, Any], Any]  # of the input x and the output y
+
+
+def sigmoid(x: Any) -> Any:
+    return 1 / (1 + np.exp(-x))
+
+
+class Known(NamedTuple):
+    """A function, its derivative as a function of the input, and as one of the output where people use that."""
+
+    value: Callable[[Any], Any]
+    of_input: Callable[[Any], Any]
+    of_output: Callable[[Any], Any] | None = None
+
+
+def leaky(slope: float) -> Known:
+    return Known(lambda x: np.where(x > 0, x, slope * x), lambda x: np.where(x > 0, 1.0, slope))
+
+
+def gelu_slope(x: Any) -> Any:
+    c = np.sqrt(2 / np.pi)
+    t = np.tanh(c * (x + 0.044715 * x**3))
+    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * c * (1 + 3 * 0.044715 * x**2)
+
+
+KNOWN = {
+    "tanh": Known(np.tanh, lambda x: 1 - np.tanh(x) ** 2, lambda y: 1 - y * y),
+    "sigmoid": Known(sigmoid, lambda x: sigmoid(x) * (1 - sigmoid(x)), lambda y: y * (1 - y)),
+    "relu": Known(lambda x: np.maximum(x, 0), lambda x: (x > 0) * 1.0),
+    "softplus": Known(lambda x: np.log1p(np.exp(x)), sigmoid, lambda y: 1 - np.exp(-y)),
+    "leaky relu": leaky(0.01),
+    "leaky relu of slope 0.1": leaky(0.1),
+    "leaky relu of slope 0.2": leaky(0.2),
+    "elu": Known(
+        lambda x: np.where(x > 0, x, np.expm1(x)),
+        lambda x: np.where(x > 0, 1.0, np.exp(x)),
+        lambda y: np.where(y > 0, 1.0, y + 1),
+    ),
+    "silu": Known(lambda x: x * sigmoid(x), lambda x: sigmoid(x) * (1 + x * (1 - sigmoid(x)))),
+    "gelu": Known(lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))), gelu_slope),
+    "softsign": Known(
+        lambda x: x / (1 + abs(x)), lambda x: 1 / (1 + abs(x)) ** 2, lambda y: (1 - abs(y)) ** 2
+    ),
+    "exp": Known(np.exp, np.exp, lambda y: y),
+    "sqrt": Known(np.sqrt, lambda x: 0.5 / np.sqrt(x), lambda y: 0.5 / y),
+    "square": Known(np.square, lambda x: 2 * x),
+    "log": Known(np.log, lambda x: 1 / x),
+}
+CHOICES = ("relu", "maximum", "minimum", "where", "clip", "set_at")  # element by element too
+MOVES = (
+    "getitem",
+    "concatenate",
+    "reshape",
+    "transpose",
+)  # as a mask does: one branch for each sign, put together
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a mistake does to a way back; see `WayBack.gradient`."""
+
+    edges: Mapping[Edge, Back]
+    moved: Mapping[Edge, tuple[Node, Node]] = field(default_factory=dict)
+
+
+def together(changes: Iterable[Change | None]) -> Change | None:
+    """Several changes at once, if each can be made."""
+    edges: dict[Edge, Back] = {}
+    moved: dict[Edge, tuple[Node, Node]] = {}
+    for change in changes:
+        if change is None:
+            return None
+        edges.update(change.edges)
+        moved.update(change.moved)
+    return Change(edges, moved)
+
+
+@dataclass(frozen=True)
+class Function:
+    """A known function from one node to another, and the nodes between them that nobody else uses."""
+
+    kind: str
+    x: Node
+    y: Node
+    between: frozenset[Node] = frozenset()
+    axis: int = 0  # of a softmax
+
+    def changed(self, back: Back, target: Node | None = None) -> Change:
+        """What comes back from the output goes to the input at once, or to another node."""
+        edges: dict[Edge, Back] = {(self.y, place): None for place in range(len(self.y.parents))}
+        edges[self.y, 0] = back
+        return Change(edges, {(self.y, 0): (self.y, target or self.x)})
+
+
+def activations(way: WayBack) -> list[Function]:
+    """Every known function of one value, the longest of those that end at one node; no part of a longer one."""
+    found = []
+    inside: set[Node] = set()
+    for y in way.nodes:
+        if y in inside or y not in way.values or not y.parents or type(y.vjps) is not tuple:
+            continue
+        function = longest(way, y)
+        if function is not None:
+            found.append(function)
+            inside |= function.between
+    return found[::-1]
+
+
+def longest(way: WayBack, y: Node) -> Function | None:
+    """The known function that ends at a node and begins farthest away."""
+    best = None
+    front = {y}
+    between: set[Node] = set()
+    for _ in range(40):
+        node = max(front, key=lambda n: n.number)
+        if node is not y and len(front) == 1 and node.shape == y.shape:
+            kind = recognized(way, node, y)
+            if kind:
+                best = Function(kind, node, y, frozenset(between - {y}))
+        plain = node.elementwise or node.name in CHOICES or node.name in MOVES
+        if not plain or type(node.vjps) is not tuple:
+            break
+        if node is not y and any(user not in between for user, _ in way.users[node]):
+            break  # what others use too is a value of its own
+        front.remove(node)
+        between.add(node)
+        front |= {p for p in node.parents if p is not None}
+    return best
+
+
+def recognized(way: WayBack, x: Node, y: Node) -> str:
+    """The name of the function that leads from one node's values to another's."""
+    if x not in way.values:
+        return ""
+    a, b = way.values[x], way.values[y]
+    if y.name not in CHOICES and np.allclose(a, b):
+        return ""
+    with np.errstate(all="ignore"):
+        for kind, known in KNOWN.items():
+            if np.allclose(known.value(a), b, rtol=1e-9, atol=1e-12):
+                return kind
+    return ""
+
+
+def softmaxes(way: WayBack) -> list[Function]:
+    """Every e^x / sum e^x, with the largest taken away or not."""
+    found = []
+    for node in way.nodes:
+        x = node.parents[0] if node.parents else None
+        if node.name == "divide" and x is not None and x.name == "exp" and x.shape == node.shape:
+            x = x.parents[0]
+            if (
+                x is not None
+                and x.name == "subtract"
+                and x.parents[0] is not None
+                and x.parents[0].shape == x.shape
+            ):
+                x = x.parents[0]
+        elif node.name != "softmax":
+            continue
+        if x is None or x not in way.values or node not in way.values or x.shape != node.shape:
+            continue
+        a = way.values[x]
+        for axis in range(a.ndim):
+            p = np.exp(a - a.max(axis=axis, keepdims=True))
+            if a.shape[axis] > 1 and np.allclose(p / p.sum(axis=axis, keepdims=True), way.values[node]):
+                found.append(Function("softmax", x, node, axis=axis))
+                break
+    return found
+
+
+def derivative_slips(kind: str) -> Mapping[str, tuple[str, Formula]]:
+    """What people write for the derivative of a function: a short name, what it is, and the formula."""
+    known = KNOWN[kind]
+    slips: dict[str, tuple[str, Formula]] = {
+        f"derivative of {kind} missing": ("is left out", lambda x, y: np.ones_like(y)),
+        f"derivative of {kind} taken of its output": (
+            "is taken of its output where its input belongs",
+            lambda x, y: known.of_input(y),
+        ),
+    }
+    if known.of_output is not None:
+        of_output = known.of_output
+        slips[f"derivative of {kind} taken of its input"] = (
+            "is the formula for its output, and is given its input",
+            lambda x, y: of_output(x),
+        )
+    more: dict[str, tuple[str, Formula]] = {}
+    if kind == "tanh":
+        more = {
+            "square missing in the derivative of tanh": (
+                "is 1 - y where 1 - y^2 belongs",
+                lambda x, y: 1 - y,
+            ),
+            "derivative of sigmoid in place of that of tanh": (
+                "is that of a sigmoid, y (1 - y), and not 1 - y^2",
+                lambda x, y: y * (1 - y),
+            ),
+            "derivative of sigmoid at the input in place of that of tanh": (
+                "is that of a sigmoid of its input, and not 1 - y^2",
+                lambda x, y: KNOWN["sigmoid"].of_input(x),
+            ),
+            "sign in the derivative of tanh": ("is 1 + y^2 where 1 - y^2 belongs", lambda x, y: 1 + y * y),
+            "1 missing in the derivative of tanh": ("is y^2 where 1 - y^2 belongs", lambda x, y: y * y),
+            "1 missing in the derivative of tanh, with a minus": (
+                "is -y^2 where 1 - y^2 belongs",
+                lambda x, y: -y * y,
+            ),
+            "square in the wrong place in the derivative of tanh": (
+                "is (1 - y)^2 where 1 - y^2 belongs",
+                lambda x, y: (1 - y) ** 2,
+            ),
+            "tanh in place of its derivative": ("is tanh itself", lambda x, y: y),
+            "cube in the derivative of tanh": ("is 1 - y^3 where 1 - y^2 belongs", lambda x, y: 1 - y**3),
+        }
+    if kind == "sigmoid":
+        more = {
+            "derivative of tanh in place of that of sigmoid": (
+                "is that of tanh, 1 - y^2, and not y (1 - y)",
+                lambda x, y: 1 - y * y,
+            ),
+            "derivative of tanh at the input in place of that of sigmoid": (
+                "is that of a tanh of its input, and not y (1 - y)",
+                lambda x, y: KNOWN["tanh"].of_input(x),
+            ),
+            "1 - y missing in the derivative of sigmoid": ("is y where y (1 - y) belongs", lambda x, y: y),
+            "y missing in the derivative of sigmoid": (
+                "is 1 - y where y (1 - y) belongs",
+                lambda x, y: 1 - y,
+            ),
+            "sign in the derivative of sigmoid": (
+                "is y (1 + y) where y (1 - y) belongs",
+                lambda x, y: y * (1 + y),
+            ),
+            "minus in the derivative of sigmoid": (
+                "is y (y - 1) where y (1 - y) belongs",
+                lambda x, y: y * (y - 1),
+            ),
+            "square in the derivative of sigmoid": ("is y (1 - y)^2", lambda x, y: y * (1 - y) ** 2),
+            "y^2 in place of the derivative of sigmoid": (
+                "is y^2 where y (1 - y) belongs",
+                lambda x, y: y * y,
+            ),
+            "y^2 (1 - y) as the derivative of sigmoid": ("is y^2 (1 - y)", lambda x, y: y**2 * (1 - y)),
+            "1 - y^2 times y as the derivative of sigmoid": ("is y (1 - y^2)", lambda x, y: y * (1 - y * y)),
+        }
+    if kind == "relu":
+        more = {
+            "relu in place of its derivative": ("is relu itself", lambda x, y: y),
+            "relu's derivative on the wrong side": (
+                "is 1 where the input is below 0",
+                lambda x, y: (x <= 0) * 1.0,
+            ),
+        }
+    if kind in ("square", "exp"):
+        more = {
+            f"derivative of {kind} is its input": ("is its input", lambda x, y: x),
+            f"derivative of {kind} is its output": ("is its output", lambda x, y: y),
+            f"derivative of {kind} is the constant 2": ("is 2", lambda x, y: np.full_like(y, 2)),
+        }
+    slips.update(more)
+    slips[f"derivative of {kind} taken twice"] = (
+        "is multiplied with itself",
+        lambda x, y: known.of_input(x) ** 2,
+    )
+    slips[f"minus in the derivative of {kind}"] = ("has the wrong sign", lambda x, y: -known.of_input(x))
+    return slips

@@ -1,0 +1,230 @@
+"""Which mistake explains a wrong gradient: the recorded way back is run with one mistake after the other.
+
+A mistake is named only if its result is the hand gradient of all parameters, to rounding: so a name is a proof, and
+where nothing reproduces the numbers nothing is said. The mistakes are those of people who derive networks by hand,
+the likeliest first; each is a change of edges of the graph (see `wayback`), and they are listed in `catalogue`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_np.referee.activations import Change
+from tinygrad_np.referee.catalogue import Catalogue, Mistake
+from tinygrad_np.referee.diagnosis import Slip
+from tinygrad_np.referee.problem import Problem
+from tinygrad_np.referee.recorded import record
+from tinygrad_np.referee.wayback import WayBack
+
+RTOL = 1e-6  # of the Euclidean norm: what reproduces a gradient
+MOST_NODES = 3000  # of a graph that is tried
+MOST_WORK = 400_000  # nodes that are passed on all ways back together: some 5 s
+STAGES = (
+    "derivatives",
+    "softmax_slips",
+    "dropped",
+    "product_factors",
+    "one_step_off",
+    "gates",
+    "some_steps",
+    "matrices",
+    "signs",
+    "wrong_operand",
+    "anothers",
+    "factors",
+    "pairs_dropped",
+)  # kinds of mistakes, the likeliest first; see `catalogue`
+
+Gradient = Mapping[str, np.ndarray]
+
+
+class Trial:
+    """One case: its graph, what can be done wrong in it, and the hand gradient beside the exact one."""
+
+    def __init__(self, way: WayBack, hand: Gradient, exact: Gradient, sizes: Mapping[str, int]):
+        self.way = way
+        self.hand = hand
+        self.exact = exact
+        self.catalogue = Catalogue(way, sizes)
+        self.scale = max([float(np.linalg.norm(e)) for e in exact.values()], default=0.0)
+        self.wrong = [name for name in hand if not self.fits(exact, name)]
+        self.tried = 0  # nodes that were passed
+        self._found: dict[str, dict[Any, Mistake]] = {}
+
+    def fits(self, gradient: Gradient, name: str) -> bool:
+        """Whether a gradient is that by hand, in one parameter."""
+        hand = self.hand[name]
+        distance = float(np.linalg.norm(gradient[name] - hand))
+        return distance <= RTOL * float(np.linalg.norm(hand)) + 1e-13 * self.scale
+
+    def result(self, mistake: Mistake, above: Change | None = None) -> Gradient | None:
+        """The gradient with a mistake, perhaps on top of another; None where it cannot be made here."""
+        try:
+            with np.errstate(all="ignore"):
+                change = mistake.change()
+            if change is None:
+                return None
+            edges, moved = change.edges, change.moved
+            if above is not None:
+                edges, moved = {**above.edges, **edges}, {**above.moved, **moved}
+            self.tried += len(self.way.nodes)
+            return self.way.gradient(edges, moved)
+        except (ValueError, TypeError, IndexError, KeyError, AttributeError):
+            return None
+
+    def find(self, stage: str, key: Any) -> Mistake | None:
+        """The same mistake as in another case; None where it cannot be made."""
+        if stage not in self._found:
+            self._found[stage] = {m.key: m for m in getattr(self.catalogue, stage)()}
+        return self._found[stage].get(key)
+
+
+def trial_of(problem: Problem, exact: Gradient, sizes: Mapping[str, int]) -> Trial | None:
+    """A case as something to try mistakes on, if its forward can be recorded and is what it was taken for."""
+    try:
+        recorded = record(problem, trace=True)
+    except Exception:  # values alone are known of it
+        return None
+    if recorded.loss.node is None:
+        return None
+    way = WayBack(recorded.loss, recorded.parameters, recorded.sites)
+    hand = {
+        name: np.asarray(g)
+        for name, g in problem.claimed.items()
+        if name in exact and np.shape(g) == np.shape(exact[name]) and np.isfinite(g).all()
+    }
+    if not hand or len(way.nodes) > MOST_NODES:
+        return None
+    return Trial(way, hand, {name: np.asarray(exact[name]) for name in hand}, sizes)
+
+
+def explain(cases: Sequence[tuple[Problem, Gradient, Mapping[str, int]]]) -> list[Slip]:
+    """The mistakes that reproduce the hand gradient of all parameters, in all cases; the likeliest first.
+
+    Parameters
+    ----------
+    cases : sequence of (Problem, exact gradient, sizes)
+        Cases of one network at which the hand gradient fails.
+
+    Returns
+    -------
+    list of Slip
+        Empty where no mistake of the catalogue explains the numbers, or the hand gradient is right. Of parameters
+        with a hand gradient in another shape nothing is asked.
+    """
+    trials = [trial for case in cases if (trial := trial_of(*case)) is not None]
+    trials = [trial for trial in trials if trial.wrong]
+    if not trials:
+        return []
+    trials.sort(key=lambda trial: len(trial.way.nodes))
+    # The largest case that is cheap tells most mistakes apart; the others must agree with what it says.
+    affordable = [trial for trial in trials if len(trial.way.nodes) <= 400] or trials[:1]
+    return Search(affordable[-1], [t for t in trials if t is not affordable[-1]]).run()
+
+
+class Search:
+    """The search for what explains one case, held against the others."""
+
+    def __init__(self, trial: Trial, others: Sequence[Trial]):
+        self.trial = trial
+        self.others = others  # the smallest first: what it refutes need not be tried on the large one
+        self.partial: list[tuple[int, Mistake]] = []
+
+    def run(self) -> list[Slip]:
+        trial = self.trial
+        plain = trial.way.gradient({})
+        if not all(np.allclose(plain[name], trial.exact[name], rtol=1e-6) for name in trial.exact):
+            return []  # the graph is not that of the loss
+        found = self.stage("next_step") or self.stage("steps_left_out")
+        if found:
+            return found
+        alone = self.by_parameter(None, trial.wrong)
+        said = self.said(alone) if len(alone) == len(trial.wrong) else []
+        if len(said) == 1:
+            return said
+        for stage in STAGES:
+            found = self.stage(stage)
+            if found:
+                return found
+        if said:
+            return said
+        self.partial.sort(key=lambda item: -item[0])
+        for _, mistake in self.partial[:6]:
+            both = self.both(mistake)
+            if both:
+                return both
+        return []
+
+    def stage(self, stage: str) -> list[Slip]:
+        """The mistakes of one kind that explain all parameters."""
+        found: list[Slip] = []
+        for mistake in getattr(self.trial.catalogue, stage)():
+            if sum(trial.tried for trial in (self.trial, *self.others)) > MOST_WORK or len(found) == 3:
+                break
+            if self.refuted(stage, mistake, self.others[:1]):
+                continue
+            gradient = self.trial.result(mistake)
+            if gradient is None:
+                continue
+            fitting = [name for name in self.trial.hand if self.trial.fits(gradient, name)]
+            if len(fitting) == len(self.trial.hand):
+                if not self.refuted(stage, mistake, self.others[1:]):
+                    found.append(Slip(mistake.name, mistake.text, mistake.where))
+            elif any(name in self.trial.wrong for name in fitting):
+                self.partial.append((len(fitting), mistake))
+        return found
+
+    def refuted(self, stage: str, mistake: Mistake, others: Iterable[Trial]) -> bool:
+        """Whether another case says that it is not this; one in which the mistake cannot be made says nothing."""
+        for other in others:
+            same = other.find(stage, mistake.key)
+            gradient = other.result(same) if same is not None else None
+            if gradient is not None and not any(other.fits(gradient, name) for name in other.wrong):
+                return True
+        return False
+
+    def by_parameter(self, above: Mistake | None, wanted: Iterable[str]) -> dict[str, list[Mistake]]:
+        """For each parameter the mistakes in its own gradient that explain it."""
+        change = above.change() if above is not None else None
+        found: dict[str, list[Mistake]] = {}
+        names = list(wanted)
+        for mistake in self.trial.catalogue.own_mistakes(change.edges if change else {}):
+            gradient = self.trial.result(mistake, change)
+            if gradient is None:
+                continue
+            for name in names:
+                if self.trial.fits(gradient, name):
+                    found.setdefault(name, []).append(mistake)
+        return found
+
+    def said(self, alone: Mapping[str, list[Mistake]]) -> list[Slip]:
+        """What is said of mistakes in the gradients of parameters alone, those of one kind in one sentence."""
+        found: dict[Any, tuple[Mistake, list[str]]] = {}
+        left = list(alone)
+        while left:  # the kind that explains most of them first
+            kinds = {m.key: m for name in left for m in reversed(alone[name])}
+            explained = {
+                key: [name for name in left if any(m.key == key for m in alone[name])] for key in kinds
+            }
+            order = [m.key for name in left for m in alone[name]]
+            best = max(kinds, key=lambda key: (len(explained[key]), -order.index(key)))
+            found[best] = kinds[best], explained[best]
+            left = [name for name in left if name not in explained[best]]
+        return [
+            Slip(m.name, m.text.replace("{}", " and of ".join(f"`{name}`" for name in names)), m.where)
+            for m, names in found.values()
+        ]
+
+    def both(self, mistake: Mistake) -> list[Slip]:
+        """Two mistakes at once: one of the way back, and one in the gradient of the parameters that it leaves."""
+        gradient = self.trial.result(mistake)
+        if gradient is None:
+            return []
+        left = [name for name in self.trial.hand if not self.trial.fits(gradient, name)]
+        alone = self.by_parameter(mistake, left)
+        if len(alone) < len(left):
+            return []
+        return [Slip(mistake.name, mistake.text, mistake.where), *self.said(alone)]
