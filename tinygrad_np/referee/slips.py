@@ -21,7 +21,7 @@ from tinygrad_np.referee.wayback import WayBack
 
 RTOL = 1e-6  # of the Euclidean norm: what reproduces a gradient
 MOST_NODES = 3000  # of a graph that is tried
-MOST_WORK = 400_000  # nodes that are passed on all ways back together: some 5 s
+MOST_WORK = 150_000  # nodes that are passed on all ways back together: some 2 s
 STAGES = (
     "derivatives",
     "softmax_slips",
