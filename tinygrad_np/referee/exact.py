@@ -72,22 +72,23 @@ class Exact:
     doubted: dict[str, str] = field(default_factory=dict)
 
 
-def exact_gradient(problem: Problem) -> Exact:
+def exact_gradient(problem: Problem, guarded: bool = True) -> Exact:
     """The exact gradient: recorded if possible, else from values of the loss.
 
     What is recorded is believed only if it has the value and a slope of the plain forward: a forward that leaves
     NumPy for a moment, as ``b.item()`` does, loses a part of the record without a word. A complex step is believed
-    only where differences agree. The whole gradient is given where the coordinates are few; of differences, where
+    only where differences agree. Not `guarded`, where the slope of the same code was looked at in cases before, its
+    value alone is asked for. The whole gradient is given where the coordinates are few; of differences, where
     the hand gradient is not what they say.
     """
-    exact, why = from_record(problem)
+    exact, why = from_record(problem, guarded)
     return exact or replace(from_values(problem), why=why)
 
 
 # --- recorded -----------------------------------------------------------------------------------------
 
 
-def from_record(problem: Problem) -> tuple[Exact | None, str]:
+def from_record(problem: Problem, guarded: bool = True) -> tuple[Exact | None, str]:
     """The exact gradient by recording the forward, or None and why not."""
     try:
         found = record(problem)
@@ -97,7 +98,7 @@ def from_record(problem: Problem) -> tuple[Exact | None, str]:
     gradient = {name: np.zeros(p.shape) if p.grad is None else p.grad for name, p in found.parameters.items()}
     # Where float32 was taken as float64, the plain values are other ones; and what rounds moves in steps.
     slack = LIFTED if found.notes else SOUND
-    if not found.doubts and (why := contradiction(problem, found.loss.item(), gradient, slack)):
+    if not found.doubts and (why := contradiction(problem, found.loss.item(), gradient, slack, guarded)):
         return None, why
     if not np.isfinite(
         found.loss.data
@@ -108,13 +109,17 @@ def from_record(problem: Problem) -> tuple[Exact | None, str]:
 
 
 def contradiction(
-    problem: Problem, loss: float, gradient: dict[str, np.ndarray], slack: float = SOUND
+    problem: Problem,
+    loss: float,
+    gradient: dict[str, np.ndarray],
+    slack: float = SOUND,
+    guarded: bool = True,
 ) -> str:
     """In what the record differs from the plain forward: its value, or its slope along one direction."""
     plain = problem.loss(problem.values)
     if not np.isclose(loss, plain, rtol=max(slack, 1e-9), atol=1e-12, equal_nan=True):
         return f"the record has another value than the forward, {loss:.9g} and not {plain:.9g}"
-    if not np.isfinite([loss, *(np.abs(g).sum() for g in gradient.values())]).all():
+    if not guarded or not np.isfinite([loss, *(np.abs(g).sum() for g in gradient.values())]).all():
         return ""
     # Along this direction all parameters count alike, as far as that can be, so that none is lost unseen.
     rng = np.random.default_rng(0)
