@@ -27,7 +27,7 @@ FORETELL = np.array(
 )  # Lagrange's interpolation
 WIDTH = 1e-2  # where to begin, for a curve whose 0 and 1 are a parameter and twice the parameter
 WIDTHS = (1e-7, 1e4)  # the narrowest and the widest
-AIM = 1e-10  # a relative error that is small enough to stop
+AIM = 1e-9  # a relative error that is small enough to stop
 NOISE = 8.0  # the error of a slope, in units of what is missed divided by h: of curvature 3, of noise some 2
 
 

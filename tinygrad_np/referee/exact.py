@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -139,27 +140,31 @@ def contradiction(
 # --- from values --------------------------------------------------------------------------------------
 
 
-def line(problem: Problem, direction: dict[str, np.ndarray]) -> tuple[Callable[[complex], complex], float]:
+Line: TypeAlias = Callable[[complex], complex]
+
+
+def line(
+    problem: Problem, direction: dict[str, np.ndarray], start: complex | None = None
+) -> tuple[Line, float]:
     """The loss along a direction, as a function of one number; and how much of the direction its 1 is.
 
-    That is as much as moves one parameter by its own size. Where the loss cannot be computed it is NaN.
+    That is as much as moves one parameter by its own size. Where the loss cannot be computed it is NaN. Its value
+    at the `start` need not be computed again if it is known.
     """
     ratios = [float(np.abs(v).max()) / size(problem.values[name]) for name, v in direction.items() if v.size]
     unit = 1 / (max(ratios, default=1.0) or 1.0)
+    moving = {name: v for name, v in direction.items() if v.any()}
 
     def loss(t: complex) -> complex:
-        moved = {
-            name: x + (t * unit) * direction[name] if name in direction and direction[name].any() else x
-            for name, x in problem.values.items()
-        }
         if t == 0:
-            return problem.loss(problem.values)  # type: ignore[no-any-return]
+            return problem.loss(problem.values) if start is None else start
+        moved = {name: problem.values[name] + (t * unit) * v for name, v in moving.items()}
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if isinstance(t, complex):  # code that drops the imaginary part must not do so in silence
                 warnings.simplefilter("error", np.exceptions.ComplexWarning)
             try:
-                return problem.loss(moved)  # type: ignore[no-any-return]
+                return problem.loss({**problem.values, **moved})  # type: ignore[no-any-return]
             except Exception:  # whatever it says to such a value, it has none there
                 return np.nan
 
@@ -176,11 +181,11 @@ def slope(problem: Problem, direction: dict[str, np.ndarray]) -> Slope:
     return Slope(direction, curve.slope / unit, curve.error / unit, curve.kink)
 
 
-def real_curve(f: Callable[[complex], complex], like: Curve | None = None) -> Curve:
+def real_curve(f: Line, like: Curve | None = None) -> Curve:
     return curve_at_0(lambda t: float(np.real(f(t))), like)
 
 
-def complex_slope(f: Callable[[complex], complex]) -> float | None:
+def complex_slope(f: Line) -> float | None:
     """The derivative by complex step, f(x + ihv) = f(x) + ih J v + ...; None where complex numbers are refused."""
     value = f(1j * STEP)
     return float(np.imag(value)) / STEP if np.iscomplexobj(value) and np.isfinite(value) else None
@@ -191,24 +196,32 @@ def from_values(problem: Problem) -> Exact:
     rng = np.random.default_rng(0)
     many = min(max(24 // max(len(problem.values), 1), 3), 6)
     directions = {
-        name: [{name: size(x) * rng.standard_normal(x.shape)} for _ in range(many)]
+        name: [{name: size(x) * rng.standard_normal(x.shape)} for _ in range(many if x.size else 0)]
         for name, x in problem.values.items()
-        if x.size
     }
-    first: dict[str, Curve] = {}
-    by_complex: list[float | None] = []
+    start = problem.loss(problem.values)
+    analytic = True
+    first: dict[str, Curve] = {}  # of each parameter
+    slopes: dict[str, list[Slope]] = {name: [] for name in directions}
     doubted: dict[str, str] = {}
-    for name, (direction, *_) in directions.items():
-        f, _ = line(problem, direction)
-        first[name] = real_curve(f)
-        by_complex.append(complex_slope(f))
-        if doubt := rounded(problem, f, first[name]):
+    last = None
+    for name, (direction, *_) in ((name, of_it) for name, of_it in directions.items() if of_it):
+        f, unit = line(problem, direction, start)
+        first[name] = last = curve = real_curve(f, last)
+        slopes[name].append(Slope(direction, curve.slope / unit, curve.error / unit, curve.kink))
+        # By complex step only where that never contradicts the differences.
+        by_complex = complex_slope(f) if analytic else None
+        analytic = by_complex is not None and bool(
+            abs(by_complex - curve.slope) <= curve.error + 1e-5 * abs(curve.slope)
+        )
+        if doubt := rounded(problem, f, curve):
             doubted[name] = doubt
-    analytic = bool(first) and not doubted and believed(list(zip(first.values(), by_complex, strict=True)))
+    # and only if they could have.
+    analytic &= not doubted and (any(map(tells, first.values())) or all(c.slope == 0 for c in first.values()))
 
     def measured(name: str, direction: dict[str, np.ndarray]) -> Slope:
         nonlocal analytic
-        f, unit = line(problem, direction)
+        f, unit = line(problem, direction, start)
         if analytic and (value := complex_slope(f)) is not None:
             return Slope(direction, value / unit, complex_error(value, first[name]) / unit, first[name].kink)
         analytic = False
@@ -216,7 +229,10 @@ def from_values(problem: Problem) -> Exact:
         return Slope(direction, curve.slope / unit, curve.error / unit, curve.kink)
 
     began = time.perf_counter()
-    slopes = {name: [measured(name, v) for v in directions.get(name, ())] for name in problem.values}
+    for name, found in slopes.items():
+        if analytic:
+            found.clear()
+        found += [measured(name, direction) for direction in directions[name][len(found) :]]
     each = (time.perf_counter() - began) / max(sum(map(len, slopes.values())), 1)
 
     gradient: dict[str, np.ndarray] = {}
@@ -226,9 +242,9 @@ def from_values(problem: Problem) -> Exact:
     if wanted and count <= FEW and count * each <= PATIENCE:
         for name, x in problem.values.items():
             units = [index_unit(x, index) for index in np.ndindex(x.shape)]
-            each_by_itself = [measured(name, {name: unit}) for unit in units]
-            gradient[name] = np.array([s.value for s in each_by_itself]).reshape(x.shape)
-            error = np.array([s.error for s in each_by_itself]).reshape(x.shape)
+            by_element = [measured(name, {name: unit}) for unit in units]
+            gradient[name] = np.array([s.value for s in by_element]).reshape(x.shape)
+            error = np.array([s.error for s in by_element]).reshape(x.shape)
             errors[name] = float(np.linalg.norm(error))
             for s in slopes[name]:  # and together they must be what the slopes say
                 v = s.direction[name]
@@ -243,16 +259,6 @@ def index_unit(x: np.ndarray, index: tuple[int, ...]) -> np.ndarray:
     unit = np.zeros(x.shape)
     unit[index] = 1.0
     return unit
-
-
-def believed(found: list[tuple[Curve, float | None]]) -> bool:
-    """Whether complex steps are right: the differences never contradict, and somewhere they can tell."""
-    agree = [
-        c is not None and abs(c - curve.slope) <= curve.error + 1e-5 * abs(curve.slope) for curve, c in found
-    ]
-    return all(agree) and (
-        any(tells(curve) for curve, _ in found) or all(curve.slope == 0 for curve, _ in found)
-    )
 
 
 def tells(curve: Curve) -> bool:
@@ -276,7 +282,7 @@ def differs(hand: np.ndarray, slopes: list[Slope]) -> bool:
     return False
 
 
-def rounded(problem: Problem, f: Callable[[complex], complex], curve: Curve) -> str:
+def rounded(problem: Problem, f: Line, curve: Curve) -> str:
     """Why the values are too coarse to judge a parameter by, or "".
 
     A float64 that moves by 1e-10 of itself takes the value along; beside something that is float32, int, or
@@ -309,7 +315,7 @@ def rounded(problem: Problem, f: Callable[[complex], complex], curve: Curve) -> 
     return ""
 
 
-def stairs(f: Callable[[complex], complex]) -> set[float]:
+def stairs(f: Line) -> set[float]:
     """The levels of a curve that is flat wherever it is looked at; none of one that is not."""
     points = np.linspace(-3.1, 3.3, 16).tolist()
     values = [float(np.real(f(t))) for t in points]

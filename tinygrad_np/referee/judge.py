@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
@@ -29,17 +30,42 @@ PERHAPS = "is there an epsilon in the forward?"
 KINK = "the loss has a kink here; try another point"
 
 
+class Facts:
+    """A problem and its exact gradient, with what is asked of them for several parameters."""
+
+    def __init__(self, problem: Problem, exact: Exact):
+        self.problem, self.exact = problem, exact
+
+    @cached_property
+    def floor(self) -> float:
+        """What rounding may leave of gradients that cancel to 0, beside the others'."""
+        lengths = [length_of(self.exact, name) for name in self.problem.values]
+        return ROUNDING * max([n for n in lengths if np.isfinite(n)], default=0.0)
+
+    @cached_property
+    def reach(self) -> float:
+        """How large the terms may be that left a small gradient, as 1 - tanh(x)^2: as the loss, and the slopes."""
+        slopes = [length_of(self.exact, name) * size(x) for name, x in self.problem.values.items()]
+        sizes = [abs(float(self.problem.loss(self.problem.values))), *slopes]
+        return max([n for n in sizes if np.isfinite(n)], default=0.0)
+
+    @cached_property
+    def float32(self) -> list[str]:
+        """Where float32 stands in the hand gradient."""
+        return low_precision(self.problem.backward)
+
+
 def judge(problem: Problem, exact: Exact, rtol: float) -> dict[str, Finding]:
     """Each parameter of the hand gradient.
 
     A gradient of another shape with the same numbers in it, (1, H) for (H,), is judged by these, and the reason
     tells of it.
     """
-    floor = ROUNDING * max([length_of(exact, name) for name in problem.values], default=0.0)
-    found = {name: judged(problem, exact, name, rtol, floor) for name in problem.claimed}
+    facts = Facts(problem, exact)
+    found = {name: judged(facts, name, rtol) for name in problem.claimed}
     nearly = {name: f for name, f in found.items() if f.nearly}
     if nearly and exact.method == RECORDED:
-        found.update(without_epsilon(problem, nearly, rtol, floor))
+        found.update(without_epsilon(problem, nearly, rtol, facts.floor))
     for name, f in found.items():
         if f.nearly and f.reason.endswith(PERHAPS):
             places = {**epsilons(problem.backward), **epsilons(problem.forward, problem.call)}.values()
@@ -82,8 +108,9 @@ def without_epsilon(
     return {name: replace(nearly[name], outcome=RIGHT, nearly=False, reason=reason) for name in names}
 
 
-def judged(problem: Problem, exact: Exact, name: str, rtol: float, floor: float) -> Finding:
+def judged(facts: Facts, name: str, rtol: float) -> Finding:
     """One parameter."""
+    problem, exact, floor = facts.problem, facts.exact, facts.floor
     hand, value = problem.claimed[name], problem.values[name]
     note = ""
     if not known(exact, name):
@@ -104,7 +131,7 @@ def judged(problem: Problem, exact: Exact, name: str, rtol: float, floor: float)
     else:
         found = along(hand, exact.slopes[name], rtol, floor)
     if found.outcome in (WRONG, UNKNOWN):
-        found = questioned(problem, exact, name, hand, found)
+        found = questioned(facts, name, hand, found)
     if found.outcome == RIGHT and value.ndim > 1 and not value.any():
         found = replace(
             found,
@@ -201,40 +228,39 @@ def imprecise(error: float, length: float) -> str:
     return f"cannot tell at this precision: the exact side is known to {error / length:.0e} here"
 
 
-def questioned(problem: Problem, exact: Exact, name: str, hand: np.ndarray, found: Finding) -> Finding:
+def questioned(facts: Facts, name: str, hand: np.ndarray, found: Finding) -> Finding:
     """What is left of a disagreement after asking what else may explain it."""
+    exact = facts.exact
     doubts = [*exact.doubts, *([exact.doubted[name]] if name in exact.doubted else [])]
     if doubts:
         return replace(found, outcome=UNKNOWN, reason=f"cannot judge: {doubts[0]}", nearly=False)
-    short = float32_of(problem, exact, hand) if found.outcome == WRONG or found.nearly else ""
-    if short and found.nearly:
-        return replace(found, reason=f"agrees to {found.relative_error:.1g}, the precision of {short}")
-    if short and found.absolute_error * size(problem.values[name]) <= COARSE * reach(problem, exact):
-        return replace(found, outcome=UNKNOWN, reason=f"too small to tell from the rounding of {short}")
-    rounding = LOST * np.finfo(float).eps * reach(problem, exact)
-    if found.nearly and found.absolute_error * size(problem.values[name]) <= rounding:
-        return replace(
-            found, nearly=False, reason=f"agrees to {found.relative_error:.1g}, and the rest may be rounding"
-        )
+    if found.outcome != WRONG and not found.nearly:
+        return found
+    moves = found.absolute_error * size(
+        facts.problem.values[name]
+    )  # the loss, where the parameter does by its size
+    if short := float32_of(facts, hand):
+        if found.nearly:
+            return replace(found, reason=f"agrees to {found.relative_error:.1g}, the precision of {short}")
+        if moves <= COARSE * facts.reach:
+            return replace(found, outcome=UNKNOWN, reason=f"too small to tell from the rounding of {short}")
+    if found.nearly and moves <= LOST * np.finfo(float).eps * facts.reach:
+        told = f"agrees to {found.relative_error:.1g}, and the rest may be rounding"
+        return replace(found, nearly=False, reason=told)
     if found.outcome == WRONG and exact.gradient:
-        return confirmed(problem, exact, name, hand, found)
+        return confirmed(facts.problem, exact, name, hand, found)
     return found
 
 
-def float32_of(problem: Problem, exact: Exact, hand: np.ndarray) -> str:
+def float32_of(facts: Facts, hand: np.ndarray) -> str:
     """What is float32 in the hand gradient, by its source or by its digits, or ""."""
-    if places := low_precision(problem.backward):
-        return f"float32, which the hand gradient is ({places[0]})"
+    if facts.float32:
+        return f"float32, which the hand gradient is ({facts.float32[0]})"
     with np.errstate(over="ignore"):
-        fits = np.array_equal(hand, hand.astype(np.float32)) and not np.array_equal(
-            hand, hand.astype(np.float16)
-        )
-    if fits or exact.notes:
-        return (
-            "float32, which the hand gradient is"
-            if fits
-            else f"what the hand gradient may be too: {exact.notes[0]}"
-        )
+        if np.array_equal(hand, hand.astype(np.float32)) and not has_few_digits(hand):
+            return "float32, which the hand gradient is"
+    if facts.exact.notes:
+        return f"float32, which the hand gradient may be as the forward is ({facts.exact.notes[0]})"
     return ""
 
 
@@ -242,12 +268,6 @@ def has_few_digits(x: np.ndarray) -> bool:
     """Whether all are multiples of a few powers of 2, as 1, 0.5 and what is left of a cancellation."""
     digits = np.frexp(x)[0] * 2**11
     return np.array_equal(digits, np.round(digits))
-
-
-def reach(problem: Problem, exact: Exact) -> float:
-    """How large the terms may be that left a small gradient, as 1 - tanh(x)^2: as the loss, and the slopes."""
-    slopes = [length_of(exact, name) * size(x) for name, x in problem.values.items()]
-    return max(abs(float(problem.loss(problem.values))), *slopes)
 
 
 def confirmed(problem: Problem, exact: Exact, name: str, hand: np.ndarray, found: Finding) -> Finding:
