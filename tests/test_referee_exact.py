@@ -133,6 +133,34 @@ def test_a_right_gradient_of_what_is_coarse_is_never_wrong(loss: Any) -> None:
     )
 
 
+class Buffers:
+    def __init__(self, dtype: Any):
+        self.kind = dtype
+
+    def loss(self, w: Any) -> Any:
+        h = np.zeros(1, dtype=self.kind)
+        h[0] = np.tanh(w[0])
+        return detour(h.sum())
+
+
+def test_the_dtype_of_an_object_is_told() -> None:
+    point, right = np.array([0.3]), lambda w: {"w": 1 / np.cosh(w) ** 2}
+    assert "float32 (kind, float32)" in found_at(Buffers(np.float32).loss, right, w=point).reason
+    assert found_at(Buffers(np.float64).loss, right, w=point).outcome == RIGHT
+
+
+def test_float32_is_noted_where_it_could_be_replaced_and_judged_exactly() -> None:
+    exact = exact_gradient(problem_at(float32_buffer, tanh_slope, {"w": np.array([0.3]), "way": straight}))
+    (note,) = exact.notes
+    line = float32_buffer.__code__.co_firstlineno + 1
+    assert note.startswith(f"float32 at test_referee_exact.py:{line} (dtype='f')")
+    assert note.endswith(
+        ": as it stands this cannot be judged beyond 7 digits, so float64 was put in its place"
+    )
+    off = lambda w, way: {"w": 1.01 / np.cosh(w) ** 2}
+    assert found_at(float32_buffer, off, w=np.array([0.3]), way=straight).outcome == WRONG
+
+
 def test_float32_that_the_values_do_not_go_through_is_no_doubt() -> None:
     def labels(w: Any) -> Any:
         y = np.array([1, 0]).astype(np.float32)

@@ -22,6 +22,7 @@ PATIENCE = 1.0  # seconds that these may take
 FINE = 1e-10  # a move, relative to the parameter, that float64 shows and float32 does not
 SOUND = 1e-6  # how far the record's slope may be from that of the values, whose own error comes on top
 LIFTED = 2e-3  # the same where float16 or float32 was taken as float64
+TAKEN = " was taken as float64"  # as a record notes it
 FLOAT32 = "float32 (dtype='f', np.float32, astype)"
 
 
@@ -106,7 +107,18 @@ def from_record(problem: Problem, guarded: bool = True) -> tuple[Exact | None, s
     ).all():  # an infinite loss may have a finite gradient, which tells nothing
         gradient = {name: np.full(g.shape, np.nan) for name, g in gradient.items()}
     nothing = dict.fromkeys(gradient, 0.0)
-    return Exact(RECORDED, gradient, nothing, doubts=found.doubts, notes=found.notes), ""
+    return Exact(RECORDED, gradient, nothing, doubts=found.doubts, notes=in_short(found.notes)), ""
+
+
+def in_short(notes: tuple[str, ...]) -> tuple[str, ...]:
+    """What a record notes, with all that was float32 in one sentence."""
+    lifted = [note.removesuffix(TAKEN) for note in notes if note.endswith(TAKEN)]
+    others = tuple(note for note in notes if not note.endswith(TAKEN))
+    if not lifted:
+        return others
+    digits = 3 if any("float16" in note for note in lifted) else 7
+    told = f"as it stands this cannot be judged beyond {digits} digits, so float64 was put in its place"
+    return (f"{listed(lifted)}: {told}", *others)
 
 
 def contradiction(
@@ -238,7 +250,9 @@ def from_values(problem: Problem) -> Exact:
     gradient: dict[str, np.ndarray] = {}
     errors: dict[str, float] = {}
     count = sum(x.size for x in problem.values.values())
-    wanted = analytic or any(differs(problem.claimed[name], slopes[name]) for name in slopes)
+    wanted = analytic or any(
+        differs(problem.claimed[name], slopes[name]) for name in slopes if name not in doubted
+    )
     if wanted and count <= FEW and count * each <= PATIENCE:
         for name, x in problem.values.items():
             units = [index_unit(x, index) for index in np.ndindex(x.shape)]
@@ -300,10 +314,13 @@ def rounded(problem: Problem, f: Line, curve: Curve) -> str:
         return f"something in your forward is float32 ({listed(places)})"
     stays = not coarse and abs(curve.slope) <= curve.error and float(np.real(f(1e-5))) == middle
     levels = stairs(f) if stays else set()
-    if coarse or levels:
+    spread = max(levels) - min(levels) > 1e6 * eps if levels else False
+    if spread and (places := low_precision(problem.forward, problem.call)):
+        return f"something in your forward is float32 ({listed(places)})"
+    if coarse or spread or len(levels) == 1:
         if places := truncating(problem.forward, problem.call):
             return f"values are rounded in your forward ({listed(places)})"
-        if len(levels) > 1:
+        if spread:
             return "your forward moves in steps: it compares, or rounds, what depends on this"
     if coarse:
         return (

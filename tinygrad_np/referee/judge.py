@@ -260,7 +260,8 @@ def float32_of(facts: Facts, hand: np.ndarray) -> str:
         if np.array_equal(hand, hand.astype(np.float32)) and not has_few_digits(hand):
             return "float32, which the hand gradient is"
     if facts.exact.notes:
-        return f"float32, which the hand gradient may be as the forward is ({facts.exact.notes[0]})"
+        at = facts.exact.notes[0].partition(":")[0]
+        return f"float32, which the hand gradient may be as the forward is ({at})"
     return ""
 
 

@@ -141,8 +141,20 @@ def parsed(text: str) -> list[tuple[int, ast.AST]]:
 
 
 def low_precision(*roots: Any) -> list[str]:
-    """Where float32 and float16 stand in the user's functions: "dtype='f' at lstm.py:3"."""
-    return found_in(roots, low_text)
+    """Where float32 and float16 stand in the user's functions, "dtype='f' at lstm.py:3", or in their objects."""
+    return found_in(roots, low_text) or list(dict.fromkeys(low_attributes(*roots)))
+
+
+def low_attributes(*roots: Any) -> Iterator[str]:
+    """The attributes of the user's objects that are arrays of float32, or that dtype."""
+    for x in reachable(*roots):
+        if isinstance(x, types.ModuleType):
+            continue
+        for name, value in list(getattr(x, "__dict__", {}).items()):
+            for low in (np.float32, np.float16):
+                is_array = isinstance(value, np.ndarray | np.generic) and value.dtype == low
+                if is_array or value is low or (isinstance(value, np.dtype) and value == low):
+                    yield f"{name}, {low.__name__}"
 
 
 def truncating(*roots: Any) -> list[str]:
