@@ -7,6 +7,7 @@ somebody would use.
 from __future__ import annotations
 
 import copy
+import itertools
 import threading
 from collections import namedtuple
 from dataclasses import dataclass, field
@@ -312,6 +313,18 @@ def test_two_arrays_that_share_memory_are_refused_if_one_is_a_parameter() -> Non
     ):
         problem_at(forward, lambda theta, W: {"theta": 2 * theta}, {"theta": theta, "W": theta.reshape(2, 3)})
 
+    class Views:
+        def __init__(self) -> None:
+            self.theta = theta
+            self.W = theta[:4].reshape(2, 2)
+
+        def loss(self) -> Any:
+            return np.sum(self.W**2) + np.sum(self.theta)
+
+    with pytest.raises(ValueError, match=r"theta and self.W share memory"):
+        problem_at(Views().loss, lambda: {"theta": np.where(np.arange(6) < 4, 2 * theta, 0) + 1}, ())
+    right(problem_at(lambda x, h0: np.sum(x * h0), lambda x, h0: {"x": h0 * np.ones((4, 3))}, (x, x[0])), "x")
+
 
 # --- what gradients are called ------------------------------------------------------------------------
 
@@ -354,7 +367,7 @@ def test_gradients_of_other_things_are_left_aside_with_a_note() -> None:
         return {"dz": dx, "dW": dW}
 
     problem = right(problem_at(loss, gradient, (x, W, b)), "W")
-    assert "dz is left aside: it is the gradient of none of x, W, b" in problem.notes
+    assert "dz left aside: no gradient of x, W, b" in problem.notes
     assert "no gradient of x, b was given" in problem.notes
 
 
@@ -566,7 +579,7 @@ def test_an_object_that_was_used_before() -> None:
         problem_at(net.loss, net.of_the_last, (x,)), "W", "b"
     )  # relies on a forward, and one is there already
     problem = right(problem_at(net.loss, net.adds_up, (x,)), "W", "b")
-    assert "self.dW held numbers from before, and is set to 0 first" in problem.notes
+    assert "self.dW, self.db held numbers from before, and are set to 0 first" in problem.notes
     for name, value in vars(net).items():
         np.testing.assert_array_equal(value, before[name])
 
@@ -1038,3 +1051,141 @@ def test_assert_gradient() -> None:
         assert_gradient(loss, lambda x, W, b: gradients(x, W, b, slip=True), (x, W, b))
     with pytest.raises(AssertionError, match="not tested"):
         assert_gradient(lambda W: 0 * np.sum(W), lambda W: {"W": 0 * W}, (W,))
+
+
+# --- whole styles -------------------------------------------------------------------------------------
+
+
+class Lists:
+    """Weights and biases in two lists of an object, gradients of both in a tuple, by other names."""
+
+    def __init__(self, sizes: list[int]):
+        draw = np.random.default_rng(0).standard_normal
+        self.sizes = sizes
+        self.biases = [draw((n, 1)) for n in sizes[1:]]
+        self.weights = [draw((n, m)) for m, n in itertools.pairwise(sizes)]
+
+    def cost(self, x: Any, y: Any) -> Any:
+        for w, b in zip(self.weights, self.biases, strict=True):
+            x = np.tanh(w @ x + b)
+        return 0.5 * np.sum((x - y) ** 2)
+
+    def backprop(self, x: Any, y: Any) -> Any:
+        outs = [x]
+        for w, b in zip(self.weights, self.biases, strict=True):
+            outs.append(np.tanh(w @ outs[-1] + b))
+        nabla_b, nabla_w = [np.zeros_like(b) for b in self.biases], [np.zeros_like(w) for w in self.weights]
+        delta = outs[-1] - y
+        for i in reversed(range(len(self.weights))):
+            delta = delta * (1 - outs[i + 1] ** 2)
+            nabla_b[i], nabla_w[i] = delta, delta @ outs[i].T
+            delta = self.weights[i].T @ delta
+        return nabla_b, nabla_w
+
+
+def test_lists_of_weights_and_biases_of_an_object() -> None:
+    net = Lists([3, 2, 2])
+    right(
+        problem_at(net.cost, net.backprop, (x[:1].T, np.ones((2, 1)))),
+        *[f"{n}[{i}]" for n in ("biases", "weights") for i in (0, 1)],
+    )
+
+
+def test_a_flat_vector_of_parameters_and_a_gradient_called_grad() -> None:
+    def cost(theta: Any, X: Any, y: Any) -> Any:
+        return np.mean((np.tanh(X @ theta) - y) ** 2)
+
+    def gradient(theta: Any, X: Any, y: Any) -> Any:
+        h = np.tanh(X @ theta)
+        grad = X.T @ ((h - y) * (1 - h**2)) * 2 / len(y)
+        return grad
+
+    y = np.array([1.0, 0.0, 2.0, 1.0])
+    right(problem_at(cost, gradient, (b, x @ W, y)), "theta")
+    four = np.arange(4.0)  # y is of the same shape then, and the numbers tell
+    right(problem_at(cost, gradient, (four / 4, rng.standard_normal((4, 4)), y)), "theta")
+
+
+def test_the_gradient_of_an_intermediate_of_the_same_shape_is_none_of_the_input() -> None:
+    def gradient(x: Any, U: Any) -> Any:
+        dscores = np.ones_like(x)
+        return dscores
+
+    with pytest.raises(ValueError, match="gives dscores, and the parameters are x, U"):
+        problem_at(lambda x, U: np.sum(x @ U), gradient, (S, S + 1))
+
+
+def test_layers_in_a_list_of_a_network() -> None:
+    class Unit:
+        def __init__(self, n: int):
+            self.W, self.grad_W = np.random.default_rng(n).standard_normal((3, 3)), np.zeros((3, 3))
+
+        def __call__(self, x: Any) -> Any:
+            self.x, self.out = x, np.tanh(x @ self.W)
+            return self.out
+
+        def backward(self, d: Any) -> Any:
+            d = d * (1 - self.out**2)
+            self.grad_W += self.x.T @ d
+            return d @ self.W.T
+
+    class Stack:
+        def __init__(self) -> None:
+            self.layers = [Unit(n) for n in range(3)]
+
+        def __call__(self, x: Any) -> Any:
+            for layer in self.layers:
+                x = layer(x)
+            return x
+
+        def backward(self, d: Any) -> Any:
+            for layer in reversed(self.layers):
+                d = layer.backward(d)
+            return d
+
+    net = Stack()
+    names = "x", "layers[0].W", "layers[1].W", "layers[2].W"
+    right(problem_at(net, net.backward, (x,)), *names)
+    net(x)
+    net.backward(x)
+    right(problem_at(net, net.backward, (x,)), *names)
+
+
+def test_outputs_of_a_course_with_a_cache_of_caches() -> None:
+    def forward(x: Any, a0: Any, parameters: Any) -> Any:
+        a, caches = np.zeros((3, len(x))), []
+        a_next = a0
+        for t, x_t in enumerate(x):
+            a_prev, a_next = a_next, np.tanh(parameters["Waa"] @ a_next + parameters["Wax"] @ x_t)
+            a[:, t] = a_next
+            caches.append((a_next, a_prev, x_t, parameters))
+        y_pred = parameters["Wya"] @ a
+        return a, y_pred, (caches, x)
+
+    def backward(da: Any, caches: Any) -> Any:
+        caches, x = caches
+        gradients = {"dx": np.zeros_like(x), "dWax": np.zeros((3, 2)), "dWaa": np.zeros((3, 3))}
+        da_prev = np.zeros(3)
+        for t in reversed(range(len(x))):
+            a_next, a_prev, x_t, parameters = caches[t]
+            d = (da[:, t] + da_prev) * (1 - a_next**2)
+            gradients["dWax"] += np.outer(d, x_t)
+            gradients["dWaa"] += np.outer(d, a_prev)
+            gradients["dx"][t] = parameters["Wax"].T @ d
+            da_prev = parameters["Waa"].T @ d
+        gradients["da0"] = da_prev
+        return gradients
+
+    parameters = {"Wax": Wxh, "Waa": Whh, "Wya": GLOBAL_PARAMETERS["Why"]}
+    problem = right(problem_at(forward, backward, (x[:, :2], x[0], parameters)), "x", "Wax", "Waa", "a0")
+    assert "the hand gradient takes no gradient of y_pred, and the loss leaves it out" in problem.notes
+    assert "no gradient of Wya was given" in problem.notes
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+def test_matrices_of_the_old_kind() -> None:
+    M, v = np.matrix(S), np.matrix([[1.0], [2.0], [3.0]])
+    problem = problem_at(
+        lambda M, v: (v.T * M * M * v)[0, 0], lambda M, v: {"M": v * v.T * M.T + M.T * v * v.T}, (M, v)
+    )
+    right(problem, "M")

@@ -19,25 +19,24 @@ Argument: TypeAlias = "tuple[str, Any, Sequence[Parameter]]"  # its name, its va
 
 BEFORE = (
     *("dloss_d", "dLoss_d", "d_loss_d_", "dL_d_", "dL_d", "dLd", "dE_d", "dEd", "dJ_d", "dJd", "dC_d", "dCd"),
-    *(
-        "gradient_",
-        "grad_",
-        "grad",
-        "delta_",
-        "delta",
-        "nabla_",
-        "del_",
-        "d_",
-        "g_",
-        "d",
-        "g",
-        "D",
-        "∂",
-        "∇",
-        "δ",
-    ),
+    *("gradient_", "grad_", "grad", "delta_", "delta", "diff_", "nabla_", "del_", "d_", "g_", "d", "g", "D"),
+    *("\u2202", "\u2207", "\u03b4"),  # the signs of partial derivatives, of gradients, and delta
 )
-AFTER = ("_gradient", "_grad", ".grad", "_grads", "grad", "Grad", "_delta", "_bar", "_g", "_d")
+AFTER = (
+    "_gradient",
+    "_grad",
+    ".grad",
+    "_grads",
+    "grad",
+    "Grad",
+    "_delta",
+    "_diff",
+    "_deriv",
+    "_bar",
+    "_g",
+    "_d",
+)
+SAME = {"weight": "w", "weights": "w", "bias": "b", "biases": "b"}
 # What gradients are kept in, and what parameters are: no part of their names.
 OF_GRADIENTS = {
     "grads",
@@ -68,9 +67,14 @@ class Parameter:
     keys: Keys  # of its first place, without the root
 
     @property
+    def given(self) -> bool:
+        """Whether it is an argument or a global variable, or in one; else it is in the object of a method."""
+        return bool(self.root == self.keys[0])
+
+    @property
     def direct(self) -> bool:
         """Whether it is an argument itself, and does not stand in one."""
-        return len(self.keys) == 1 and self.root == self.keys[0]
+        return len(self.keys) == 1 and self.given
 
     @property
     def whole(self) -> bool:
@@ -110,21 +114,24 @@ def likeness(gradient: Any, parameter: Any) -> int | None:
         return 1
 
     def plain(name: str) -> str:
-        return name.replace("_", "").lower()
+        name = name.replace("_", "").lower()
+        return SAME.get(name, name)
 
     return 2 if plain(parameter) in {plain(name) for name in (gradient, *meant)} else None
 
 
 def alike(gradient: Keys, parameter: Keys) -> tuple[int, bool, int] | None:
     """How two places agree from the inside out: in how many keys, whether wholly, and how nearly."""
-    gradient = (*(key for key in gradient[:-1] if key not in OF_GRADIENTS), *gradient[-1:])
-    parameter = (*(key for key in parameter[:-1] if key not in OF_PARAMETERS), *parameter[-1:])
-    pairs = [(gradient, parameter, 0)]
+    gradients = [
+        (gradient, 0),
+        ((*(key for key in gradient[:-1] if key not in OF_GRADIENTS), *gradient[-1:]), 0),
+    ]
+    parameters = [parameter, (*(key for key in parameter[:-1] if key not in OF_PARAMETERS), *parameter[-1:])]
     if len(gradient) > 1 and gradient[-1] in GRADIENT_OF_OBJECT:
-        pairs.append((gradient[:-1], parameter, -1))
+        gradients.append((gradient[:-1], -1))
     if len(parameter) > 1 and parameter[-1] in VALUE_OF_OBJECT:
-        pairs += [(g, parameter[:-1], near) for g, _, near in tuple(pairs)]
-    found = [(common_end(g, p), near) for g, p, near in pairs]
+        parameters.append(parameter[:-1])
+    found = [(common_end(g, p), near) for g, near in gradients for p in parameters]
     return max(((*like[:2], min(like[2], near)) for like, near in found if like is not None), default=None)
 
 
@@ -218,7 +225,7 @@ def gradients_in(x: Any, keys: Keys = (), depth: int = 0) -> Iterator[Gradient]:
 
 
 def by_order(items: Sequence[Any], arguments: Sequence[Argument]) -> list[dict[str, np.ndarray]]:
-    """All ways in which returned items are the gradients of arguments in their order; two are enough to know."""
+    """The ways in which returned items are the gradients of arguments in their order; a few are enough to know."""
     ways: list[dict[str, np.ndarray]] = []
 
     def go(i: int, start: int, so_far: dict[str, np.ndarray]) -> None:
@@ -226,7 +233,7 @@ def by_order(items: Sequence[Any], arguments: Sequence[Argument]) -> list[dict[s
             ways.append(so_far)
             return
         for j in range(start, len(arguments)):
-            if len(ways) < 2 and (fit := fitted(items[i], arguments[j])) is not None:
+            if len(ways) < 20 and (fit := fitted(items[i], arguments[j])) is not None:
                 go(i + 1, j + 1, {**so_far, **fit})
 
     go(0, 0, {})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -150,10 +150,10 @@ class _Intake:
             variables |= {name: given.pop(name) for name in read}
         self.names = list(given)
         stage: Stage = {"inputs": given, "globals": variables}
-        if self.gradient.owner is not None and self.gradient.owner is not self.forward.owner:
-            stage = {"gradient": self.gradient.owner, **stage}
         if self.forward.owner is not None:
-            stage = {"self": self.forward.owner, **stage}
+            stage["self"] = self.forward.owner
+        if self.gradient.owner is not None and self.gradient.owner is not self.forward.owner:
+            stage["gradient"] = self.gradient.owner
         self.layer = layer
         self.begin(stage)
 
@@ -383,7 +383,7 @@ class _Intake:
             ]
             if used:
                 self.note(
-                    *(f"{text(named(path))} held numbers from before, and is set to 0 first" for path in used)
+                    f"{some(text(named(path)) for path in used)} held numbers from before, and are set to 0 first"
                 )
                 return self.claims_after(forward, used)
         found |= by_left
@@ -446,11 +446,12 @@ class _Intake:
         yield from gradients_in(item, () if key is None else (key,))
 
     def is_the_loss(self, name: Any, item: Any) -> bool:
-        if np.ndim(item) or numbers(item) is None:
+        array = numbers(item)
+        if array is None or array.ndim:
             return False
         if isinstance(name, str) and any(alike((name,), p.keys) for p in self.parameters):
             return False
-        same = self.loss is not None and float(item) == float(np.ravel(self.loss.value)[0])
+        same = self.loss is not None and float(array) == float(np.ravel(self.loss.value)[0])
         return name in LOSSES or same
 
     def in_order(
@@ -469,11 +470,28 @@ class _Intake:
                 ]
             )
         ]
+        attributes: list[Argument] = [
+            (name, x, own)
+            for owner in owners(self.stage)
+            for step, x in inside(owner)
+            if (name := str(step.key))
+            if (own := [p for p in self.parameters if not p.whole and p.keys[0] == name and not p.given])
+        ]
         single: list[Argument] = [(p.name, p.value, [p]) for p in self.parameters if not p.whole]
         if not found:
             given = [item for _, item in items]
-            for parts, targets in ((given, arguments), ([given], arguments), (given, single)):
+            # One that is called like the gradient of something else may be that, be it of the same shape.
+            doubtful = len(items) == 1 < len(arguments) and spelled(items[0][0] or "") - {"rad", "radient"}
+            for parts, targets in (
+                (given, arguments),
+                ([given], arguments),
+                (given, attributes),
+                (given, single),
+            ):
                 ways = by_order(parts, targets)
+                if len(ways) > 1 or (ways and doubtful):
+                    meant = [way for way in ways if self.is_slope(way)]
+                    ways = meant if meant or doubtful else ways
                 if len(ways) > 1:
                     raise ValueError(
                         f"the hand gradient returns {described(given)}, which may be the "
@@ -503,16 +521,40 @@ class _Intake:
                 continue
             low = max((j for j in places[:i] if j is not None), default=-1)
             high = min((j for j in places[i + 1 :] if j is not None), default=len(arguments))
-            ways = by_order(
-                [item], [a for a in arguments[low + 1 : high] if not any(p.name in found for p in a[2])]
-            )
+            between = arguments[i : i + 1] if in_line else arguments[low + 1 : high]
+            ways = by_order([item], [a for a in between if not any(p.name in found for p in a[2])])
             if len(ways) == 1:
                 more |= ways[0]
         return more
 
+    def is_slope(self, gradients: Mapping[str, np.ndarray]) -> bool:
+        """Whether these gradients are right or nearly so: of several readings, the one that somebody meant."""
+        rng = np.random.default_rng(0)
+        for p in [p for p in self.parameters if p.name in gradients]:
+            x = np.asarray(p.value, dtype=np.float64)
+            v = rng.standard_normal(x.shape)
+            h = 1e-5 * (float(np.abs(x).max(initial=0.0)) or 1.0)
+            up, down = (
+                float(np.ravel(self.loss_at(unchanged, [p], {p.name: x + s * v}))[0]) for s in (h, -h)
+            )
+            slope, by_hand = (up - down) / (2 * h), float(np.sum(gradients[p.name] * v))
+            if not abs(slope - by_hand) <= 1e-3 * (abs(slope) + abs(by_hand)) + 1e-9:
+                return False
+        return True
+
+    def loss_at(self, convert: Convert, parameters: Sequence[Parameter], values: Mapping[str, Any]) -> Any:
+        """The loss with other values of parameters, on fresh copies of all."""
+        stage: Stage = convert(self.fresh(self.stage))
+        for p in parameters:
+            for path in p.paths:
+                stage = put(stage, path, as_given(p, values[p.name]))
+        return self.loss_in(self.run_forward(stage, convert))
+
     def nothing_found(self, returned: Any, aside: Sequence[Gradient], left: Sequence[Gradient]) -> Exception:
-        names = ", ".join(p.name for p in self.parameters if not p.whole) or "none"
-        given = ", ".join(dict.fromkeys(str(g) for g in [*aside, *left] if g.keys))
+        names = some(p.name for p in self.parameters if not p.whole) or "none"
+        if self.states:
+            names += f" ({', '.join(sorted(self.states))} are none, as the forward overwrites them)"
+        given = some(str(g) for g in [*aside, *left] if g.keys)
         if given:
             first = next((p.name for p in self.parameters if not p.whole), "W").rpartition(".")[2]
             return ValueError(
@@ -542,8 +584,8 @@ class _Intake:
         for name in claimed:
             self.refuse_views(parameters[name])
         if self.aside:
-            names = ", ".join(dict.fromkeys(str(g) for g in self.aside))
-            self.note(f"{names} is left aside: it is the gradient of none of {', '.join(parameters)}")
+            names = some(str(g) for g in self.aside)
+            self.note(f"{names} left aside: no gradient of {some(parameters)}")
         roots = {parameters[name].root for name in claimed} | {"self", "gradient"}
         without = dict.fromkeys(
             p.name if p.root in roots else p.root
@@ -551,16 +593,11 @@ class _Intake:
             if p.name not in claimed and isinstance(p.value, np.ndarray | list) and not p.whole
         )
         if without:
-            more = f" and {len(without) - 6} more" if len(without) > 6 else ""
-            self.note(f"no gradient of {', '.join(list(without)[:6])}{more} was given")
+            self.note(f"no gradient of {some(without)} was given")
         taken = [parameters[name] for name in claimed]
 
         def call(convert: Convert, values: Mapping[str, Any]) -> Any:
-            stage: Stage = convert(self.fresh(self.stage))
-            for p in taken:
-                for path in p.paths:
-                    stage = put(stage, path, as_given(p, values[p.name]))
-            return self.loss_in(self.run_forward(stage, convert))
+            return self.loss_at(convert, taken, values)
 
         return Problem(
             {p.name: np.array(p.value, dtype=np.float64) for p in taken},
@@ -580,11 +617,21 @@ class _Intake:
         """Copies of two arrays that share memory share none: moving one would move the other no more."""
         given = get(self.given, parameter.paths[0])
         for path, x in leaves(self.given):
-            if isinstance(x, np.ndarray) and path not in parameter.paths and np.may_share_memory(x, given):
+            if not isinstance(x, np.ndarray) or path in parameter.paths or not np.may_share_memory(x, given):
+                continue
+            if root(path) == parameter.root or not self.moves_the_loss(
+                parameter
+            ):  # else they go in side by side
                 raise ValueError(
                     f"{parameter.name} and {text(named(path))} share memory, and the copies that are worked on "
                     "would not: give only one of the two"
                 )
+
+    def moves_the_loss(self, parameter: Parameter) -> bool:
+        x = np.asarray(parameter.value, dtype=np.float64)
+        moved = x + np.random.default_rng(0).standard_normal(x.shape)
+        here, there = (np.ravel(self.loss_at(unchanged, [parameter], {parameter.name: v})) for v in (x, moved))
+        return not np.array_equal(here, there)
 
 
 # What a parameter stands in, and what it is called there.
@@ -617,7 +664,7 @@ def parameters_of(stage: Stage) -> list[Parameter]:
     """All numbers and arrays that may be parameters; what is kept in objects for their gradients is none."""
     places: dict[Any, tuple[Any, list[Path]]] = {}
     for path, x in leaves(stage):
-        if (type(x) is np.ndarray and x.dtype.kind in "fiu") or isinstance(x, list):
+        if (type(x) in (np.ndarray, np.matrix) and x.dtype.kind in "fiu") or isinstance(x, list):
             places.setdefault(id(x), (x, []))[1].append(path)
         elif isinstance(x, float | np.floating | int | np.integer) and not isinstance(x, bool):
             places[path] = (x, [path])
@@ -700,6 +747,8 @@ def as_given(parameter: Parameter, value: Any) -> Any:
     """A value in the form that the parameter has: a Python number or a list of such, if it is one."""
     if isinstance(parameter.value, list):
         return value.tolist() if isinstance(value, np.ndarray) and value.dtype.kind == "f" else listed(value)
+    if isinstance(parameter.value, np.matrix) and isinstance(value, np.ndarray):
+        return value.view(np.matrix)
     if isinstance(value, np.ndarray) and value.ndim == 0 and not isinstance(parameter.value, np.ndarray):
         return value.item() if type(parameter.value) is float and value.dtype.kind == "f" else value[()]
     return value
@@ -708,6 +757,12 @@ def as_given(parameter: Parameter, value: Any) -> Any:
 def listed(x: Any) -> Any:
     """The elements of an array that may be recorded, in lists."""
     return [listed(x[i]) for i in range(len(x))] if x.ndim else x
+
+
+def some(names: Iterable[str]) -> str:
+    """Names, the first of many."""
+    each = list(dict.fromkeys(names))
+    return ", ".join(each[:8]) + (f" and {len(each) - 8} more" if len(each) > 8 else "")
 
 
 def described(items: Sequence[Any]) -> str:
