@@ -583,7 +583,8 @@ def test_names_that_are_no_words() -> None:
 def test_what_is_not_finite_is_not_explained() -> None:
     assert told("rnn", each(lambda g, w, s: g * np.inf)) == []
     assert told("rnn", each(lambda g, w, s: g * np.nan, "b")) == []
-    assert told("rnn", each(lambda g, w, s: -1e200 * g))[0].name == "factor"
+    assert told("rnn", each(lambda g, w, s: -1e100 * g))[0].name == "factor"
+    assert told("rnn", each(lambda g, w, s: -1e200 * g)) == []  # its square is infinite
 
 
 # --- nothing is named where nothing is known ----------------------------------------------------------
@@ -597,6 +598,27 @@ def test_nothing_is_named_in_a_right_gradient(network: str) -> None:
     assert told(network, right, *small) == []
     assert told(network, each(lambda g, w, s: g.astype(np.float32).astype(float)), *SIZES) == []
     assert diagnose([]) == []
+
+
+def test_any_shapes_are_taken_and_noise_in_them_is_not_named() -> None:
+    """Without axes, without elements, of other shapes by hand, with names that a smaller case has not."""
+    rng = np.random.default_rng(0)
+
+    def noise() -> np.ndarray:
+        return np.asarray(rng.standard_normal(tuple(rng.integers(0, 5, rng.integers(0, 5)))))
+
+    for _ in range(60):
+        cases = []
+        for _ in range(rng.integers(1, 4)):
+            values = {name: noise() for name in "abcd"[: rng.integers(1, 5)]}
+            exact = {name: rng.standard_normal(w.shape) for name, w in values.items()}
+            hand = {
+                name: noise() if rng.random() < 0.3 else np.asarray(rng.standard_normal(w.shape))
+                for name, w in values.items()
+            }
+            problem = Problem(values, hand, lambda convert, v: 0.0, np.sum, np.sum)
+            cases.append((problem, {name: np.asarray(e) for name, e in exact.items()}, {"T": 2}))
+        assert diagnose(cases) == []
 
 
 @every_network

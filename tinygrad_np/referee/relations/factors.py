@@ -220,7 +220,7 @@ def constant_meaning(c: float) -> str:
     if c < 0:
         return ": the step of descent, minus a learning rate times the gradient?"
     n = 1 / c if c < 1 else c
-    if abs(n - round(n)) > 1e-6 * n:
+    if abs(n - round(n)) > 1e-6 * n or n > 10_000:
         return ""
     ours, theirs = ("mean", "sum") if c < 1 else ("sum", "mean")
     return f": a {ours} over {round(n)} of something, where the forward has a {theirs}?"
