@@ -40,7 +40,7 @@ def lengths_of(points: Sequence[Point]) -> Lengths:
             found = [point.value[name].shape[axis] for point in points]
             if found not in lengths.values():
                 lengths[f"axis {axis} of {name}"] = found
-    return {name: found for name, found in lengths.items() if max(found) > 1}
+    return {name: found for name, found in lengths.items() if min(found) > 0 and max(found) > 1}
 
 
 def oddity(label: str) -> float:
