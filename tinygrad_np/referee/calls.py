@@ -118,8 +118,7 @@ class Function:
     @functools.cached_property
     def written(self) -> set[str]:
         """The global variables that its code sets."""
-        instructions = (step for code in self.codes for step in dis.get_instructions(code))
-        return {step.argval for step in instructions if step.opname == "STORE_GLOBAL"}
+        return {name for code in self.codes for name in _written(code)}
 
     def returned_names(self, count: int) -> list[str | None]:
         """What it calls the parts of the tuple that it returns; None for each where its source does not tell."""
@@ -148,6 +147,11 @@ def with_globals(
         around[name] = copy_of(x) if own else x
     around.update(variables)
     return copy_of(given)
+
+
+@functools.lru_cache(maxsize=256)
+def _written(code: types.CodeType) -> set[str]:
+    return {step.argval for step in dis.get_instructions(code) if step.opname == "STORE_GLOBAL"}
 
 
 @functools.lru_cache(maxsize=256)
