@@ -226,6 +226,14 @@ class Part:
     def is_array(self) -> bool:
         return isinstance(self.value, np.ndarray | np.floating | float) and numbers(self.value) is not None
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of an array; of a list of such a longer one."""
+        if isinstance(self.value, list | tuple | Mapping):
+            first = next(iter(self.value.values() if isinstance(self.value, Mapping) else self.value), 0.0)
+            return (len(self.value), *np.shape(first))
+        return np.shape(self.value)
+
     def __str__(self) -> str:
         if isinstance(self.value, np.ndarray):
             return f"an array of {self.value.shape}"
@@ -340,13 +348,14 @@ def planned(
     if not layer:
         outputs = [i for i, part in enumerate(parts) if part is loss]
 
-    def give_cotangent(name: str) -> bool:
+    def give_cotangent(name: str) -> None:
         left = [i for i in outputs if Source("cotangent", i) not in chosen.values()]
-        named = [i for i in left if parts[i].name in spelled(name)]
         if not left:
-            return False
+            return
+        named = [i for i in left if parts[i].name in spelled(name)]
+        if "last" in name or "final" in name:  # a state, and not all states
+            left = sorted(left, key=lambda i: len(parts[i].shape))
         chosen[name] = Source("cotangent", (named or left)[0])
-        return True
 
     for p in plain:
         if p.name in chosen or not parts:
