@@ -130,23 +130,28 @@ class Function:
 def with_globals(
     given: types.FunctionType, converted: Any, variables: Mapping[str, Any]
 ) -> Callable[..., Any]:
-    """A function with global variables of its own, which the functions of its module that it calls see too."""
+    """A function that finds these in the place of global variables, and so does all that it calls in its module.
+
+    However it calls it, as a function, a method or out of a dict: so the module itself holds them during a call,
+    and has its own back afterwards.
+    """
     if converted.__globals__ is not given.__globals__:  # a copy has its own
         converted.__globals__.update(variables)
         return converted  # type: ignore[no-any-return]
-    around: dict[str, Any] = {}
+    around = given.__globals__
 
-    def copy_of(f: types.FunctionType) -> types.FunctionType:
-        new = types.FunctionType(f.__code__, around, f.__name__, f.__defaults__, f.__closure__)
-        new.__kwdefaults__ = f.__kwdefaults__
-        new.__dict__.update(f.__dict__)
-        return new
+    @functools.wraps(given)
+    def with_them(*args: Any, **kwargs: Any) -> Any:
+        before = dict(around)
+        around.update(variables)
+        try:
+            return given(*args, **kwargs)
+        finally:
+            for name in around.keys() - before.keys():
+                del around[name]
+            around.update(before)
 
-    for name, x in given.__globals__.items():
-        own = isinstance(x, types.FunctionType) and x.__globals__ is given.__globals__
-        around[name] = copy_of(x) if own else x
-    around.update(variables)
-    return copy_of(given)
+    return with_them
 
 
 @functools.lru_cache(maxsize=256)
