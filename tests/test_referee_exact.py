@@ -229,6 +229,16 @@ def test_a_small_term_beside_a_large_one(way: Any, offset: float) -> None:
 
 
 @both_ways
+def test_what_is_left_of_large_terms_is_rounding(way: Any) -> None:
+    found = found_at(
+        lambda w: way(np.tanh(w).sum()), lambda w: {"w": 1 / np.cosh(w) ** 2}, w=np.array([15.0, 15.5])
+    )
+    assert found.outcome == UNKNOWN
+    assert not found.nearly
+    assert "rounding" in found.reason or "at this precision" in found.reason
+
+
+@both_ways
 def test_what_cancels(way: Any) -> None:
     def loss(w: Any) -> Any:
         large = 1e9 + np.sin(w[0])
@@ -402,7 +412,7 @@ def smooth(rng: np.random.Generator, way: Any) -> tuple[Any, Any, dict[str, Any]
 
 
 @both_ways
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(40))
 def test_never_wrong_and_never_right(way: Any, seed: int) -> None:
     loss, gradient, point = smooth(np.random.default_rng(seed), way)
     problem = problem_at(loss, gradient, point)
@@ -428,7 +438,7 @@ def test_the_error_of_a_slope_is_honest() -> None:
     """Over noise of many kinds: hardly ever is the slope further off than it says, and never by much."""
     rng = np.random.default_rng(0)
     over = []
-    for _ in range(300):
+    for _ in range(200):
         size, noise = 10.0 ** rng.uniform(-2, 2), 10.0 ** rng.uniform(-15, -2)
         a = rng.uniform(-1, 1)
 
@@ -483,10 +493,13 @@ def test_one_forward_a_direction_where_coordinates_are_many() -> None:
     problem = problem_at(loss, right, point)
     exact = exact_gradient(problem)
     assert not exact.gradient
-    assert len(calls) < 400
+    assert len(calls) < 60
     found = judge(problem, exact, 1e-6)
     assert [f.outcome for f in found.values()] == [RIGHT] * 3
     slipped = problem_at(loss, lambda **p: {**right(**p), "U": 1.01 * right(**p)["U"]}, point)
+    calls.clear()
+    assert len(exact_gradient(slipped).slopes["U"]) == 6
+    assert len(calls) < 250
     found = judge(slipped, exact_gradient(slipped), 1e-6)
     assert [f.outcome for f in found.values()] == [RIGHT, WRONG, RIGHT]
     assert found["U"].relative_error == pytest.approx(0.01, rel=1e-4)
