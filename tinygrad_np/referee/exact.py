@@ -304,7 +304,7 @@ def agrees(
 
 
 def alike(directions: dict[str, np.ndarray], counts: dict[str, float]) -> dict[str, np.ndarray]:
-    """Directions of parameters, so weighted that all count alike, as far as that can be, and none is lost unseen."""
+    """Directions of parameters, so weighted that all count alike, as far as that can be: none is lost unseen."""
     most = max(counts.values(), default=0.0)
     weights = {name: min(most / c, 1e3) if c else 1e3 for name, c in counts.items()}
     return {name: (weights[name] if most else 1.0) * v for name, v in directions.items()}
