@@ -105,6 +105,26 @@ def test_the_time_step_is_found() -> None:
     assert verdict.wrong_steps == [1]
 
 
+def test_what_explains_a_failure_of_the_smallest_case_is_seen_in_larger_ones() -> None:
+    def first_step_left_out(x: Any, W: Any, U: Any, b: Any) -> dict[str, np.ndarray]:
+        whole = by_hand()(x=x, W=W, U=U, b=b)
+        states = [np.zeros(len(b))]
+        for x_t in x:
+            states.append(np.tanh(W @ x_t + U @ states[-1] + b))
+        dh = 2 * states[-1]
+        for t in reversed(range(1, len(x))):
+            dh = U.T @ (dh * (1 - states[t + 1] ** 2))
+        da = dh * (1 - states[1] ** 2)
+        return {"W": whole["W"] - np.outer(da, x[0]), "U": whole["U"], "b": whole["b"] - da}
+
+    verdict = referee(forward, first_step_left_out, cases)
+    assert verdict.case == "T=1, hidden=1, seed 0"  # where the gradient is 0, as if it were never written
+    assert verdict.slips[0].name in (
+        "first step left out",
+        "way back through time truncated",
+    )  # the same here
+
+
 def test_relative_error_and_cosine_are_what_they_say() -> None:
     verdict = referee(
         lambda x: np.sum(x * x),

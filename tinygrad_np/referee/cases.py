@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,15 @@ from tinygrad_np.extras import import_optional
 
 @dataclass(frozen=True)
 class Case:
-    """Inputs that can be made in many sizes: ``make(rng, **sizes)`` with a seeded generator, or without `rng`."""
+    """Inputs that can be made in many sizes: ``make(rng, **sizes)`` with a seeded generator, or without `rng`.
+
+    A case of a search knows the `bounds` of its sizes.
+    """
 
     make: Callable[..., Any]
     sizes: Mapping[str, int]
     seed: int = 0
+    bounds: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def inputs(self) -> Any:
@@ -59,7 +63,7 @@ def cases(make: Callable[..., Any], /, **sizes: int | tuple[int, int]) -> Any:
     st = import_optional("hypothesis.strategies")
     bounds = {name: (size, size) if isinstance(size, int) else size for name, size in sizes.items()}
     return st.builds(
-        lambda chosen, seed: Case(make, chosen, seed),
+        lambda chosen, seed: Case(make, chosen, seed, bounds),
         st.fixed_dictionaries({name: st.integers(low, high) for name, (low, high) in bounds.items()}),
         st.integers(0, 1000),
     )
