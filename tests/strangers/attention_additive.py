@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.strangers.mathutil import detour, softmax
-from tests.strangers.network import Network, Planted
+from tests.strangers.network import WAYS, Network, Planted
 
 
 def encode(x, p, way=None):
@@ -114,6 +114,6 @@ NETWORKS = [
             ),
             Planted("dh_next missing", "`dh` of the next step is not handed on", ("dh_next",), {"T": (2, 4)}),
         ),
-        options={"scale": (1.0, 20.0), "way": (None, "fft", "bytes")},
+        options={"scale": (1.0, 20.0), "way": WAYS},
     )
 ]

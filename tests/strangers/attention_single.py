@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.strangers.mathutil import detour, softmax_
-from tests.strangers.network import Network, Planted, in_order
+from tests.strangers.network import WAYS, Network, Planted, in_order
 
 
 def attention_forward(x, Wq, Wk, Wv, Wo, causal=True, way=None):
@@ -92,6 +92,6 @@ NETWORKS = [
             Planted("way through v missing", "`dv @ Wv.T` not added to dx", ("path", "missing", "cut")),
         ),
         layer=True,
-        options={"scale": (1.0, 20.0), "way": (None, "fft", "bytes")},
+        options={"scale": (1.0, 20.0), "way": WAYS},
     )
 ]

@@ -251,7 +251,6 @@ edge(
     lambda w: (w == w.max()) / (w == w.max()).sum(),
     [1.0, 1.0, 0.0],
 )
-edge("the largest of equals, all", lambda w: np.max(w), lambda w: (w == w.max()) * 1.0, [1.0, 1.0, 0.0])
 edge(
     "clipped at its bound",
     lambda w: np.clip(w, -1, 1).sum(),

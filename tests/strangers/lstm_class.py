@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.strangers.mathutil import detour
-from tests.strangers.network import Network, Planted
+from tests.strangers.network import WAYS, Network, Planted
 
 
 class LSTM:
@@ -158,7 +158,7 @@ NETWORKS = [
             "scale": (1.0, 20.0),
             "dtype": ("d", "f"),
             "decay": (0.0, 0.1),
-            "way": (None, "fft", "bytes"),
+            "way": WAYS,
         },
     )
 ]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.strangers.mathutil import detour, sigmoid_by_sign, weights
-from tests.strangers.network import Network, Planted, in_order
+from tests.strangers.network import WAYS, Network, Planted, in_order
 
 
 def lstm_step_forward(x, prev_h, prev_c, Wx, Wh, b):
@@ -112,6 +112,6 @@ NETWORKS = [
             Planted("bias averaged", "bias averaged over the batch", ("mean", "batch", "factor")),
         ),
         layer=True,
-        options={"scale": (1.0, 20.0), "way": (None, "fft", "bytes")},
+        options={"scale": (1.0, 20.0), "way": WAYS},
     )
 ]

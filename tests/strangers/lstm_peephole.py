@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.strangers.mathutil import detour, sigmoid_tanh, softmax, weights
-from tests.strangers.network import Network, Planted, by_name
+from tests.strangers.network import WAYS, Network, Planted, by_name
 
 
 def lstm(x, Wz, Wi, Wf, Wo, pi, pf, po, bz, bi, bf, bo, way=None):
@@ -101,6 +101,6 @@ NETWORKS = [
             Planted("c_prev for c", "`c_prev` for `c` at o's peephole", ("previous", "one step")),
             Planted("dc_next missing", "`dc` of the next step is not handed on", ("dc_next",)),
         ),
-        options={"scale": (1.0, 20.0), "way": (None, "fft", "bytes")},
+        options={"scale": (1.0, 20.0), "way": WAYS},
     )
 ]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.strangers.mathutil import counted, detour, weights
-from tests.strangers.network import Network, Planted, by_name
+from tests.strangers.network import WAYS, Network, Planted, by_name
 
 
 @counted
@@ -127,6 +127,6 @@ NETWORKS = [
                 ("another parameter", "of W1"),
             ),
         ),
-        options={"scale": (1.0, 2.0), "way": (None, "fft", "bytes")},
+        options={"scale": (1.0, 2.0), "way": WAYS},
     )
 ]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.strangers.mathutil import detour, sigmoid
-from tests.strangers.network import Network, Planted, by_name
+from tests.strangers.network import WAYS, Network, Planted, by_name
 
 
 def rnn(xs, W, U, b, way=None):
@@ -131,6 +131,6 @@ NETWORKS = [
             ),
         ),
         steps="seq_len",
-        options={"scale": (1.0, 20.0), "eps": (1e-8, 1e-6, 0.0), "way": (None, "fft", "bytes")},
+        options={"scale": (1.0, 20.0), "eps": (1e-8, 1e-6, 0.0), "way": WAYS},
     )
 ]
