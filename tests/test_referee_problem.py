@@ -19,6 +19,7 @@ import pytest
 
 from tinygrad_np import testing
 from tinygrad_np.referee import Case, assert_gradient, referee, referee_layer
+from tinygrad_np.referee.places import copied
 from tinygrad_np.referee.problem import Problem, problem_at, unchanged
 
 
@@ -354,6 +355,15 @@ def test_spellings_of_a_gradient(name: str) -> None:
     right(problem, "W")
 
 
+def test_two_gradients_of_one_parameter_are_asked_about() -> None:
+    with pytest.raises(ValueError, match="both dW and grad_W may be the gradient of W: give one of them"):
+        problem_at(loss, lambda x, W, b: {"dW": W, "grad_W": 2 * W}, (x, W, b))
+    right(problem_at(lambda W: np.sum(W**2), lambda W: {"dW": 2 * W, "grad_W": 2 * W}, (W,)), "W")
+    problem = problem_at(lambda W: np.sum(W**2), lambda W: {"dW": W, "W": 2 * W}, (W,))
+    right(problem, "W")
+    assert "dW left aside: no gradient of W" in problem.notes
+
+
 def test_a_name_as_it_is_goes_before_what_it_may_be_spelled_from() -> None:
     def forward(h: Any, dh: Any) -> Any:
         return np.sum(h * dh**2)
@@ -468,6 +478,20 @@ def test_the_loss_is_found(form: Any, note: str) -> None:
 
     problem = right(problem_at(forward, by_name, (x, W, b)), "W", "b")
     assert not note or note in problem.notes
+
+
+def test_a_number_that_is_no_loss_is_not_taken_for_one() -> None:
+    def forward(x: Any, W: Any) -> Any:
+        return np.tanh(x @ W), 0.5, len(x)
+
+    def gradient(x: Any, W: Any, dout: Any) -> Any:
+        return {"W": x.T @ (dout * (1 - np.tanh(x @ W) ** 2))}
+
+    right(problem_at(forward, gradient, (x, W)), "W")
+    with pytest.raises(
+        ValueError, match="number 2 of what the forward returns would be the loss, but depends on no"
+    ):
+        problem_at(forward, lambda x, W: {"W": W}, (x, W))
 
 
 def test_the_gradient_takes_what_the_forward_returned_besides() -> None:
@@ -743,6 +767,26 @@ def test_global_variables_among_the_inputs_by_name() -> None:
 # --- copies -------------------------------------------------------------------------------------------
 
 
+LOCK_NOTE = "a lock cannot be copied, and is passed as it is"
+
+
+def test_a_copy_around_what_cannot_be_copied_is_a_copy_of_all_else() -> None:
+    shared = np.ones(2)
+    inner = SimpleNamespace(rng=np.random.default_rng(1), W=shared, nested=[{"W": shared}])
+    box = SimpleNamespace(lock=threading.Lock(), parts=(inner, [shared]), rng=np.random.default_rng(2))
+    inner.box = box  # a circle
+    for _ in range(50):
+        kept: list[str] = []
+        new = copied(box, {}, kept)
+        assert kept == ["lock"]
+        assert new.lock is box.lock
+        part = new.parts[0]
+        assert part.box is new
+        assert part.W is part.nested[0]["W"] is new.parts[1][0] is not shared
+        assert new.rng is not box.rng is not part.rng
+        assert new.rng.random() == np.random.default_rng(2).random()
+
+
 def test_nothing_of_the_users_is_changed_and_what_cannot_be_copied_goes_in_as_it_is() -> None:
     @dataclass
     class Box:
@@ -766,7 +810,7 @@ def test_nothing_of_the_users_is_changed_and_what_cannot_be_copied_goes_in_as_it
     lock = box.lock
     problem = problem_at(forward, gradient, {"x": given, "box": box})
     right(problem, "W")  # the generator starts anew in every call
-    assert "a lock cannot be copied, and is passed as it is" in problem.notes
+    assert [note for note in problem.notes if "copied" in note] == [LOCK_NOTE]
     np.testing.assert_array_equal(given, x)
     np.testing.assert_array_equal(box.W, W)
     assert box.rng.random() == np.random.default_rng(3).random()

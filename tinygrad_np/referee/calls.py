@@ -214,8 +214,6 @@ class Part:
             return 0
         if isinstance(self.value, np.ndarray) and self.value.size == 1 and self.value.dtype.kind == "f":
             return 1
-        if isinstance(self.value, int | np.integer):
-            return 2
         return None
 
     @property

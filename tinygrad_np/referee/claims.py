@@ -180,7 +180,8 @@ def by_name(
         best = max(score for _, score in likes.values())
         fits.append(((-best[3], -best[0]), g, [p for p, score in likes.values() if score == best]))
     found: dict[str, np.ndarray] = {}
-    for _, g, likely in sorted(fits, key=lambda fit: fit[0]):
+    chosen: dict[str, tuple[tuple[int, int], Gradient]] = {}
+    for score, g, likely in sorted(fits, key=lambda fit: fit[0]):
         free = [p for p in likely if p.name not in found]
         if len(free) > 1:
             raise ValueError(
@@ -189,8 +190,14 @@ def by_name(
             )
         if free:
             found[free[0].name] = g.value
-        else:
-            aside.append(g)
+            chosen[free[0].name] = score, g
+            continue
+        rival_score, rival = chosen[likely[0].name]
+        if score == rival_score and not np.array_equal(g.value, rival.value, equal_nan=True):
+            raise ValueError(
+                f"both {rival} and {g} may be the gradient of {likely[0].name}: give one of them"
+            )
+        aside.append(g)
     order = [id(g.value) for g in gradients]
     return dict(sorted(found.items(), key=lambda item: order.index(id(item[1])))), aside
 

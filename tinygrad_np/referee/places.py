@@ -7,6 +7,7 @@ A place is a path of steps from the outside in, and is called what people write:
 from __future__ import annotations
 
 import copy
+import sys
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ OPAQUE = (
     np.random.Generator,
     np.random.RandomState,
 )
+# Whose classes are not somebody's own; but there are plain ones to hold attributes.
+OTHERS = {"numpy", "scipy", "pandas", "matplotlib", "torch", "sklearn"} | sys.stdlib_module_names
+OTHERS -= {"types", "argparse", "__main__"}
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ def put(x: Any, path: Path, value: Any) -> Any:
 
 def attributes(x: Any) -> dict[str, Any]:
     """An object's own attributes; none of what is no object of somebody's class."""
-    if isinstance(x, OPAQUE) or type(x).__module__.partition(".")[0] in ("builtins", "numpy", "threading"):
+    if isinstance(x, OPAQUE) or type(x).__module__.partition(".")[0] in OTHERS:
         return {}
     found = dict(getattr(x, "__dict__", {}))
     for cls in type(x).__mro__:
@@ -129,7 +133,7 @@ def leaves(x: Any, path: Path = (), _seen: dict[int, Any] | None = None) -> Iter
         del seen[id(x)]
 
 
-def copied(x: Any, memo: dict[int, Any], kept: list[str]) -> Any:
+def copied(x: Any, memo: dict[Any, Any], kept: list[str]) -> Any:
     """A deep copy. What cannot be copied is kept as it is, its type named in `kept`, and all around it copied."""
     if id(x) in memo:
         return memo[id(x)]
@@ -139,6 +143,8 @@ def copied(x: Any, memo: dict[int, Any], kept: list[str]) -> Any:
     except Exception:  # a lock, an open file, a module: whatever it says, it cannot be copied
         pass
     else:
+        # What deepcopy keeps alive, so that no id in its memo is used again, it keeps under the id of the memo.
+        memo.setdefault("alive", []).append(trial.pop(id(trial), None))
         memo.update(trial)
         return result
     parts = inside(x)

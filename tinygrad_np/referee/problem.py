@@ -18,6 +18,7 @@ from tinygrad_np.referee.calls import (
     COTANGENTS,
     LOSSES,
     Function,
+    Part,
     Plan,
     Source,
     has_floats,
@@ -182,7 +183,7 @@ class _Intake:
     # --- data ---
 
     def fresh(self, stage: Stage) -> Stage:
-        memo: dict[int, Any] = {}
+        memo: dict[Any, Any] = {}
         kept: list[str] = []
         result = {name: copied(x, memo, kept) for name, x in stage.items()}
         self.note(*(f"a {kind} cannot be copied, and is passed as it is" for kind in kept))
@@ -241,8 +242,14 @@ class _Intake:
         self.parts = parts_of(result, self.forward)
         self.loss, choice = (None, False) if self.layer else loss_of(self.parts)
         same = self.gradient.given == self.forward.given
-        if self.loss is not None and np.ndim(self.loss.value) and not same and self.asks_for_cotangent():
+        outputs = any(np.ndim(part.value) for part in self.parts if part.is_array and part.name not in LOSSES)
+        if self.loss is not None and outputs and not same and self.asks_for_cotangent():
             self.loss = None
+        if self.loss is not None and len(self.parts) > 1 and not self.moves(self.loss):
+            name = self.loss.name or f"number {1 + self.parts.index(self.loss)} of what the forward returns"
+            raise ValueError(
+                f"{name} would be the loss, but depends on no input: call the one that is `loss`"
+            )
         if self.loss is None and not any(has_floats(part.value) for part in self.parts):
             returned = ", ".join(str(part) for part in self.parts)
             raise ValueError(f"the forward returns one number, the loss, and here {returned}")
@@ -256,6 +263,17 @@ class _Intake:
                 self.gradient, "the hand gradient", self.names, self.by_name, self.parts, self.loss
             )
         self.make_cotangents()
+
+    def moves(self, part: Part) -> bool:
+        """Whether a part of what the forward returns depends on any of the parameters."""
+        stage = self.fresh(self.stage)
+        rng = np.random.default_rng(0)
+        for p in self.parameters:
+            if not p.whole:
+                x = np.asarray(p.value, dtype=np.float64)
+                for path in p.paths:
+                    put(stage, path, as_given(p, x + 1e-3 * rng.standard_normal(x.shape)))
+        return not np.array_equal(get(self.run_forward(stage), part.path), part.value, equal_nan=True)
 
     def asks_for_cotangent(self) -> bool:
         return any(
