@@ -1002,6 +1002,45 @@ def test_several_outputs_have_a_cotangent_each() -> None:
     right(layer_problem(lstm_step, of_c_alone, CELL), "x", "prev_h", "prev_c", "W")
 
 
+def test_a_backward_of_the_last_state_alone() -> None:
+    def forward(x: Any, h0: Any, Wx: Any, Wh: Any, b: Any) -> Any:
+        hs, cache = rnn_forward(x, h0, Wx, Wh, b)
+        return hs, hs[:, -1], cache
+
+    def backward(dh_last: Any, cache: Any) -> Any:
+        dh = np.zeros_like(cache[-1])
+        dh[:, -1] = dh_last
+        return rnn_backward(dh, cache)
+
+    problem = layer_problem(forward, backward, make_rnn(np.random.default_rng(0)))
+    right(problem, "x", "h0", "Wx", "Wh", "b")
+    assert "the hand gradient takes no gradient of hs, and the loss leaves it out" in problem.notes
+
+
+def test_the_time_step_of_a_layer_whose_inputs_have_no_names() -> None:
+    def backward(dh: Any, cache: Any) -> Any:
+        x, _h0, _Wx, _Wh, h = cache
+        dx, dh0, dWx, dWh, db = rnn_backward(dh, cache)
+        return dx, dh0, dWx + (x[:, 1].T @ h[:, 1] if x.shape[1] > 2 else 0), dWh, db
+
+    def in_dict(x: Any, params: Any) -> Any:
+        return rnn_forward(x, np.zeros((len(x), 2)), params["Wx"], params["Wh"], params["b"])
+
+    verdict = referee_layer(rnn_forward, backward, make_rnn, T=3)
+    assert (verdict.wrong, verdict.wrong_steps) == (["Wx"], [2])
+
+    def back_dict(dout: Any, cache: Any) -> Any:
+        dx, _, dWx, dWh, db = backward(dout, cache)
+        return dx, {"Wx": dWx, "Wh": dWh, "b": db}
+
+    def make(rng: Any, T: int) -> Any:
+        x, _, Wx, Wh, b = make_rnn(rng, T)
+        return x, {"Wx": Wx, "Wh": Wh, "b": b}
+
+    verdict = referee_layer(in_dict, back_dict, make, T=3)
+    assert (verdict.wrong, verdict.wrong_steps) == (["Wx"], [2])
+
+
 def test_a_list_of_outputs_has_a_list_of_cotangents() -> None:
     def forward(xs: Any, U: Any) -> Any:
         h, hs = np.zeros(3), []

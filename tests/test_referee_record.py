@@ -509,6 +509,15 @@ def test_rounding_is_doubted_with_its_place(loss: Any, doubt: str, text: str) ->
     assert recorded.loss.item() == pytest.approx(loss(POINT), rel=1e-15)
 
 
+def test_what_is_rounded_beside_the_loss_is_no_doubt() -> None:
+    def loss(w: Any) -> Any:
+        accuracy = np.mean(np.round(w) == 1)
+        assert 0 <= accuracy <= 1
+        return np.sum(w * w)
+
+    assert record(problem_of(loss, POINT)).doubts == ()
+
+
 def test_an_int_array_truncates_and_is_doubted() -> None:
     def loss(w: Any) -> Any:
         h = np.array([0, 0, 0])

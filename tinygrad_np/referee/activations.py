@@ -6,16 +6,14 @@ values: they are those of a sigmoid of the values that go in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_np.referee.wayback import Back, Edge, WayBack
+from tinygrad_np.referee.wayback import CHOICES, Back, Change, Edge, WayBack
 from tinygrad_np.tape import Node
-
-Formula = Callable[[Any, Any], Any]  # of the input x and the output y
 
 
 def sigmoid(x: Any) -> Any:
@@ -63,33 +61,12 @@ KNOWN = {
     "square": Known(np.square, lambda x: 2 * x),
     "log": Known(np.log, lambda x: 1 / x),
 }
-CHOICES = ("relu", "maximum", "minimum", "where", "clip", "set_at")  # element by element too
 MOVES = (
     "getitem",
     "concatenate",
     "reshape",
     "transpose",
 )  # as a mask does: one branch for each sign, put together
-
-
-@dataclass(frozen=True)
-class Change:
-    """What a mistake does to a way back; see `WayBack.gradient`."""
-
-    edges: Mapping[Edge, Back]
-    moved: Mapping[Edge, tuple[Node, Node]] = field(default_factory=dict)
-
-
-def together(changes: Iterable[Change | None]) -> Change | None:
-    """Several changes at once, if each can be made."""
-    edges: dict[Edge, Back] = {}
-    moved: dict[Edge, tuple[Node, Node]] = {}
-    for change in changes:
-        if change is None:
-            return None
-        edges.update(change.edges)
-        moved.update(change.moved)
-    return Change(edges, moved)
 
 
 @dataclass(frozen=True)
@@ -101,6 +78,10 @@ class Function:
     y: Node
     between: frozenset[Node] = frozenset()
     axis: int = 0  # of a softmax
+
+    def sends(self, factor: np.ndarray, target: Node | None = None) -> Change:
+        """What comes back is multiplied with a factor, be that the derivative or not."""
+        return self.changed(lambda g: g * factor, target)
 
     def changed(self, back: Back, target: Node | None = None) -> Change:
         """What comes back from the output goes to the input at once, or to another node."""
@@ -134,7 +115,7 @@ def longest(way: WayBack, y: Node) -> Function | None:
             kind = recognized(way, node, y)
             if kind:
                 best = Function(kind, node, y, frozenset(between - {y}))
-        plain = node.elementwise or node.name in CHOICES or node.name in MOVES
+        plain = node in way.elementwise or node.name in MOVES
         if not plain or type(node.vjps) is not tuple:
             break
         if node is not y and any(user not in between for user, _ in way.users[node]):
@@ -184,101 +165,3 @@ def softmaxes(way: WayBack) -> list[Function]:
                 found.append(Function("softmax", x, node, axis=axis))
                 break
     return found
-
-
-def derivative_slips(kind: str) -> Mapping[str, tuple[str, Formula]]:
-    """What people write for the derivative of a function: a short name, what it is, and the formula."""
-    known = KNOWN[kind]
-    slips: dict[str, tuple[str, Formula]] = {
-        f"derivative of {kind} missing": ("is left out", lambda x, y: np.ones_like(y)),
-        f"derivative of {kind} taken of its output": (
-            "is taken of its output where its input belongs",
-            lambda x, y: known.of_input(y),
-        ),
-    }
-    if known.of_output is not None:
-        of_output = known.of_output
-        slips[f"derivative of {kind} taken of its input"] = (
-            "is the formula for its output, and is given its input",
-            lambda x, y: of_output(x),
-        )
-    more: dict[str, tuple[str, Formula]] = {}
-    if kind == "tanh":
-        more = {
-            "square missing in the derivative of tanh": (
-                "is 1 - y where 1 - y^2 belongs",
-                lambda x, y: 1 - y,
-            ),
-            "derivative of sigmoid in place of that of tanh": (
-                "is that of a sigmoid, y (1 - y), and not 1 - y^2",
-                lambda x, y: y * (1 - y),
-            ),
-            "derivative of sigmoid at the input in place of that of tanh": (
-                "is that of a sigmoid of its input, and not 1 - y^2",
-                lambda x, y: KNOWN["sigmoid"].of_input(x),
-            ),
-            "sign in the derivative of tanh": ("is 1 + y^2 where 1 - y^2 belongs", lambda x, y: 1 + y * y),
-            "1 missing in the derivative of tanh": ("is y^2 where 1 - y^2 belongs", lambda x, y: y * y),
-            "1 missing in the derivative of tanh, with a minus": (
-                "is -y^2 where 1 - y^2 belongs",
-                lambda x, y: -y * y,
-            ),
-            "square in the wrong place in the derivative of tanh": (
-                "is (1 - y)^2 where 1 - y^2 belongs",
-                lambda x, y: (1 - y) ** 2,
-            ),
-            "tanh in place of its derivative": ("is tanh itself", lambda x, y: y),
-            "cube in the derivative of tanh": ("is 1 - y^3 where 1 - y^2 belongs", lambda x, y: 1 - y**3),
-        }
-    if kind == "sigmoid":
-        more = {
-            "derivative of tanh in place of that of sigmoid": (
-                "is that of tanh, 1 - y^2, and not y (1 - y)",
-                lambda x, y: 1 - y * y,
-            ),
-            "derivative of tanh at the input in place of that of sigmoid": (
-                "is that of a tanh of its input, and not y (1 - y)",
-                lambda x, y: KNOWN["tanh"].of_input(x),
-            ),
-            "1 - y missing in the derivative of sigmoid": ("is y where y (1 - y) belongs", lambda x, y: y),
-            "y missing in the derivative of sigmoid": (
-                "is 1 - y where y (1 - y) belongs",
-                lambda x, y: 1 - y,
-            ),
-            "sign in the derivative of sigmoid": (
-                "is y (1 + y) where y (1 - y) belongs",
-                lambda x, y: y * (1 + y),
-            ),
-            "minus in the derivative of sigmoid": (
-                "is y (y - 1) where y (1 - y) belongs",
-                lambda x, y: y * (y - 1),
-            ),
-            "square in the derivative of sigmoid": ("is y (1 - y)^2", lambda x, y: y * (1 - y) ** 2),
-            "y^2 in place of the derivative of sigmoid": (
-                "is y^2 where y (1 - y) belongs",
-                lambda x, y: y * y,
-            ),
-            "y^2 (1 - y) as the derivative of sigmoid": ("is y^2 (1 - y)", lambda x, y: y**2 * (1 - y)),
-            "1 - y^2 times y as the derivative of sigmoid": ("is y (1 - y^2)", lambda x, y: y * (1 - y * y)),
-        }
-    if kind == "relu":
-        more = {
-            "relu in place of its derivative": ("is relu itself", lambda x, y: y),
-            "relu's derivative on the wrong side": (
-                "is 1 where the input is below 0",
-                lambda x, y: (x <= 0) * 1.0,
-            ),
-        }
-    if kind in ("square", "exp"):
-        more = {
-            f"derivative of {kind} is its input": ("is its input", lambda x, y: x),
-            f"derivative of {kind} is its output": ("is its output", lambda x, y: y),
-            f"derivative of {kind} is the constant 2": ("is 2", lambda x, y: np.full_like(y, 2)),
-        }
-    slips.update(more)
-    slips[f"derivative of {kind} taken twice"] = (
-        "is multiplied with itself",
-        lambda x, y: known.of_input(x) ** 2,
-    )
-    slips[f"minus in the derivative of {kind}"] = ("has the wrong sign", lambda x, y: -known.of_input(x))
-    return slips

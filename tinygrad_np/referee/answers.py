@@ -117,9 +117,6 @@ def computed(watch: Watch, function: Any, args: tuple[Any, ...], kwargs: dict[st
     recorded = any(map(has_gradient, args)) or (bool(kwargs) and any(map(has_gradient, kwargs.values())))
     if not recorded or function in CONSTANT:
         return function(*map(data_of, args), **{key: data_of(x) for key, x in kwargs.items()})
-    if function in ROUNDING:
-        watch.doubt(f"{numpy_name(function)} at {watch.where()} rounds what has a gradient")
-        return function(*map(data_of, args), **{key: data_of(x) for key, x in kwargs.items()})
     rule = NUMPY.get(function) or rule_of_scipy(function)
     if rule is None:
         raise watch.cannot(f"{numpy_name(function)} has no rule")
@@ -135,6 +132,8 @@ def computed(watch: Watch, function: Any, args: tuple[Any, ...], kwargs: dict[st
         result = rule(*tensors, **named)
     except TypeError as error:  # a parameter that the rule does not know
         raise watch.cannot(f"{numpy_name(function)} is not recorded as it is called here: {error}") from error
+    if function in ROUNDING:
+        watch.doubt(f"{numpy_name(function)} at {watch.where()} rounds what has a gradient", result.node)
     return formula(watch, function, tensors, result)
 
 

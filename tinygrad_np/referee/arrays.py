@@ -300,11 +300,11 @@ class Recorded:
         """What a function that NumPy may answer with a view gives: a view, a copy, a number, or a list of them."""
         codes = function(self.codes, *args, **kwargs)
         if isinstance(codes, list | tuple):
-            return type(codes)([self._viewed(part, self._read(np.asarray(part))) for part in codes])
+            return type(codes)([self.viewed(part, self._read(np.asarray(part))) for part in codes])
         if not isinstance(codes, np.ndarray):
             codes = np.asarray(codes)
             return wrapped(self.watch, self._now(codes, function, args, kwargs))
-        return self._viewed(codes, self._now(codes, function, args, kwargs))
+        return self.viewed(codes, self._now(codes, function, args, kwargs))
 
     def _now(self, codes: np.ndarray, function: Callable[..., Any], args: Any, kwargs: Any) -> Tensor:
         """What is at some codes of it, which a function chose."""
@@ -328,7 +328,8 @@ class Recorded:
             self.watch.made(before)
         return result
 
-    def _viewed(self, codes: np.ndarray, tensor: Tensor) -> Recorded:
+    def viewed(self, codes: np.ndarray, tensor: Tensor) -> Recorded:
+        """An array of these codes, which hold this now; a view of this one if they share its memory."""
         storage = self.storage
         new = Recorded(self.watch, tensor)
         if type(self) is Recorded and np.may_share_memory(codes, storage.codes):  # a scalar has no views

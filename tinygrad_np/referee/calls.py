@@ -118,8 +118,7 @@ class Function:
     @functools.cached_property
     def written(self) -> set[str]:
         """The global variables that its code sets."""
-        instructions = (step for code in self.codes for step in dis.get_instructions(code))
-        return {step.argval for step in instructions if step.opname == "STORE_GLOBAL"}
+        return {name for code in self.codes for name in _written(code)}
 
     def returned_names(self, count: int) -> list[str | None]:
         """What it calls the parts of the tuple that it returns; None for each where its source does not tell."""
@@ -131,23 +130,33 @@ class Function:
 def with_globals(
     given: types.FunctionType, converted: Any, variables: Mapping[str, Any]
 ) -> Callable[..., Any]:
-    """A function with global variables of its own, which the functions of its module that it calls see too."""
+    """A function that finds these in the place of global variables, and so does all that it calls in its module.
+
+    However it calls it, as a function, a method or out of a dict: so the module itself holds them during a call,
+    and has its own back afterwards.
+    """
     if converted.__globals__ is not given.__globals__:  # a copy has its own
         converted.__globals__.update(variables)
         return converted  # type: ignore[no-any-return]
-    around: dict[str, Any] = {}
+    around = given.__globals__
 
-    def copy_of(f: types.FunctionType) -> types.FunctionType:
-        new = types.FunctionType(f.__code__, around, f.__name__, f.__defaults__, f.__closure__)
-        new.__kwdefaults__ = f.__kwdefaults__
-        new.__dict__.update(f.__dict__)
-        return new
+    @functools.wraps(given)
+    def with_them(*args: Any, **kwargs: Any) -> Any:
+        before = dict(around)
+        around.update(variables)
+        try:
+            return given(*args, **kwargs)
+        finally:
+            for name in around.keys() - before.keys():
+                del around[name]
+            around.update(before)
 
-    for name, x in given.__globals__.items():
-        own = isinstance(x, types.FunctionType) and x.__globals__ is given.__globals__
-        around[name] = copy_of(x) if own else x
-    around.update(variables)
-    return copy_of(given)
+    return with_them
+
+
+@functools.lru_cache(maxsize=256)
+def _written(code: types.CodeType) -> set[str]:
+    return {step.argval for step in dis.get_instructions(code) if step.opname == "STORE_GLOBAL"}
 
 
 @functools.lru_cache(maxsize=256)
@@ -219,6 +228,14 @@ class Part:
     @property
     def is_array(self) -> bool:
         return isinstance(self.value, np.ndarray | np.floating | float) and numbers(self.value) is not None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of an array; of a list of such a longer one."""
+        if isinstance(self.value, list | tuple | Mapping):
+            first = next(iter(self.value.values() if isinstance(self.value, Mapping) else self.value), 0.0)
+            return (len(self.value), *np.shape(first))
+        return np.shape(self.value)
 
     def __str__(self) -> str:
         if isinstance(self.value, np.ndarray):
@@ -334,13 +351,14 @@ def planned(
     if not layer:
         outputs = [i for i, part in enumerate(parts) if part is loss]
 
-    def give_cotangent(name: str) -> bool:
+    def give_cotangent(name: str) -> None:
         left = [i for i in outputs if Source("cotangent", i) not in chosen.values()]
-        named = [i for i in left if parts[i].name in spelled(name)]
         if not left:
-            return False
+            return
+        named = [i for i in left if parts[i].name in spelled(name)]
+        if "last" in name or "final" in name:  # a state, and not all states
+            left = sorted(left, key=lambda i: len(parts[i].shape))
         chosen[name] = Source("cotangent", (named or left)[0])
-        return True
 
     for p in plain:
         if p.name in chosen or not parts:

@@ -6,6 +6,7 @@ count too; then by order, if one order fits. Where two would do, the answer is a
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -120,6 +121,7 @@ def likeness(gradient: Any, parameter: Any) -> int | None:
     return 2 if plain(parameter) in {plain(name) for name in (gradient, *meant)} else None
 
 
+@functools.lru_cache(maxsize=4096)  # the same names come in every case of a search
 def alike(gradient: Keys, parameter: Keys) -> tuple[int, bool, int] | None:
     """How two places agree from the inside out: in how many keys, whether wholly, and how nearly."""
     gradients = [

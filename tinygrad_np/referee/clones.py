@@ -110,7 +110,13 @@ class Clones:
             )
             self.watch.note(f"{called} was taken as float64")
             x = x.astype(np.float64)
-        return constant(self.watch, x)
+        whole = _memory_of(x)
+        if whole is x or whole.size > MANY:
+            return constant(self.watch, x)
+        around = self.convert(whole)  # what is written into one of two views of an array stands in the other
+        start = (x.ctypes.data - whole.ctypes.data) // x.itemsize
+        codes = np.lib.stride_tricks.as_strided(around.codes.ravel("K")[start:], x.shape, x.strides)
+        return around.viewed(codes, Tensor._of(x, None))
 
     def mapping(self, x: Any) -> Any:
         new = self.keep(
@@ -305,6 +311,18 @@ def with_zeros(code: CodeType, numbers: Collection[float]) -> CodeType:
             for x in code.co_consts
         )
     )
+
+
+MANY = 10**6  # elements, beyond which it is some data set that nobody writes into
+
+
+def _memory_of(x: np.ndarray) -> np.ndarray:
+    """The array that x is a view of, with the same kind of numbers; x itself if there is none."""
+    whole = x
+    while type(whole.base) is np.ndarray:
+        whole = whole.base
+    alike = whole.dtype == x.dtype and x.itemsize == 8 and x.size and whole.flags.forc
+    return whole if alike else x
 
 
 def _names_in_classes(code: CodeType) -> set[str]:

@@ -18,12 +18,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from tinygrad_np.extras import import_optional
 from tinygrad_np.referee.cases import Case, cases
 from tinygrad_np.referee.loading import is_theirs, loaded, place
-from tinygrad_np.referee.module_weights import is_followed, module_weights, with_arguments
 from tinygrad_np.referee.problem import problem_at
 from tinygrad_np.referee.report import write_report
 from tinygrad_np.referee.trial import try_cases
@@ -32,7 +29,18 @@ from tinygrad_np.referee.verdict import RIGHT, WRONG
 STATUS = {RIGHT: 0, WRONG: 1}
 CANNOT_TELL, INTERRUPTED = 2, 130
 GENERATORS = ("rng", "generator", "random_state", "seed")  # what `make` may call where it draws from
-TIME = ("T", "steps", "n_steps", "time", "timesteps", "seq_len", "seq_length", "length")  # or its time steps
+TIME = (
+    "T",
+    "T_x",
+    "Tx",
+    "steps",
+    "n_steps",
+    "time",
+    "timesteps",
+    "seq_len",
+    "seq_length",
+    "length",
+)  # or steps
 LONGEST, WIDEST = 6, 4  # of time and of other sizes, where nothing else is told
 
 EXAMPLES = """
@@ -141,9 +149,6 @@ def run(args: argparse.Namespace, paths: list[Path]) -> int:
         backward = function(modules[other], backward_name, other, objects, point)
         if point is None:
             point = at_module_level(modules[file], forward, file.name)
-        if weights := module_weights(forward, backward):
-            forward, backward, more = with_weights(forward, backward, weights, point)
-            make, point = make and (lambda *a, inner=make, **k: more(inner(*a, **k))), more(point)
         inputs = cases_of(make, ranges, args.seed) if make else point
         silent = Silent()
         with contextlib.redirect_stdout(silent):
@@ -326,26 +331,6 @@ def cases_of(make: Callable[..., Any], ranges: Mapping[str, tuple[int, int]], se
     except ModuleNotFoundError as error:
         tell(f"{error}; until then the largest case is tried, and the smallest that fails is not looked for")
         return Case(make, {name: high for name, (_, high) in ranges.items()}, seed)
-
-
-def with_weights(
-    forward: Callable[..., Any], backward: Callable[..., Any], weights: Mapping[str, np.ndarray], point: Any
-) -> tuple[Callable[..., Any], Callable[..., Any], Callable[[Any], dict[str, Any]]]:
-    """The functions with weights of their module as arguments, and what adds these to inputs."""
-    parameters = list(inspect.signature(forward).parameters)
-
-    def more(inputs: Any) -> dict[str, Any]:
-        by_name = inputs if isinstance(inputs, Mapping) else dict(zip(parameters, inputs, strict=False))
-        return {**by_name, **weights}
-
-    read = f"{forward.__name__} reads {', '.join(weights)} of its module"
-    built = with_arguments(forward, list(weights))
-    built_backward = built if backward is forward else with_arguments(backward, list(weights))
-    inputs = {name: x for name, x in more(point).items() if name in parameters}
-    if built is None or built_backward is None or not is_followed(forward, built, weights, inputs):
-        raise ValueError(f"{read} in a way that cannot be followed: let it take them as arguments")
-    tell(f"{read}: they are tried as they are there")
-    return built, built_backward, more
 
 
 def given_sizes(given: Sequence[str], known: Sequence[str], any_name: bool) -> dict[str, tuple[int, int]]:

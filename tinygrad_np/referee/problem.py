@@ -648,7 +648,9 @@ class _Intake:
     def moves_the_loss(self, parameter: Parameter) -> bool:
         x = np.asarray(parameter.value, dtype=np.float64)
         moved = x + np.random.default_rng(0).standard_normal(x.shape)
-        here, there = (np.ravel(self.loss_at(unchanged, [parameter], {parameter.name: v})) for v in (x, moved))
+        here, there = (
+            np.ravel(self.loss_at(unchanged, [parameter], {parameter.name: v})) for v in (x, moved)
+        )
         return not np.array_equal(here, there)
 
 

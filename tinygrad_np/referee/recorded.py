@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_np.backward import toposort
 from tinygrad_np.grad_mode import CREATE_GRAPH, GRAD, set_grad_mode
 from tinygrad_np.referee.answers import call
 from tinygrad_np.referee.arrays import Number, Recorded, as_tensor
@@ -83,8 +84,12 @@ def record(problem: Problem, trace: bool = False, without: Collection[float] = (
         tensor = as_tensor(loss)
         if tensor.node is not None:
             loss = tensor if tensor.shape == () else tensor.reshape(())
-            return Record(loss, parameters, tuple(watch.notes), tuple(watch.doubts), watch.sites)
-    raise CannotRecord(f"the loss depends on none of {', '.join(parameters)} as far as it can be recorded")
+            doubts = watch.doubts_of(toposort(tensor.node))
+            return Record(loss, parameters, tuple(watch.notes), doubts, watch.sites)
+    names = ", ".join(parameters)
+    if watch.doubts:
+        raise CannotRecord(f"{next(iter(watch.doubts))}, and nothing else in the loss depends on {names}")
+    raise CannotRecord(f"the loss depends on none of {names} as far as it can be recorded")
 
 
 def _run(problem: Problem, clones: Clones, values: dict[str, Any]) -> Any:

@@ -229,7 +229,7 @@ def code(verdict: Verdict, forward: Callable[..., Any], backward: Callable[..., 
         file, _, number = slip.where.rpartition(":")
         for piece in shown:
             if piece.name == file and number.isdecimal() and piece.first <= int(number) <= piece.last:
-                remarks.setdefault((piece.file, int(number)), []).append(f"{SIGNS[WRONG]} {slip.text}")
+                remarks.setdefault((piece.file, int(number)), []).append(f"what explains it: {slip.text}")
     for name in verdict.wrong:
         lines = gradient_lines(backward, [name]).get(name, [])
         for line in lines:

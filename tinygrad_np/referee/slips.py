@@ -2,42 +2,33 @@
 
 A mistake is named only if its result is the hand gradient of all parameters, to rounding: so a name is a proof, and
 where nothing reproduces the numbers nothing is said. The mistakes are those of people who derive networks by hand,
-the likeliest first; each is a change of edges of the graph (see `wayback`), and they are listed in `catalogue`.
+the likeliest first; each is a change of edges of the graph (see `wayback`), and they stand in `mistakes/`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tinygrad_np.referee.activations import Change
-from tinygrad_np.referee.catalogue import Catalogue, Mistake
 from tinygrad_np.referee.diagnosis import Slip
+from tinygrad_np.referee.mistakes import FIRST, STAGES, Mistake, Reading, own_mistakes
 from tinygrad_np.referee.problem import Problem
 from tinygrad_np.referee.recorded import record
-from tinygrad_np.referee.wayback import WayBack
+from tinygrad_np.referee.wayback import Change, WayBack, together
 
 RTOL = 1e-6  # of the Euclidean norm: what reproduces a gradient
 MOST_NODES = 3000  # of a graph that is tried
 MOST_WORK = 150_000  # nodes that are passed on all ways back together: some 2 s
-STAGES = (
-    "derivatives",
-    "softmax_slips",
-    "dropped",
-    "product_factors",
-    "one_step_off",
-    "gates",
-    "some_steps",
-    "matrices",
-    "signs",
-    "wrong_operand",
-    "anothers",
-    "factors",
-    "pairs_dropped",
-)  # kinds of mistakes, the likeliest first; see `catalogue`
-
+Stage = Callable[[Reading], Iterator[Mistake]]
+CANNOT = (
+    ValueError,
+    TypeError,
+    IndexError,
+    KeyError,
+    AttributeError,
+)  # a mistake of a shape that does not fit
 Gradient = Mapping[str, np.ndarray]
 
 
@@ -48,37 +39,54 @@ class Trial:
         self.way = way
         self.hand = hand
         self.exact = exact
-        self.catalogue = Catalogue(way, sizes)
+        self.reading = Reading(way, sizes)
         self.scale = max([float(np.linalg.norm(e)) for e in exact.values()], default=0.0)
+        self.tolerance = {n: RTOL * float(np.linalg.norm(h)) + 1e-13 * self.scale for n, h in hand.items()}
+        self.telling = {name: int(np.argmax(np.abs(hand[name] - exact[name]))) for name in hand}
         self.wrong = [name for name in hand if not self.fits(exact, name)]
+        self.right = [name for name in exact if name not in self.wrong and self.matters(exact[name])]
         self.tried = 0  # nodes that were passed
-        self._found: dict[str, dict[Any, Mistake]] = {}
+        self._found: dict[Stage, dict[Any, Mistake]] = {}
 
     def fits(self, gradient: Gradient, name: str) -> bool:
         """Whether a gradient is that by hand, in one parameter."""
-        hand = self.hand[name]
-        distance = float(np.linalg.norm(gradient[name] - hand))
-        return distance <= RTOL * float(np.linalg.norm(hand)) + 1e-13 * self.scale
+        hand, most = self.hand[name], self.tolerance[name]
+        g = gradient[name]
+        if abs(g.flat[self.telling[name]] - hand.flat[self.telling[name]]) > most:
+            return False  # one element is enough, most of the time
+        return bool(np.linalg.norm(g - hand) <= most)
 
-    def result(self, mistake: Mistake, above: Change | None = None) -> Gradient | None:
-        """The gradient with a mistake, perhaps on top of another; None where it cannot be made here."""
+    def matters(self, gradient: np.ndarray) -> bool:
+        """Whether a gradient is more than rounding."""
+        return float(np.linalg.norm(gradient)) > 1e-9 * self.scale
+
+    def change(self, mistake: Mistake) -> Change | None:
+        """What a mistake does here; None where it cannot be made."""
         try:
             with np.errstate(all="ignore"):
-                change = mistake.change()
-            if change is None:
-                return None
-            edges, moved = change.edges, change.moved
-            if above is not None:
-                edges, moved = {**above.edges, **edges}, {**above.moved, **moved}
-            self.tried += len(self.way.nodes)
-            return self.way.gradient(edges, moved)
-        except (ValueError, TypeError, IndexError, KeyError, AttributeError):
+                return mistake.change()
+        except CANNOT:
             return None
 
-    def find(self, stage: str, key: Any) -> Mistake | None:
+    def gradient(self, change: Change | None) -> Gradient | None:
+        """The gradient with a change; None where that fails, as in another shape."""
+        if change is None:
+            return None
+        self.tried += len(self.way.nodes)
+        try:
+            return self.way.gradient(change)
+        except CANNOT:
+            return None
+
+    def elsewhere(self, change: Change) -> bool:
+        """Whether a change explains nothing: it changes a right parameter, or no wrong one."""
+        touched = self.way.touched(change)
+        return touched.isdisjoint(self.wrong) or not touched.isdisjoint(self.right)
+
+    def find(self, stage: Stage, key: Any) -> Mistake | None:
         """The same mistake as in another case; None where it cannot be made."""
         if stage not in self._found:
-            self._found[stage] = {m.key: m for m in getattr(self.catalogue, stage)()}
+            self._found[stage] = {m.key: m for m in stage(self.reading)}
         return self._found[stage].get(key)
 
 
@@ -94,7 +102,7 @@ def trial_of(problem: Problem, exact: Gradient, sizes: Mapping[str, int]) -> Tri
     hand = {
         name: np.asarray(g)
         for name, g in problem.claimed.items()
-        if name in exact and np.shape(g) == np.shape(exact[name]) and np.isfinite(g).all()
+        if name in exact and np.shape(g) == np.shape(exact[name]) and np.size(g) and np.isfinite(g).all()
     }
     if not hand or len(way.nodes) > MOST_NODES:
         return None
@@ -135,12 +143,13 @@ class Search:
 
     def run(self) -> list[Slip]:
         trial = self.trial
-        plain = trial.way.gradient({})
+        plain = trial.way.gradient()
         if not all(np.allclose(plain[name], trial.exact[name], rtol=1e-6) for name in trial.exact):
             return []  # the graph is not that of the loss
-        found = self.stage("next_step") or self.stage("steps_left_out")
-        if found:
-            return found
+        for stage in FIRST:
+            found = self.stage(stage)
+            if found:
+                return found
         alone = self.by_parameter(None, trial.wrong)
         said = self.said(alone) if len(alone) == len(trial.wrong) else []
         if len(said) == 1:
@@ -158,45 +167,44 @@ class Search:
                 return both
         return []
 
-    def stage(self, stage: str) -> list[Slip]:
+    def stage(self, stage: Stage) -> list[Slip]:
         """The mistakes of one kind that explain all parameters."""
+        trial = self.trial
         found: list[Slip] = []
-        for mistake in getattr(self.trial.catalogue, stage)():
-            if sum(trial.tried for trial in (self.trial, *self.others)) > MOST_WORK or len(found) == 3:
+        for mistake in stage(trial.reading):
+            if sum(each.tried for each in (trial, *self.others)) > MOST_WORK or len(found) == 3:
                 break
-            if self.refuted(stage, mistake, self.others[:1]):
+            change = trial.change(mistake)
+            if change is None or trial.elsewhere(change) or self.refuted(stage, mistake, self.others[:1]):
                 continue
-            gradient = self.trial.result(mistake)
-            if gradient is None:
-                continue
-            fitting = [name for name in self.trial.hand if self.trial.fits(gradient, name)]
-            if len(fitting) == len(self.trial.hand):
+            gradient = trial.gradient(change)
+            fitting = [name for name in trial.hand if gradient and trial.fits(gradient, name)]
+            if len(fitting) == len(trial.hand):
                 if not self.refuted(stage, mistake, self.others[1:]):
                     found.append(Slip(mistake.name, mistake.text, mistake.where))
-            elif any(name in self.trial.wrong for name in fitting):
+            elif any(name in trial.wrong for name in fitting):
                 self.partial.append((len(fitting), mistake))
         return found
 
-    def refuted(self, stage: str, mistake: Mistake, others: Iterable[Trial]) -> bool:
+    def refuted(self, stage: Stage, mistake: Mistake, others: Iterable[Trial]) -> bool:
         """Whether another case says that it is not this; one in which the mistake cannot be made says nothing."""
         for other in others:
             same = other.find(stage, mistake.key)
-            gradient = other.result(same) if same is not None else None
+            gradient = other.gradient(other.change(same)) if same is not None else None
             if gradient is not None and not any(other.fits(gradient, name) for name in other.wrong):
                 return True
         return False
 
-    def by_parameter(self, above: Mistake | None, wanted: Iterable[str]) -> dict[str, list[Mistake]]:
+    def by_parameter(self, above: Change | None, wanted: Iterable[str]) -> dict[str, list[Mistake]]:
         """For each parameter the mistakes in its own gradient that explain it."""
-        change = above.change() if above is not None else None
+        trial = self.trial
         found: dict[str, list[Mistake]] = {}
         names = list(wanted)
-        for mistake in self.trial.catalogue.own_mistakes(change.edges if change else {}):
-            gradient = self.trial.result(mistake, change)
-            if gradient is None:
-                continue
+        for mistake in own_mistakes(trial.reading, above):
+            change = trial.change(mistake)
+            gradient = trial.gradient(change if above is None else together([above, change]))
             for name in names:
-                if self.trial.fits(gradient, name):
+                if gradient is not None and trial.fits(gradient, name):
                     found.setdefault(name, []).append(mistake)
         return found
 
@@ -220,11 +228,12 @@ class Search:
 
     def both(self, mistake: Mistake) -> list[Slip]:
         """Two mistakes at once: one of the way back, and one in the gradient of the parameters that it leaves."""
-        gradient = self.trial.result(mistake)
+        change = self.trial.change(mistake)
+        gradient = self.trial.gradient(change)
         if gradient is None:
             return []
         left = [name for name in self.trial.hand if not self.trial.fits(gradient, name)]
-        alone = self.by_parameter(mistake, left)
+        alone = self.by_parameter(change, left)
         if len(alone) < len(left):
             return []
         return [Slip(mistake.name, mistake.text, mistake.where), *self.said(alone)]

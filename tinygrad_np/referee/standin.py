@@ -82,10 +82,15 @@ class Ufunc:
         return call(self.watch, self.stands_for, args, kwargs)
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
         found = getattr(self.stands_for, name)
         if not callable(found):
             return found
         return lambda *args, **kwargs: call(self.watch, found, args, kwargs)
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self
 
     def __repr__(self) -> str:
         return repr(self.stands_for)

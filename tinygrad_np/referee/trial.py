@@ -9,11 +9,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from tinygrad_np.extras import import_optional
+from tinygrad_np.referee.calls import Function, input_names
 from tinygrad_np.referee.cases import Case
 from tinygrad_np.referee.diagnosis import Slip, diagnose
 from tinygrad_np.referee.exact import RECORDED, Exact, exact_gradient, slope
@@ -324,35 +326,28 @@ def wrong_steps(trial: Trial, inputs: Any, shorter: Any) -> list[int]:
 
     The gradient of a weight that multiplies the input x_t is a sum over time, sum_t d_t x_t^T. With every x_t
     but one set to 0, only one term is left, and its error is that of step t. Such weights are found as the
-    elements whose gradient is 0 when all of x is, whatever the parameters; x is an input that is no parameter,
-    and its time is the axis that is longer than in the `shorter` case.
+    elements whose gradient is 0 when all of x is, whatever the parameters; x is an input, and its time is the
+    axis that is longer than in the `shorter` case.
     """
-    if not isinstance(inputs, Mapping):
-        return []
-    claimed = list(trial.problem_of(inputs).claimed)
+    if not isinstance(inputs, Mapping):  # by position
+        names = input_names(inputs, Function(trial.problem_of(inputs).forward))
+        inputs, shorter = (dict(zip(names, given, strict=True)) for given in (inputs, shorter))
     rng = np.random.default_rng(0)
     by_series: list[set[int]] = []
     for name, x in inputs.items():
         shape = np.shape(x) if isinstance(x, np.ndarray) else ()
-        if name in claimed or not shape or len(shape) != np.ndim(shorter[name]) or x.dtype != np.float64:
+        if not shape or len(shape) != np.ndim(shorter[name]) or x.dtype != np.float64:
             continue
         longer = [i for i, (n, m) in enumerate(zip(shape, np.shape(shorter[name]), strict=True)) if n != m]
-        if len(longer) != 1 or not all(p in inputs for p in claimed):
+        if len(longer) != 1:
             continue
         try:  # it may not take an x of zeros, and then the step cannot be told
-            draws = [
-                exact_gradient(
-                    trial.problem_of(
-                        {
-                            **inputs,
-                            **{p: rng.standard_normal(np.shape(inputs[p])) for p in claimed},
-                            name: np.zeros(shape),
-                        }
-                    )
-                ).gradient
-                for _ in range(8)
-            ]
-            reads_x = {p: np.all([exact[p] == 0 for exact in draws], axis=0) for p in claimed}
+            nothing = trial.problem_of({**inputs, name: np.zeros(shape)})
+            draws = []
+            for _ in range(8):
+                drawn = {p: rng.standard_normal(v.shape) for p, v in nothing.values.items() if p != name}
+                draws.append(exact_gradient(replace(nothing, values={**nothing.values, **drawn})).gradient)
+            reads_x = {p: np.all([exact[p] == 0 for exact in draws], axis=0) for p in nothing.values}
             wrong: set[int] = set()
             for t in range(shape[longer[0]]):
                 only = np.moveaxis(np.zeros(shape), longer[0], 0)

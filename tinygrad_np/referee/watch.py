@@ -11,7 +11,7 @@ import os
 import site
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
@@ -59,8 +59,10 @@ class Watch:
         ``call(watch, function, args, kwargs)``: what a function of NumPy does to recorded arrays.
     innermost : code
         The code that calls the forward: frames outside of it are not the forward's.
-    notes, doubts : dict of str to None
+    notes : dict of str to None
         In the order in which they came up, each once.
+    doubts : dict of str to list
+        Likewise, with what each is about: see `doubt`.
     sites : dict of int to Frames
         Which of the user's lines made the node of a number, where `trace` asks for it.
     failed : CannotRecord or None
@@ -74,7 +76,7 @@ class Watch:
         self.outermost = outermost
         self.trace = trace
         self.notes: dict[str, None] = {}
-        self.doubts: dict[str, None] = {}
+        self.doubts: dict[str, list[Any]] = {}
         self.sites: dict[int, Frames] = {}
         self.failed: CannotRecord | None = None
         self.forms: dict[int, tuple[str, Any]] = {}
@@ -101,8 +103,16 @@ class Watch:
     def note(self, text: str) -> None:
         self.notes[text] = None
 
-    def doubt(self, text: str) -> None:
-        self.doubts[text] = None
+    def doubt(self, text: str, node: Any = None) -> None:
+        """Doubt the gradient: always, or if the loss depends on this node, whose derivative is 0."""
+        self.doubts.setdefault(text, []).append(node)
+
+    def doubts_of(self, nodes: Collection[Any]) -> tuple[str, ...]:
+        """The doubts about a loss that is made of these nodes: a prediction that is rounded beside it is none."""
+        known = {id(node) for node in nodes}
+        return tuple(
+            text for text, about in self.doubts.items() if any(n is None or id(n) in known for n in about)
+        )
 
     def began(self) -> int:
         """A number below those of all nodes that are made from now on."""

@@ -7,9 +7,11 @@ which it was made.
 
 from __future__ import annotations
 
+import functools
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -27,8 +29,37 @@ from tinygrad_np.tape import PRIMITIVES, Node
 from tinygrad_np.tensor import Tensor
 
 Edge: TypeAlias = tuple[Node, int]
-Back: TypeAlias = Callable[[Any], Any] | None  # what an edge sends back; None if nothing
+Back: TypeAlias = Callable[..., Any] | None  # what an edge sends back of a gradient; None if nothing
+CHOICES = ("relu", "maximum", "minimum", "where", "clip", "set_at")  # element by element too
 Key: TypeAlias = tuple[Any, ...]  # of a site: the same in every case of one source
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a mistake does to a way back.
+
+    Attributes
+    ----------
+    edges : dict of Edge to Back
+        What these edges send back now.
+    moved : dict of Edge to (Node, Node)
+        Edges that are fed with the gradient of another node, and whose result goes to another one.
+    """
+
+    edges: Mapping[Edge, Back]
+    moved: Mapping[Edge, tuple[Node, Node]] = field(default_factory=dict)
+
+
+def together(changes: Iterable[Change | None]) -> Change | None:
+    """Several changes at once, if each of them can be made."""
+    edges: dict[Edge, Back] = {}
+    moved: dict[Edge, tuple[Node, Node]] = {}
+    for change in changes:
+        if change is None:
+            return None
+        edges.update(change.edges)
+        moved.update(change.moved)
+    return Change(edges, moved)
 
 
 class Slice(Node):
@@ -36,6 +67,14 @@ class Slice(Node):
 
     __slots__ = ()
     name = "getitem"
+
+
+@functools.cache
+def plain_kind(name: str) -> type[Node]:
+    """A class of nodes of which the way back takes no care: it is gone hundreds of times."""
+    return type(
+        f"Node of {name}", (Node,), {"__slots__": (), "name": name, "elementwise": False, "selects": False}
+    )
 
 
 class Joint:
@@ -80,6 +119,8 @@ class WayBack:
         The round of the loop in which it was made, of those that were made in a loop that carries a state.
     carried : dict of Edge to Node
         The edges along which a value of an earlier round comes in.
+    elementwise : set of Node
+        Those whose operation works element by element.
     reach : dict of Node to frozenset of str
         The parameters that a gradient at this node arrives at.
     """
@@ -92,6 +133,9 @@ class WayBack:
         self.original: dict[Node, int] = {}
         copies = self._copy(toposort(loss.node)[::-1], stacks)
         self.leaves = {name: copies.get(p.node) for name, p in parameters.items()}  # type: ignore[arg-type]
+        self.elementwise = {
+            c for n, c in copies.items() if c is not None and (n.elementwise or n.name in CHOICES)
+        }
         root = copies[loss.node]
         assert root is not None
         self.nodes = toposort(root)
@@ -145,7 +189,7 @@ class WayBack:
         vjps = separate(node.vjps, len(parents))
         if type(vjps) is tuple:
             vjps = tuple([None if p is None else v for p, v in zip(parents, vjps, strict=True)])
-        return type(node)(node.shape, node.dtype, parents, vjps, node.replay)
+        return plain_kind(node.name)(node.shape, node.dtype, parents, vjps, node.replay)
 
     # --- loops and sites --------------------------------------------------------------------------------
 
@@ -228,11 +272,27 @@ class WayBack:
     def _reach(self) -> dict[Node, frozenset[str]]:
         names = {leaf: frozenset([name]) for name, leaf in self.leaves.items() if leaf is not None}
         reach: dict[Node, frozenset[str]] = {}
+        rng = np.random.default_rng(0)
         for node in self.nodes[::-1]:
             reach[node] = names.get(node, frozenset()).union(
-                *[reach[parent] for parent in node.parents if parent is not None]
+                *[
+                    reach[parent]
+                    for place, parent in enumerate(node.parents)
+                    if parent is not None and self._lets_through(node, place, rng)
+                ]
             )
         return reach
+
+    def _lets_through(self, node: Node, place: int, rng: np.random.Generator) -> bool:
+        """Whether anything comes back along an edge: what is multiplied with a state of zeros gets nothing."""
+        parent = node.parents[place]
+        if type(node.vjps) is not tuple or node.vjps[place] is None or parent is None:
+            return True
+        try:
+            with np.errstate(all="ignore"):
+                return bool(dense(node.vjps[place](rng.standard_normal(node.shape)), parent.shape).any())
+        except (ValueError, TypeError, IndexError, AttributeError):
+            return True  # it takes no single array
 
     # --- what a node works on -----------------------------------------------------------------------------
 
@@ -253,19 +313,17 @@ class WayBack:
 
     # --- the gradient ---------------------------------------------------------------------------------------
 
-    def gradient(
-        self, changes: Mapping[Edge, Back], moved: Mapping[Edge, tuple[Node, Node]] | None = None
-    ) -> dict[str, np.ndarray]:
-        """The gradient of all parameters, had these edges sent back something else.
-
-        With `moved` an edge is fed with the gradient of one node, and what it sends back goes to another.
-        """
+    def gradient(self, change: Change | None = None) -> dict[str, np.ndarray]:
+        """The gradient of all parameters, had somebody changed these edges."""
+        if change is None:
+            return self._pass(self.nodes, {})
         table: dict[Node, list[Back]] = {}
-        for (node, place), back in changes.items():
+        for (node, place), back in change.edges.items():
             if type(node.vjps) is tuple:
                 table.setdefault(node, list(node.vjps))[place] = back
             elif back is None:
                 table[node] = [None] * len(node.parents)
+        moved = change.moved
         if not moved:
             return self._pass(self.nodes, table)
         parents: dict[Node, Any] = {}
@@ -292,8 +350,15 @@ class WayBack:
             for name, leaf in self.leaves.items()
         }
 
-    def arriving(self, changes: Mapping[Edge, Back]) -> dict[Node, Any]:
+    def touched(self, change: Change) -> frozenset[str]:
+        """The parameters whose gradient a change may change."""
+        targets = [n.parents[i] for n, i in change.edges] + [target for _, target in change.moved.values()]
+        return frozenset().union(*[self.reach[target] for target in targets if target is not None])
+
+    def arriving(self, change: Change | None) -> dict[Node, Any]:
         """The gradient that arrives at each node."""
+        changes = change.edges if change is not None else {}
+        moved = change.moved if change is not None else {}
         seen: dict[Node, Any] = {}
 
         def watch(node: Node, back: Back) -> Back:
@@ -310,7 +375,7 @@ class WayBack:
             for place, parent in enumerate(node.parents)
             if parent is not None
         }
-        self.gradient(table)
+        self.gradient(Change(table, moved))
         return seen
 
 

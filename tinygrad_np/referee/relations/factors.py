@@ -40,7 +40,7 @@ def lengths_of(points: Sequence[Point]) -> Lengths:
             found = [point.value[name].shape[axis] for point in points]
             if found not in lengths.values():
                 lengths[f"axis {axis} of {name}"] = found
-    return {name: found for name, found in lengths.items() if max(found) > 1}
+    return {name: found for name, found in lengths.items() if min(found) > 0 and max(found) > 1}
 
 
 def oddity(label: str) -> float:
@@ -220,7 +220,7 @@ def constant_meaning(c: float) -> str:
     if c < 0:
         return ": the step of descent, minus a learning rate times the gradient?"
     n = 1 / c if c < 1 else c
-    if abs(n - round(n)) > 1e-6 * n:
+    if abs(n - round(n)) > 1e-6 * n or n > 10_000:
         return ""
     ours, theirs = ("mean", "sum") if c < 1 else ("sum", "mean")
     return f": a {ours} over {round(n)} of something, where the forward has a {theirs}?"

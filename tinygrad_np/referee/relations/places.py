@@ -123,7 +123,7 @@ def unsummed(points: Sequence[Point], wrong: Sequence[str]) -> Iterator[Explanat
 def reduction(point: Point, name: str) -> tuple[str, tuple[int, ...]] | None:
     """How the hand gradient becomes the exact one, or the exact one becomes it: over axes of which lengths."""
     hand, exact = point.hand[name], point.exact[name]
-    if hand.shape == exact.shape:
+    if hand.shape == exact.shape or not hand.size or not exact.size:
         return None
     for array, goal, kind, reduce in (
         (hand, exact, "not summed", np.sum),

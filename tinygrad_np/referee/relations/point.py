@@ -34,7 +34,8 @@ class Point:
         """Whether `a` is `b` to rounding."""
         if a.shape != b.shape:
             return False
-        return bool(np.linalg.norm(a - b) <= self.tolerance * np.linalg.norm(b) + self.rounding)
+        distance = float(np.linalg.norm(a - b))  # infinite where the numbers are huge, and so is what follows
+        return bool(np.isfinite(distance) and distance <= self.tolerance * np.linalg.norm(b) + self.rounding)
 
     def fits(self, name: str, predicted: np.ndarray | None) -> bool:
         """Whether the hand gradient is what a relation predicts, and that is no near miss of the exact one."""

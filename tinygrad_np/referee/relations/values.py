@@ -43,9 +43,11 @@ def diagonal(point: Point, name: str) -> np.ndarray | None:
     return np.diag(np.diag(exact)) if square else None
 
 
-def one_number(point: Point, name: str) -> np.ndarray:
+def one_number(point: Point, name: str) -> np.ndarray | None:
     hand = point.hand[name]
-    return np.full(point.exact[name].shape, hand.flat[0]) if hand.size > 2 else hand  # of two nothing is seen
+    if hand.shape != point.exact[name].shape:
+        return None
+    return np.full(hand.shape, hand.flat[0]) if hand.size > 2 else hand  # of two elements nothing is seen
 
 
 FILLS: list[tuple[str, str, Predict]] = [
