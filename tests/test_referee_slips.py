@@ -141,3 +141,232 @@ def test_noise_has_no_slip() -> None:
         for g in problem.claimed.values():
             g[...] = rng.standard_normal(g.shape)
     assert explain(cases) == []
+
+
+# --- an Elman network with a buffer of states and a cross entropy ------------------------------------------
+
+
+def elman(x: Any, targets: Any, W: Any, U: Any, b: Any, V: Any) -> Any:
+    hs = np.zeros((len(x) + 1, len(b)))
+    loss = 0.0
+    for t in range(len(x)):
+        hs[t + 1] = np.tanh(W @ x[t] + U @ hs[t] + b)
+        y = V @ hs[t + 1]
+        p = np.exp(y) / np.sum(np.exp(y))
+        loss += -np.log(p[targets[t]])
+    return loss
+
+
+def elman_by_hand(slip: str) -> Any:
+    def gradient(x: Any, targets: Any, W: Any, U: Any, b: Any, V: Any) -> dict[str, Any]:
+        T = len(x)
+        hs = np.zeros((T + 1, len(b)))
+        ps = []
+        for t in range(T):
+            hs[t + 1] = np.tanh(W @ x[t] + U @ hs[t] + b)
+            e = np.exp(V @ hs[t + 1])
+            ps.append(e / e.sum())
+        d = {"W": np.zeros_like(W), "U": np.zeros_like(U), "b": np.zeros_like(b), "V": np.zeros_like(V)}
+        dh_next = np.zeros(len(b))
+        for t in reversed(range(1 if slip == "first step" else 0, T)):
+            dy = ps[t].copy()
+            if slip != "no target":
+                dy[targets[t - 1 if slip == "target before" else t]] -= 1
+            if slip == "V assigned":
+                d["V"] = np.outer(dy, hs[t + 1])
+            else:
+                d["V"] += np.outer(dy, hs[t] if slip == "h_prev for h" else hs[t + 1])
+            dh = V.T @ dy + (0 if slip == "dh_next missing" else dh_next)
+            h = hs[t + 1]
+            slope = {"no square": 1 - h, "of h_prev": 1 - hs[t] ** 2, "y(1-y)": h * (1 - h)}.get(
+                slip, 1 - h**2
+            )
+            da = dh * slope
+            d["W"] += np.outer(da, x[t])
+            d["U"] += np.outer(da, hs[t + 1 if slip == "h for h_prev" else t])
+            d["b"] += dh if slip == "db of dh" else da
+            dh_next = (U if slip == "not transposed" else U.T) @ (dh if slip == "dh handed on" else da)
+        return d
+
+    return gradient
+
+
+def elman_cases(slip: str) -> Any:
+    def inputs(seed: int, T: int, hidden: int) -> dict[str, Any]:
+        rng = np.random.default_rng(seed)
+        return {
+            "x": rng.standard_normal((T, 2)),
+            "targets": np.arange(T) % 3,
+            "W": rng.standard_normal((hidden, 2)),
+            "U": rng.standard_normal((hidden, hidden)),
+            "b": rng.standard_normal(hidden),
+            "V": rng.standard_normal((3, hidden)),
+        }
+
+    return [case(elman, elman_by_hand(slip), inputs(s, s + 2, s + 2), T=s + 2, hidden=s + 2) for s in (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("slip", "name", "text"),
+    [
+        ("dh_next missing", "dh_next missing", "`hs`"),
+        ("no target", "target missing", "`np.exp(y) / np.sum(np.exp(y))`"),
+        ("target before", "target one step off", "previous step"),
+        ("V assigned", "= for +=", "`V`"),
+        ("h_prev for h", "operand one step off", "`V`"),
+        ("h for h_prev", "operand one step off", "`U`"),
+        ("no square", "square missing in the derivative of tanh", "`np.tanh("),
+        ("of h_prev", "derivative of tanh one step off", "previous step"),
+        ("y(1-y)", "derivative of sigmoid in place of that of tanh", "`np.tanh("),
+        ("db of dh", "derivative of tanh missing in one gradient", "`b`"),
+        ("not transposed", "U not transposed", "`U @ hs[t]`"),
+        ("dh handed on", "derivative of tanh missing on one path", "`U @ hs[t]`"),
+        ("first step", "first step left out", ""),
+    ],
+)
+def test_a_slip_in_a_plain_network_is_named(slip: str, name: str, text: str) -> None:
+    slips = explain(elman_cases(slip))
+    assert slips
+    assert name in slips[0].name
+    assert text in slips[0].text
+
+
+# --- a GRU ----------------------------------------------------------------------------------------------------
+
+
+def gru(x: Any, W: Any, U: Any, Wn: Any, Un: Any) -> Any:
+    h = np.zeros(len(Un))
+    for x_t in x:
+        z, r = np.split(sigmoid(W @ x_t + U @ h), 2)
+        n = np.tanh(Wn @ x_t + Un @ (r * h))
+        h = (1 - z) * n + z * h
+    return np.sum(h**2)
+
+
+def gru_by_hand(slip: str) -> Any:
+    def gradient(x: Any, W: Any, U: Any, Wn: Any, Un: Any) -> dict[str, Any]:
+        hs, cache = [np.zeros(len(Un))], []
+        for x_t in x:
+            z, r = np.split(sigmoid(W @ x_t + U @ hs[-1]), 2)
+            n = np.tanh(Wn @ x_t + Un @ (r * hs[-1]))
+            hs.append((1 - z) * n + z * hs[-1])
+            cache.append((z, r, n))
+        d = {"W": np.zeros_like(W), "U": np.zeros_like(U), "Wn": np.zeros_like(Wn), "Un": np.zeros_like(Un)}
+        dh = 2 * hs[-1]
+        for t in reversed(range(len(x))):
+            z, r, n = cache[t]
+            h = hs[t]
+            dn = dh * (z if slip == "z for 1 - z" else 1 - z)
+            dz = dh * (n - h if slip == "sign of z" else h - n)
+            if slip == "no n in z":
+                dz = dh * h
+            da = dn * (1 - n**2)
+            drh = Un.T @ da
+            dr = drh * (n if slip == "n for h" else h)
+            gates = np.concatenate([dz * z * (1 - z), dr * r * (1 - r)])
+            if slip == "z and r":
+                gates = np.concatenate([dr * r * (1 - r), dz * z * (1 - z)])
+            d["W"] += np.outer(gates, x[t])
+            d["U"] += np.outer(gates, h)
+            d["Wn"] += np.outer(da, x[t])
+            d["Un"] += np.outer(da, h if slip == "h for r h" else r * h)
+            dh = dh * z + U.T @ gates + (0 if slip == "no way through r h" else drh * r)
+        return d
+
+    return gradient
+
+
+@pytest.mark.parametrize(
+    ("slip", "name", "text"),
+    [
+        ("z for 1 - z", "wrong operand", "`(1 - z) * n`"),
+        ("sign of z", "", "z"),
+        ("no n in z", "a path missing", "`1 - z`"),
+        ("n for h", "wrong operand: n", "`r * h`"),
+        ("z and r", "gates exchanged", "`z`"),
+        ("h for r h", "wrong operand", "`Un`"),
+        ("no way through r h", "dh_next missing", "`r * h`"),
+    ],
+)
+def test_a_slip_in_a_gru_is_named(slip: str, name: str, text: str) -> None:
+    def inputs(seed: int, T: int, hidden: int) -> dict[str, Any]:
+        rng = np.random.default_rng(seed)
+        shapes = {"W": (2 * hidden, 2), "U": (2 * hidden, hidden), "Wn": (hidden, 2), "Un": (hidden, hidden)}
+        weights = {k: rng.standard_normal(shape) for k, shape in shapes.items()}
+        return {"x": rng.standard_normal((T, 2)), **weights}
+
+    def cases(slip: str) -> Any:
+        sizes = [(2, 3), (3, 2)]
+        return [case(gru, gru_by_hand(slip), inputs(i, *s), T=s[0], hidden=s[1]) for i, s in enumerate(sizes)]
+
+    assert explain(cases("")) == []
+    slips = explain(cases(slip))
+    assert slips
+    assert name in slips[0].name
+    assert text in slips[0].text
+
+
+# --- attention --------------------------------------------------------------------------------------------------
+
+
+def attention(x: Any, Wq: Any, Wk: Any, Wv: Any) -> Any:
+    q, k, v = x @ Wq, x @ Wk, x @ Wv
+    s = q @ k.T / np.sqrt(q.shape[1])
+    e = np.exp(s - s.max(axis=1, keepdims=True))
+    p = e / e.sum(axis=1, keepdims=True)
+    return np.sum((p @ v) ** 3)
+
+
+def attention_by_hand(slip: str) -> Any:
+    def gradient(x: Any, Wq: Any, Wk: Any, Wv: Any) -> dict[str, Any]:
+        q, k, v = x @ Wq, x @ Wk, x @ Wv
+        root = np.sqrt(q.shape[1])
+        e = np.exp(q @ k.T / root)
+        p = e / e.sum(axis=1, keepdims=True)
+        do = 3 * (p @ v) ** 2
+        dv = (p if slip == "p not transposed" else p.T) @ do
+        dp = do @ v.T
+        ds = p * (dp - np.sum(dp * p, axis=0 if slip == "axis" else 1, keepdims=True))
+        ds = {"diagonal": dp * p * (1 - p), "no sum": dp * p, "no softmax": dp}.get(slip, ds)
+        if slip != "no root":
+            ds = ds / root
+        dq, dk = ds @ k, (ds if slip == "ds not transposed" else ds.T) @ q
+        if slip == "q and k":
+            dq, dk = dk, dq
+        return {"Wq": x.T @ dq, "Wk": x.T @ dk, "Wv": x.T @ dv}
+
+    return gradient
+
+
+@pytest.mark.parametrize(
+    ("slip", "name"),
+    [
+        ("p not transposed", "p not transposed"),
+        ("axis", "softmax's sum over axis 0"),
+        ("diagonal", "softmax taken for a sigmoid"),
+        ("no sum", "sum missing in the derivative of softmax"),
+        ("no softmax", "derivative of softmax missing"),
+        ("no root", "sqrt"),
+        ("ds not transposed", "gradient not transposed"),
+        ("q and k", "exchanged: q and k"),
+    ],
+)
+def test_a_slip_in_attention_is_named(slip: str, name: str) -> None:
+    def inputs(seed: int, T: int, d: int) -> dict[str, Any]:
+        rng = np.random.default_rng(seed)
+        return {
+            "x": rng.standard_normal((T, 3)),
+            **{k: rng.standard_normal((3, d)) for k in ("Wq", "Wk", "Wv")},
+        }
+
+    def cases(slip: str) -> Any:
+        sizes = [(2, 3), (3, 2)]
+        return [
+            case(attention, attention_by_hand(slip), inputs(i, *s), T=s[0], d=s[1])
+            for i, s in enumerate(sizes)
+        ]
+
+    assert explain(cases("")) == []
+    slips = explain(cases(slip))
+    assert slips
+    assert name in slips[0].name

@@ -78,11 +78,6 @@ class Trial:
         except CANNOT:
             return None
 
-    def elsewhere(self, change: Change) -> bool:
-        """Whether a change explains nothing: it changes a right parameter, or no wrong one."""
-        touched = self.way.touched(change)
-        return touched.isdisjoint(self.wrong) or not touched.isdisjoint(self.right)
-
     def find(self, stage: Stage, key: Any) -> Mistake | None:
         """The same mistake as in another case; None where it cannot be made."""
         if stage not in self._found:
@@ -139,7 +134,8 @@ class Search:
     def __init__(self, trial: Trial, others: Sequence[Trial]):
         self.trial = trial
         self.others = others  # the smallest first: what it refutes need not be tried on the large one
-        self.partial: list[tuple[int, Mistake]] = []
+        self.partial: list[tuple[int, Mistake]] = []  # what explains some parameters, and how many fit then
+        self.unlikely: list[tuple[Stage, Mistake, Change]] = []
 
     def run(self) -> list[Slip]:
         trial = self.trial
@@ -160,6 +156,9 @@ class Search:
                 return found
         if said:
             return said
+        found = self.explaining(self.unlikely)
+        if found:
+            return found
         self.partial.sort(key=lambda item: -item[0])
         for _, mistake in self.partial[:6]:
             both = self.both(mistake)
@@ -169,13 +168,27 @@ class Search:
 
     def stage(self, stage: Stage) -> list[Slip]:
         """The mistakes of one kind that explain all parameters."""
+        likely = []
+        for mistake in stage(self.trial.reading):
+            change = self.trial.change(mistake)
+            if change is not None:
+                touched = self.trial.way.touched(change)
+                if touched.isdisjoint(self.trial.right):
+                    likely.append((stage, mistake, change))
+                else:  # something right would be changed, unless that is hidden by a mask, for one
+                    self.unlikely.append((stage, mistake, change))
+        return self.explaining(likely)
+
+    def explaining(self, mistakes: Iterable[tuple[Stage, Mistake, Change]]) -> list[Slip]:
+        """Those that explain all parameters, in all cases."""
         trial = self.trial
         found: list[Slip] = []
-        for mistake in stage(trial.reading):
+        for stage, mistake, change in mistakes:
             if sum(each.tried for each in (trial, *self.others)) > MOST_WORK or len(found) == 3:
                 break
-            change = trial.change(mistake)
-            if change is None or trial.elsewhere(change) or self.refuted(stage, mistake, self.others[:1]):
+            if trial.way.touched(change).isdisjoint(trial.wrong) or self.refuted(
+                stage, mistake, self.others[:1]
+            ):
                 continue
             gradient = trial.gradient(change)
             fitting = [name for name in trial.hand if gradient and trial.fits(gradient, name)]

@@ -8,7 +8,6 @@ which it was made.
 from __future__ import annotations
 
 import functools
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -130,7 +129,6 @@ class WayBack:
         self.shapes = {name: p.shape for name, p in parameters.items()}
         self.stack: dict[Node, Stack] = {}
         self.values: dict[Node, np.ndarray] = {}
-        self.original: dict[Node, int] = {}
         copies = self._copy(toposort(loss.node)[::-1], stacks)
         self.leaves = {name: copies.get(p.node) for name, p in parameters.items()}  # type: ignore[arg-type]
         self.elementwise = {
@@ -167,7 +165,6 @@ class WayBack:
             copies[node] = copy = self._copied(node, copies)
             if copy is not None and copy not in self.stack:
                 self.stack[copy] = stacks.get(node.number, ())
-                self.original[copy] = node.number
                 if node in arrays:
                     self.values[copy] = arrays[node]
         return copies
@@ -195,10 +192,8 @@ class WayBack:
 
     def _find_steps(self) -> None:
         """Which edges go from one round of a loop to the next, and the round of each node."""
-        producers: dict[Key, list[Node]] = defaultdict(list)
-        for node in self.nodes[::-1]:
-            producers[self.stack[node], node.name].append(node)
-        loops: dict[Key, list[Node]] = {}
+        loops: dict[Key, None] = {}
+        sums: dict[Key, None] = {}
         for node in self.nodes:
             for place, parent in enumerate(node.parents):
                 if parent is None or not self.stack[node] or not self.stack[parent]:
@@ -208,26 +203,20 @@ class WayBack:
                     continue
                 self.carried[node, place] = parent
                 loop = loop_around(consumer, producer)
-                made = producers[producer, parent.name]
-                if loop is not None and len(made) > len(loops.get(loop, ())):
-                    loops[loop] = made
-        for loop, made in sorted(loops.items(), key=lambda item: item[0][3] - item[0][2], reverse=True):
-            prefix, code, begin, end = loop
-            level = len(prefix)
-            numbers = [self.original[n] for n in made]
-            anchor = [offset for _, offset in self.stack[made[0]][level:]]
-            for node in self.nodes:
-                stack = self.stack[node]
-                inside = len(stack) > level and stack[:level] == prefix and stack[level][0] == code
-                if not inside or not begin <= stack[level][1] <= end:
-                    continue
-                before = bisect_left(numbers, self.original[node])
-                position = [offset for _, offset in stack[level:]]
-                if node in made or position <= anchor:
-                    self.step[node] = before
-                else:
-                    self.step[node] = before - 1
-            self.steps = max(self.steps, len(made))
+                if loop is not None:  # a sum over the steps is no state
+                    (sums if consumer == producer and node.name == "add" else loops)[loop] = None
+        for loop in sorted(loops or sums, key=lambda loop: loop[3] - loop[2], reverse=True):
+            level = len(loop[0])
+            inside = [node for node in self.nodes[::-1] if stands_in(self.stack[node], loop)]
+            alone = len({self.stack[node] for node in inside}) == 1
+            step = 0
+            for before, node in zip([None, *inside], inside, strict=False):
+                if before is not None and begins_anew(
+                    self.stack[before], self.stack[node], level, loop, alone
+                ):
+                    step += 1
+                self.step[node] = step
+            self.steps = max(self.steps, step + 1)
 
     def _find_sites(self) -> None:
         frames: dict[Stack, Key] = {}
@@ -409,6 +398,35 @@ def ordered(root: Node) -> list[Node]:
             stack.append((node, True))
             stack += [(parent, False) for parent in node.parents if parent is not None]
     return order[::-1]
+
+
+def stands_in(stack: Stack, loop: Key) -> bool:
+    """Whether a place stands in a loop."""
+    prefix, code, begin, end = loop
+    level = len(prefix)
+    return (
+        len(stack) > level
+        and stack[:level] == prefix
+        and stack[level][0] == code
+        and begin <= stack[level][1] <= end
+    )
+
+
+def begins_anew(before: Stack, now: Stack, level: int, loop: Key, alone: bool) -> bool:
+    """Whether a round of a loop begins between two places in it, one made after the other.
+
+    Within a round places go down the page; where they go back up, that is another round, unless a loop inside of
+    this one explains it.
+    """
+    if before == now:
+        return alone  # of a loop with one expression; else an operation that is made of several
+    at = parting(before, now)
+    if at is None or now[at][1] > before[at][1]:
+        return False
+    for begin, end in loops_of(now[at][0]):
+        if begin <= min(now[at][1], before[at][1]) and max(now[at][1], before[at][1]) <= end:
+            return at == level and (begin, end) == loop[2:]
+    return True
 
 
 def loop_around(consumer: Stack, producer: Stack) -> Key | None:

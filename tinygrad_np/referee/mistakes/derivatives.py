@@ -136,8 +136,17 @@ def target_off(r: Reading, group: list[Function], by: int, end: str) -> Change |
 def groups(r: Reading) -> Iterator[tuple[Key, str, list[Function]]]:
     """Activations that one wrong line or helper would change: of one site, of one kind, all but one, all."""
     by_site: dict[Key, list[Function]] = defaultdict(list)
+    families: dict[Key, list[Function]] = defaultdict(list)
     for a in r.activations:
         by_site[r.way.key[a.y]].append(a)
+        families[r.way.key[a.y][:-1]].append(a)
+    for family, some in families.items():
+        own = {r.way.key[a.y] for a in some}
+        if len(own) > 1:
+            by_site[(*family, "all")] = some
+        if len(own) > 4:  # of units, and not of gates
+            for key in own:
+                del by_site[key]
     kinds: dict[str, list[Key]] = defaultdict(list)
     for key, some in by_site.items():
         kinds[some[-1].kind].append(key)

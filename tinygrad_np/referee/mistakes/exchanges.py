@@ -47,17 +47,46 @@ def gates(r: Reading) -> Iterator[Mistake]:
                 return Change(edges)
 
             which = ", ".join(f"{names[i]} in the place of {names[order[i]]}" for i in moved)
+            name = f"gates exchanged: {' and '.join(names[i].strip('`') for i in moved)}"
+            text = f"the gradients of the gates are exchanged: {which}"
+            where = r.way.site(r.way.sites[keys[0]][-1]).where
+            yield Mistake(("blocks", tuple(keys), order), name, text, where, change)
             yield Mistake(
-                ("blocks", tuple(keys), order),
-                f"gates exchanged: {' and '.join(names[i].strip('`') for i in moved)}",
-                f"the gradients of the gates are exchanged: {which}",
-                r.way.site(r.way.sites[keys[0]][-1]).where,
-                change,
+                ("blocks before", tuple(keys), order),
+                name,
+                text,
+                where,
+                lambda keys=keys, order=order: before_activation(r, keys, order),
             )
     for key, nodes in r.way.sites.items():
         if nodes[-1].name in ("concatenate", "stack"):
             yield from joined_exchanged(r, key, nodes)
     yield from exchanged(r)
+
+
+def before_activation(r: Reading, keys: list[Key], order: tuple[int, ...]) -> Change | None:
+    """The blocks of one activation of all gates: exchanged on the way to what it is taken of."""
+    changes: list[Change | None] = []
+    for node in r.way.sites[keys[0]]:
+        blocks = [r.at.get((key, r.way.step.get(node))) for key in keys]
+        parent = node.parents[0]
+        function = r.known.get(parent) if parent is not None else None
+        if function is None or None in blocks:
+            return None
+        indices = [block.replay[2]["index"] for block in blocks if block is not None]
+        changes.append(function.changed(exchanging(r.slope(function), indices, order)))
+    return together(changes)
+
+
+def exchanging(slope: np.ndarray, indices: list[Any], order: tuple[int, ...]) -> Back:
+    def back(g: Any) -> Any:
+        own = g * slope
+        moved = np.array(own)
+        for index, to in zip(indices, order, strict=True):
+            moved[indices[to]] = own[index]
+        return moved
+
+    return back
 
 
 def joined_exchanged(r: Reading, key: Key, nodes: list[Node]) -> Iterator[Mistake]:

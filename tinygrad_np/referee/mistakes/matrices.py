@@ -110,7 +110,7 @@ def signs(r: Reading) -> Iterator[Mistake]:
             yield Mistake(
                 ("sign", key, place),
                 "sign of one term",
-                f"the gradient through {r.place(node)} to {r.label(node.parents[place])} has the wrong sign",
+                f"{r.through(node, place)} has the wrong sign",
                 r.way.site(node).where,
                 scaled(edges, -1),
             )
@@ -134,11 +134,11 @@ def factors(r: Reading) -> Iterator[Mistake]:
             if node in r.inside or r.to_parameter(node, place):
                 continue
             twice = factor == 2
-            to = r.label(node.parents[place])
+            r.label(node.parents[place])
             yield Mistake(
                 ("factor", text, key, place),
                 "counted twice" if twice else f"factor {text}",
-                f"the gradient through {r.place(node)} to {to} is "
+                f"{r.through(node, place)} is "
                 + (
                     "counted twice (a factor 2)"
                     if twice

@@ -93,11 +93,11 @@ def dropped(r: Reading) -> Iterator[Mistake]:
         node = edges[-1][0]
         if node in r.inside:
             continue
-        to = r.label(node.parents[place])
+        r.label(node.parents[place])
         yield Mistake(
             ("drop", key, place),
             "a path missing",
-            f"the gradient through {r.place(node)} to {to} is missing",
+            f"{r.through(node, place)} is missing",
             r.way.site(node).where,
             cut(edges),
         )
@@ -231,16 +231,14 @@ def some_steps(r: Reading) -> Iterator[Mistake]:
             yield Mistake(
                 ("some steps", key, which),
                 f"a path missing but at the {which} step",
-                f"the gradient through {r.place(node)} to {r.label(node.parents[place])} is that of the {which} "
-                "step alone, and is missing at the others",
+                f"{r.through(node, place)} is that of the {which} step alone, and is missing at the others",
                 r.way.site(node).where,
                 cut([edge for at, edge in found if at != step]),
             )
             yield Mistake(
                 ("some steps", key, "not", which),
                 f"a path missing at the {which} step",
-                f"the gradient through {r.place(node)} to {r.label(node.parents[place])} is missing at the {which} "
-                "step",
+                f"{r.through(node, place)} is missing at the {which} step",
                 r.way.site(node).where,
                 cut([edge for at, edge in found if at == step]),
             )

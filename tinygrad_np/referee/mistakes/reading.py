@@ -84,6 +84,13 @@ class Reading:
     def place(self, node: Node) -> str:
         return str(self.shown(node))
 
+    def through(self, node: Node, place: int) -> str:
+        """What comes back along an edge, in words."""
+        if node.name == "getitem":
+            whole = self.label(node.parents[place])
+            return f"the gradient of {self.label(node)}, a part of {whole} at {self.place(node)},"
+        return f"the gradient through {self.place(node)} to {self.label(node.parents[place])}"
+
     def shown(self, node: Node) -> Site:
         """The site of a node; that of the call where it is a known function in a helper."""
         activation = self.known.get(node)
@@ -135,12 +142,21 @@ class Reading:
         return self.way.sites[key][0]
 
     def edges_by_site(self) -> Iterator[tuple[Key, int, list[Edge]]]:
-        """Every place of every site, with its edges."""
+        """Every place of every site, with its edges; of what is made several times a step, all and each."""
+        families: dict[Key, list[list[Node]]] = defaultdict(list)
         for key, nodes in self.way.sites.items():
-            for place in range(len(nodes[-1].parents)):
-                edges = [(n, place) for n in nodes if place < len(n.parents) and n.parents[place] is not None]
-                if edges and type(nodes[-1].vjps) is tuple:
-                    yield key, place, edges
+            families[key[:-1]].append(nodes)
+        for family, members in families.items():
+            groups = [((*family, "all"), [n for nodes in members for n in nodes])] if len(members) > 1 else []
+            if len(members) <= 4:
+                groups += [(self.way.key[nodes[0]], nodes) for nodes in members]
+            for key, nodes in groups:
+                for place in range(len(nodes[-1].parents)):
+                    edges = [
+                        (n, place) for n in nodes if place < len(n.parents) and n.parents[place] is not None
+                    ]
+                    if edges and type(nodes[-1].vjps) is tuple:
+                        yield key, place, edges
 
     def products(self) -> Iterator[tuple[Key, int, int, list[Edge]]]:
         """Every edge of a product whose gradient takes another operand: (site, place, that operand, edges)."""
