@@ -62,7 +62,7 @@ def random_key(rng: random.Random, shape: tuple[int, ...], fancy: bool) -> Any:
 
 def views(rng: random.Random, x: Any, np: Any) -> Any:
     """Something that NumPy answers with a view where it can."""
-    choice = rng.randrange(9)
+    choice = rng.randrange(11)
     if choice == 0:
         return x.T
     if choice == 1:
@@ -79,6 +79,10 @@ def views(rng: random.Random, x: Any, np: Any) -> Any:
         return np.atleast_2d(x)
     if choice == 7 and x.ndim > 1:
         return np.diagonal(x).T if rng.random() < 0.5 else x.reshape(x.shape[::-1], order="F")
+    if choice == 8:
+        return np.ascontiguousarray(x.T)
+    if choice == 9:
+        return np.asfortranarray(x)
     return np.squeeze(x)
 
 
@@ -112,7 +116,8 @@ def run(program: list[tuple[int, int, int, int]], arrays: list[Any], np: Any) ->
             key = random_key(rng, x.shape, rng.random() < 0.5)
             x[key] += 1.25
         elif operation == 7:
-            arrays.append(x.copy() if rng.random() < 0.5 else x * 2 if rng.random() < 0.5 else np.array(x))
+            copies = [x.copy, (x * 2).T.ravel, x.flatten, (x.T + 1).copy, lambda x=x: np.array(x)]
+            arrays.append(rng.choice(copies)())
         elif operation == 8:
             if np.shape(other) == x.shape:
                 np.add(x, other, out=x)

@@ -39,6 +39,7 @@ from tinygrad_np.referee.arrays import (
 from tinygrad_np.referee.formulas import formula
 from tinygrad_np.referee.watch import Watch
 from tinygrad_np.tape import NUMPY
+from tinygrad_np.tensor import Tensor
 
 FLOAT64 = np.dtype(np.float64)
 ROUNDING = {np.rint, np.round, np.around, np.floor, np.ceil, np.trunc, np.fix, np.floor_divide}
@@ -54,6 +55,12 @@ if hasattr(np, "unstack"):
 SEQUENCES = {
     *(np.concatenate, np.stack, np.vstack, np.hstack, np.dstack, np.column_stack, np.block, np.select),
     *(np.choose, np.linalg.multi_dot),
+}
+# Where out= stands among their arguments.
+OUT_AT: dict[Any, int] = {
+    **dict.fromkeys((np.dot, np.max, np.min, np.amax, np.amin, np.all, np.any, np.argmax, np.argmin), 2),
+    **dict.fromkeys((np.sum, np.mean, np.prod, np.cumsum, np.cumprod, np.std, np.var, np.clip, np.take), 3),
+    np.round: 2,
 }
 NO_DTYPE = {np.einsum, np.einsum_path, np.dtype}  # their strings are no dtypes; `dtype` answers itself
 
@@ -95,6 +102,10 @@ def _call(watch: Watch, function: Any, args: tuple[Any, ...], kwargs: dict[str, 
         args = tuple([in_float64(watch, x) for x in args])
         if kwargs:
             kwargs = {key: in_float64(watch, x) for key, x in kwargs.items()}
+    place = OUT_AT.get(function, len(args))
+    if len(args) > place:  # out by position
+        names = ("out", "keepdims") if len(args) > place + 1 else ("out",)
+        args, kwargs = args[:place], {**kwargs, **dict(zip(names, args[place:], strict=False))}
     if kwargs:
         if "out" in kwargs or (isinstance(function, np.ufunc) and kwargs.get("where", True) is not True):
             return into_out(watch, function, args, dict(kwargs))
@@ -285,7 +296,20 @@ def at(watch: Watch, ufunc: np.ufunc, array: Recorded, index: Any, *values: Any)
 # --- functions that make arrays -----------------------------------------------------------------------
 
 
-@answers(np.asarray, np.asanyarray, np.ascontiguousarray, np.asfortranarray, np.require, np.asarray_chkfinite)
+@answers(np.ascontiguousarray)
+def ascontiguousarray(watch: Watch, a: Any, dtype: Any = None, **kwargs: Any) -> Any:
+    """The array itself if it lies row by row, as far as NumPy's does, or else a copy."""
+    new = asarray(watch, a, dtype)
+    return new if new.flags.c_contiguous else new.copy()
+
+
+@answers(np.asfortranarray)
+def asfortranarray(watch: Watch, a: Any, dtype: Any = None, **kwargs: Any) -> Any:
+    new = asarray(watch, a, dtype)
+    return new if new.flags.f_contiguous else new.T.copy().T
+
+
+@answers(np.asarray, np.asanyarray, np.require, np.asarray_chkfinite)
 def asarray(watch: Watch, a: Any, dtype: Any = None, **kwargs: Any) -> Any:
     """The array itself if it is one, of this dtype."""
     if type(a) is Recorded:
@@ -314,6 +338,8 @@ def array(
         new = Recorded(watch, tensor)
         if dtype is not None:
             new = new.astype(dtype)
+    if kwargs.get("order") == "C":
+        new = new.copy()
     if ndmin > new.ndim:
         new = new.reshape((1,) * (ndmin - new.ndim) + new.shape)
     return new
@@ -485,6 +511,21 @@ def put_along_axis(watch: Watch, arr: Any, indices: Any, values: Any, axis: Any)
 
 
 # --- functions made of others -------------------------------------------------------------------------
+
+
+@answers(np.where)
+def where(watch: Watch, *args: Any) -> Any:
+    result = computed(watch, np.where, args, {})
+    return Recorded(watch, result) if type(result) is Tensor else result  # no scalar even of scalars
+
+
+@answers(np.nan_to_num)
+def nan_to_num(watch: Watch, x: Any, copy: bool = True, *args: Any, **kwargs: Any) -> Any:
+    result = computed(watch, np.nan_to_num, (x, True, *args), kwargs)
+    if copy:
+        return result
+    x.write(..., wrapped(watch, result))
+    return x
 
 
 @answers(np.resize)

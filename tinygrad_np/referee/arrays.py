@@ -556,7 +556,10 @@ class Recorded:
         return type(self)(self.watch, tensor) if tensor.node is not None else wrapped(self.watch, tensor)
 
     def copy(self, order: str = "C") -> Any:
-        return type(self)(self.watch, self.tensor)
+        tensor = self.tensor
+        if order == "C" and not tensor.data.flags.c_contiguous:  # the layout says what can view it later
+            tensor = Tensor._of(np.ascontiguousarray(tensor.data), tensor.node)
+        return type(self)(self.watch, tensor)
 
     def flatten(self, order: str = "C") -> Any:
         new = self.viewed_by(np.ravel, order)
@@ -579,9 +582,9 @@ class Recorded:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or not hasattr(np.ndarray, name):
             raise AttributeError(f"'numpy.ndarray' object has no attribute '{name}'")
-        if self.tensor.node is not None:
+        if self.tensor.node is not None or name in ("partition", "resize", "setfield", "byteswap"):
             raise self.watch.cannot(f"ndarray.{name} has no rule")
-        return getattr(data_of(self), name)
+        return getattr(self.tensor.data.copy(), name)
 
     def fill(self, value: Any) -> None:
         self.write(..., value)
@@ -629,8 +632,7 @@ def _formats() -> bool:
 
 METHODS = (
     "all any argmax argmin argpartition argsort clip compress conj conjugate cumprod cumsum dot max mean min "
-    "nonzero prod repeat round searchsorted std sum take trace var choose diagonal ravel squeeze swapaxes put "
-    "partition"
+    "nonzero prod repeat round searchsorted std sum take trace var choose diagonal ravel squeeze swapaxes put"
 )
 for _name in METHODS.split():
     setattr(Recorded, _name, method(getattr(np, _name)))

@@ -25,7 +25,7 @@ from tinygrad_np.referee.standin import InPlace, Library
 from tinygrad_np.referee.watch import Watch, is_users
 from tinygrad_np.tensor import Tensor
 
-ATOMS = (type(None), bool, int, float, complex, str, bytes, range, slice, type(...), CodeType)
+ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, range, slice, type(...), CodeType})
 
 
 class Globals(dict[str, Any]):
@@ -77,6 +77,8 @@ class Clones:
             return self.keep(x, self.array(x, name))
         if kind in (dict, OrderedDict, defaultdict):
             return self.mapping(x)
+        if kind is list and ATOMS.issuperset(map(type, x)):  # a long text, say
+            return self.keep(x, list(x))
         if kind in (list, deque):
             new = self.keep(x, [] if kind is list else deque(maxlen=x.maxlen))
             new.extend(map(self.convert, x))

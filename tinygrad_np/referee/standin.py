@@ -266,14 +266,16 @@ class Library:
         """A method of a random generator."""
 
         def draw(*args: Any, **kwargs: Any) -> Any:
-            if has_gradient(args) or has_gradient(kwargs):
-                raise self.watch.cannot(f"np.random.{method.__name__} of what has a gradient has no rule")
             if method.__name__ == "shuffle" and type(args[0]) is Recorded:
                 order = np.arange(len(args[0]))
                 method(order)
                 args[0][...] = args[0][order]
                 return None
+            if has_gradient(args) or has_gradient(kwargs):
+                raise self.watch.cannot(f"np.random.{method.__name__} of what has a gradient has no rule")
             kwargs = {key: getattr(x, "stands_for", data_of(x)) for key, x in kwargs.items()}
+            if kwargs.get("out") is not None:
+                raise self.watch.cannot(f"np.random.{method.__name__} with out= has no rule")
             return wrapped(self.watch, method(*map(data_of, args), **kwargs))
 
         return draw
