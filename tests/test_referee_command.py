@@ -612,6 +612,10 @@ def test_weights_that_are_variables_of_the_module(run: Run, tmp_path: Path) -> N
         ("step(x, hs[-1])", "net.step(x, hs[-1])"),
         ("step(x, hs[-1])", "Net.static(x, hs[-1])"),
         ("step(x, hs[-1])", "part(x, hs[-1])"),
+        (
+            ", [-1.0, 0.7]])",
+            "])",
+        ),  # and xs is of the shape of W, so that by their order dW would be that of xs
         ("def step(x, h):", "def step(x, h):\n    global W\n    W = W + 0.0"),
         ("def step(x, h):\n    return", "step = lambda x, h:"),
     ],

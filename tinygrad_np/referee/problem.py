@@ -479,6 +479,10 @@ class _Intake:
         found: Mapping[str, np.ndarray],
     ) -> dict[str, np.ndarray]:
         """The gradients that have no name of a parameter: all, or those between others that have one."""
+        outside = self.forward.global_variables.keys()
+        of_globals = [i for i, (key, _) in enumerate(items) if isinstance(key, str) and spelled(key) & outside]
+        if of_globals and not found:
+            return {}
         arguments: list[Argument] = [
             (name, x, own)
             for name, x in self.stage["inputs"].items()
@@ -536,6 +540,8 @@ class _Intake:
         for i, (key, item) in enumerate(items):
             like_a_gradient = key is None or (in_line and spelled(key))
             if not like_a_gradient or in_item[i] == [] or item is None or places[i] is not None:
+                continue
+            if i in of_globals or any(g.value is x for g in in_item[i] for x in found.values()):
                 continue
             low = max((j for j in places[:i] if j is not None), default=-1)
             high = min((j for j in places[i + 1 :] if j is not None), default=len(arguments))
