@@ -359,6 +359,34 @@ def test_a_hand_gradient_in_float32(way: Any) -> None:
     assert "the precision of float32, which the hand gradient is (w.astype(np.float32) at " in found.reason
 
 
+def test_a_small_gradient_in_float32_is_the_rounding_of_large_terms() -> None:
+    def by_hand(w: Any) -> dict[str, Any]:
+        return {"w": 1 - np.tanh(w.astype("f")) ** 2}
+
+    loss = lambda w: np.sum(np.tanh(w))
+    found = found_at(loss, by_hand, w=np.array([9.0]))
+    assert found.outcome == UNKNOWN
+    assert found.relative_error > 0.5
+    assert (
+        "too small to tell from the rounding of float32, which the hand gradient is (w.astype('f')"
+        in found.reason
+    )
+    known = by_hand(np.array([9.0]))["w"]
+    assert found_at(loss, lambda w: {"w": 1.0001 * known.astype("f")}, w=np.array([9.0])).outcome == UNKNOWN
+    assert found_at(loss, lambda w: {"w": 2 * by_hand(w)["w"]}, w=np.array([1.0])).outcome == WRONG
+
+
+def test_a_hand_gradient_in_float16() -> None:
+    def by_hand(w: Any) -> dict[str, Any]:
+        return {"w": 1 - np.tanh(w.astype(np.float16)) ** 2}
+
+    found = found_at(lambda w: np.sum(np.tanh(w)), by_hand, w=np.array([0.3123, 2.1456]))
+    assert found.outcome == UNKNOWN
+    assert "the precision of float16, which the hand gradient is (w.astype(np.float16)" in found.reason
+    twice = lambda w: {"w": 2 * by_hand(w)["w"]}
+    assert found_at(lambda w: np.sum(np.tanh(w)), twice, w=np.array([0.3123, 2.1456])).outcome == WRONG
+
+
 # --- shapes, numbers that are none --------------------------------------------------------------------
 
 

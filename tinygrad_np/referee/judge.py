@@ -7,6 +7,7 @@ forward must bear that out. All else cannot be told, and the reason says why.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import replace
 from functools import cached_property
@@ -26,6 +27,8 @@ ROUNDING = 1e-14  # relative to the largest gradient of all: what cancels to 0 h
 LOST = 100  # roundings that may be left of the cancellation of large terms
 MOST_EPSILONS = 6  # that are tried
 COARSE = 1e-5  # what float32 leaves of a difference of terms of size 1, some hundred of its roundings
+COARSER = 3e-2  # the same of float16
+FLOAT16 = re.compile(r"float16|half|'e'|f2")
 PERHAPS = "is there an epsilon in the forward?"
 KINK = "the loss has a kink here; try another point"
 
@@ -233,9 +236,11 @@ def questioned(facts: Facts, name: str, hand: np.ndarray, found: Finding) -> Fin
         facts.problem.values[name]
     )  # the loss, where the parameter does by its size
     if short := float32_of(facts, hand):
-        if found.nearly:
-            return replace(found, reason=f"agrees to {found.relative_error:.1g}, the precision of {short}")
-        if moves <= COARSE * facts.reach:
+        coarse = COARSER if FLOAT16.search(short) else COARSE
+        if found.nearly or found.relative_error <= coarse:
+            told = f"agrees to {found.relative_error:.1g}, the precision of {short}"
+            return replace(found, outcome=UNKNOWN, nearly=True, reason=told)
+        if moves <= coarse * facts.reach:
             return replace(found, outcome=UNKNOWN, reason=f"too small to tell from the rounding of {short}")
     if found.nearly and moves <= LOST * np.finfo(float).eps * facts.reach:
         told = f"agrees to {found.relative_error:.1g}, and the rest may be rounding"
@@ -248,7 +253,8 @@ def questioned(facts: Facts, name: str, hand: np.ndarray, found: Finding) -> Fin
 def float32_of(facts: Facts, hand: np.ndarray) -> str:
     """What is float32 in the hand gradient, by its source or by its digits, or ""."""
     if facts.float32:
-        return f"float32, which the hand gradient is ({facts.float32[0]})"
+        kind = "float16" if FLOAT16.search(facts.float32[0]) else "float32"
+        return f"{kind}, which the hand gradient is ({facts.float32[0]})"
     with np.errstate(over="ignore"):
         if np.array_equal(hand, hand.astype(np.float32)) and not has_few_digits(hand):
             return "float32, which the hand gradient is"
