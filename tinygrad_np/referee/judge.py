@@ -135,7 +135,8 @@ def judged(facts: Facts, name: str, rtol: float) -> Finding:
         found = along(hand, exact.slopes[name], rtol, floor)
     if found.outcome in (WRONG, UNKNOWN):
         found = questioned(facts, name, hand, found)
-    if found.outcome == RIGHT and value.ndim > 1 and not value.any():
+    is_matrix = sum(n > 1 for n in value.shape) > 1  # a bias of zeros hides nothing, and may be a column
+    if found.outcome == RIGHT and is_matrix and not value.any():
         found = replace(
             found,
             outcome=UNTESTED,
