@@ -22,6 +22,9 @@ from models.tutorial_lstm.model import (
 )
 from tinygrad_np.extras import import_optional
 from tinygrad_np.referee import Finding, heat_map, referee
+from tinygrad_np.referee import judge as judgement
+from tinygrad_np.referee.exact import exact_gradient
+from tinygrad_np.referee.problem import problem_at
 
 LENGTHS = (1, 2, 3, 10, 60)  # of the sequences
 DRAWS = 20  # of parameters and words, because one draw says little about the size of the error
@@ -36,7 +39,8 @@ def loss_without_eps(**inputs: Array) -> Array:
 
 def judge(hand_gradient: Callable[..., Arrays], inputs: Arrays) -> dict[str, Finding]:
     """A hand-derived gradient of the loss without eps beside the exact one, by parameter."""
-    return referee(loss_without_eps, hand_gradient, inputs).findings
+    problem = problem_at(loss_without_eps, hand_gradient, inputs)
+    return judgement.judge(problem, exact_gradient(problem), rtol=1e-6)
 
 
 def trial(seed: int) -> Findings:
@@ -60,7 +64,7 @@ def print_trial(found: Findings) -> None:
                 + "".join(
                     f"{'both are 0':>18}"
                     if np.isnan(f.relative_error)
-                    else f"{f.relative_error:10.2g} {f.cosine:+7.3f}"
+                    else f"{f.relative_error:10.2g} {'' if np.isnan(f.cosine) else f'{f.cosine:+.3f}':>7}"
                     for f in cells
                 )
             )
