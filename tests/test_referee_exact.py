@@ -15,7 +15,7 @@ import pytest
 from tinygrad_np.referee import referee
 from tinygrad_np.referee.differences import curve_at_0
 from tinygrad_np.referee.exact import COMPLEX_STEP, DIFFERENCES, RECORDED, exact_gradient, slope
-from tinygrad_np.referee.judge import KINK, judge
+from tinygrad_np.referee.judge import KINK, judge, weighed
 from tinygrad_np.referee.problem import Problem, problem_at
 from tinygrad_np.referee.repeatable import check_repeatable
 from tinygrad_np.referee.verdict import RIGHT, UNKNOWN, UNTESTED, WRONG, Finding
@@ -270,6 +270,25 @@ def test_at_a_kink_nothing_is_wrong(way: Any, kinked: Any) -> None:
         assert found.outcome in (RIGHT, UNKNOWN), (g, found)
     reasons = [found_at(loss, lambda w, g=g: {"w": np.full(2, g)}, w=np.zeros(2)).reason for g in sides]
     assert KINK in reasons
+
+
+@both_ways
+def test_between_equals_nothing_is_wrong(way: Any) -> None:
+    """The difference of "each of the largest" and "a share of each" runs along the edge, where there is no kink."""
+    for g in ([1.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.5, 0.5, 0.0]):
+        found = found_at(
+            lambda w: way(np.max(w)), lambda w, g=g: {"w": np.array(g)}, w=np.array([1.0, 1.0, 0.0])
+        )
+        assert found.outcome in (RIGHT, UNKNOWN), (g, found)
+
+
+def test_what_the_exact_side_may_be_wrong_by_is_subtracted() -> None:
+    known = weighed(0.02, 1.0, 1.0, error=0.001, rtol=1e-6, floor=0.0)
+    assert known.outcome == WRONG
+    assert weighed(0.02, 1.0, 1.0, error=0.0195, rtol=1e-6, floor=0.0).outcome == UNKNOWN
+    assert weighed(0.02, 1.0, 1.0, error=0.03, rtol=1e-6, floor=0.0).outcome == UNKNOWN
+    assert weighed(1e-9, 1.0, 1.0, error=1e-3, rtol=1e-6, floor=0.0).outcome == UNKNOWN  # right by luck alone
+    assert weighed(1e-9, 1.0, 1.0, error=1e-8, rtol=1e-6, floor=0.0).outcome == RIGHT
 
 
 @both_ways

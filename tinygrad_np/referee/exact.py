@@ -59,7 +59,7 @@ class Exact:
         Why a disagreement would prove nothing: "float32 at lstm.py:12" that could not be replaced, values rounded
         on purpose. With one of these nothing is called wrong.
     notes : tuple of str
-        What the user should know besides: "float32 at lstm.py:12 was taken as float64".
+        What the user should know besides: that float64 was put in the place of float32, and where.
     doubted : dict of str to str
         Doubts that concern one parameter only.
     """

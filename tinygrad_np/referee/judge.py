@@ -278,10 +278,8 @@ def confirmed(problem: Problem, exact: Exact, name: str, hand: np.ndarray, found
     towards = apart / float(np.linalg.norm(apart))
     somewhere = np.random.default_rng(1).standard_normal(apart.shape)
     there, elsewhere = (slope(problem, {name: v}) for v in (towards, somewhere))
-    for s, v in (
-        (there, towards),
-        (elsewhere, somewhere),
-    ):  # between equals the difference may run along an edge
+    # Somewhere else too, as between equals the difference may run along an edge.
+    for s, v in ((there, towards), (elsewhere, somewhere)):
         if s.kink and s.error > 0.01 * abs(float((apart * v).sum())):
             return replace(found, outcome=UNKNOWN, reason=KINK)
     by_hand, by_exact = float((hand * towards).sum()), float((gradient * towards).sum())

@@ -480,7 +480,9 @@ class _Intake:
     ) -> dict[str, np.ndarray]:
         """The gradients that have no name of a parameter: all, or those between others that have one."""
         outside = self.forward.global_variables.keys()
-        of_globals = [i for i, (key, _) in enumerate(items) if isinstance(key, str) and spelled(key) & outside]
+        of_globals = [
+            i for i, (key, _) in enumerate(items) if isinstance(key, str) and spelled(key) & outside
+        ]
         if of_globals and not found:
             return {}
         arguments: list[Argument] = [
