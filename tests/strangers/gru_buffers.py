@@ -89,7 +89,9 @@ NETWORKS = [
                 ("factor", "reset", "operand", "r"),
             ),
             Planted(
-                "hs[t + 1] for hs[t]", "the state after a step for that before", ("previous", "one step")
+                "hs[t + 1] for hs[t]",
+                "the state after a step for that before",
+                ("previous", "one step", "operand: hs"),
             ),
             Planted("bu like b", "the gradient of b for that of bu", ("another parameter", "exchanged", "b")),
             Planted("bias of the last step", "bias not summed over time", ("time", "step"), {"T": (2, 4)}),

@@ -93,7 +93,9 @@ NETWORKS = [
         (
             Planted("sign of z", "`h_prev - hc` for `hc - h_prev`", ("sign",)),
             Planted("z without h_prev", "`-h_prev` missing in the gradient of z", ("path", "missing", "cut")),
-            Planted("r takes h", "`h` for `h_prev` in the gradient of r", ("previous", "one step")),
+            Planted(
+                "r takes h", "`h` for `h_prev` in the gradient of r", ("previous", "one step", "h for before")
+            ),
             Planted(
                 "Uh without r", "`h_prev` for `r * h_prev` in the gradient of `Uh`", ("operand", "reset", "r")
             ),

@@ -143,7 +143,7 @@ NETWORKS = [
             Planted("2 missing", "half of the gradient of a square", ("factor", "0.5")),
             Planted("sign", "target - output", ("sign",)),
             Planted("sigmoid' without its output", "`1 - o` for `o * (1 - o)`", ("derivative",)),
-            Planted("h[t] for h[t-1]", "`h[t]` for `h[t-1]`", ("previous", "one step")),
+            Planted("h[t] for h[t-1]", "`h[t]` for `h[t-1]`", ("previous", "one step", "operand: h")),
             Planted("U not transposed", "`d @ U` for `d @ U.T`", ("transpose",)),
             Planted("decay added", "weight decay in the gradient, not in the loss", ("decay",)),
             Planted(

@@ -104,7 +104,11 @@ NETWORKS = [
             Planted("dh_next missing", "`dh` of the next step is not added", ("dh_next",)),
             Planted("dc_next missing", "`dc` of the next step is not added", ("dc_next",)),
             Planted("gates exchanged", "gradients of the gates i and f exchanged", ("exchanged",)),
-            Planted("h for prev_h", "`h` for `prev_h` in the gradient of `Wh`", ("previous", "one step")),
+            Planted(
+                "h for prev_h",
+                "`h` for `prev_h` in the gradient of `Wh`",
+                ("previous", "one step", "operand: next_h"),
+            ),
             Planted("= for +=", "`dWh = ...` for `dWh += ...`", ("+=", "first step", "one step")),
             Planted("i for f to prev_c", "`dc * i` for `dc * f` on the way to `c_prev`", ("gate", "operand")),
             Planted("tanh(c) has no derivative", "`1 - tanh(c)**2` missing", ("derivative",)),

@@ -119,7 +119,11 @@ NETWORKS = [
             Planted(
                 "tanh' of tanh", "`1 - tanh(C_bar)**2`, where `C_bar` is a tanh already", ("derivative",)
             ),
-            Planted("c for c_prev", "`c` for `c_prev` in the forget gate", ("previous", "one step")),
+            Planted(
+                "c for c_prev",
+                "`c` for `c_prev` in the forget gate",
+                ("previous", "one step", "C for C_prev"),
+            ),
             Planted("first step left out", "the loop back stops before step 0", ("first step",)),
             Planted("clipped", "gradients are clipped at ±1", ("clipped at",)),
         ),

@@ -96,7 +96,7 @@ NETWORKS = [
             ),
             Planted("Why not transposed", "`Why @ dy` for `Why.T @ dy`", ("transpose",)),
             Planted("tanh' without the square", "`1 - h` for `1 - h**2`", ("derivative",)),
-            Planted("hs[t] for hs[t-1]", "`hs[t]` for `hs[t - 1]`", ("previous", "one step")),
+            Planted("hs[t] for hs[t-1]", "`hs[t]` for `hs[t - 1]`", ("previous", "one step", "operand: hs")),
             Planted("outer the other way", "`h @ d.T` for `d @ h.T`", ("transpose",), {"T": (2, 5)}),
             Planted("dh for dhraw", "dh handed on without the derivative of tanh", ("derivative",)),
             Planted("dhnext missing", "`dh` of the next step is not handed on", ("dh_next",)),
