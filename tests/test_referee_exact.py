@@ -338,8 +338,9 @@ def test_weights_of_zeros_are_not_tested(way: Any) -> None:
     found = found_at(loss, right, W=np.zeros((2, 2)), x=x)
     assert (found.outcome, found.reason.split(",")[0]) == (UNTESTED, "W is all zeros")
     assert found_at(loss, lambda W, x: {"W": 2 * right(W, x)["W"]}, W=np.zeros((2, 2)), x=x).outcome == WRONG
-    bias = found_at(lambda b: way(np.sum(np.sin(b))), lambda b: {"b": np.cos(b)}, b=np.zeros(2))
-    assert bias.outcome == RIGHT  # nothing flows back through a bias
+    for shape in ((2,), (2, 1), (1, 2)):
+        bias = found_at(lambda b: way(np.sum(np.sin(b))), lambda b: {"b": np.cos(b)}, b=np.zeros(shape))
+        assert bias.outcome == RIGHT  # nothing flows back through a bias
 
 
 def test_an_empty_parameter_is_not_tested() -> None:
