@@ -97,11 +97,20 @@ def activations(way: WayBack) -> list[Function]:
     for y in way.nodes:
         if y in inside or y not in way.values or not y.parents or type(y.vjps) is not tuple:
             continue
-        function = longest(way, y)
+        function = None if hands_on(way, y) else longest(way, y)
         if function is not None:
             found.append(function)
             inside |= function.between
     return found[::-1]
+
+
+def hands_on(way: WayBack, y: Node) -> bool:
+    """Whether a node changes nothing, as a product with a mask of ones does: at another step it may."""
+    return y.name not in CHOICES and any(
+        p in way.values and p.shape == y.shape and np.allclose(way.values[p], way.values[y])
+        for p in y.parents
+        if p is not None
+    )
 
 
 def longest(way: WayBack, y: Node) -> Function | None:

@@ -103,6 +103,8 @@ def names_in(filename: str) -> dict[Span | None, str]:
                 give(v, t)
         elif value is not None:
             names[place(value)] = called(target)
+            if isinstance(value, ast.ListComp):  # each of its elements
+                names[place(value.elt)] = called(target)
 
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign):

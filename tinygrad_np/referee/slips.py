@@ -19,6 +19,7 @@ from tinygrad_np.referee.recorded import record
 from tinygrad_np.referee.wayback import Change, WayBack, together
 
 RTOL = 1e-6  # of the Euclidean norm: what reproduces a gradient
+SINGLE = 1e-4  # the same of a hand gradient in float32
 MOST_NODES = 3000  # of a graph that is tried
 MOST_WORK = 150_000  # nodes that are passed on all ways back together: some 2 s
 Stage = Callable[[Reading], Iterator[Mistake]]
@@ -41,7 +42,10 @@ class Trial:
         self.exact = exact
         self.reading = Reading(way, sizes)
         self.scale = max([float(np.linalg.norm(e)) for e in exact.values()], default=0.0)
-        self.tolerance = {n: RTOL * float(np.linalg.norm(h)) + 1e-13 * self.scale for n, h in hand.items()}
+        single = all(np.array_equal(h, h.astype(np.float32)) for h in hand.values())
+        whole = all(np.array_equal(h, np.rint(h)) for h in hand.values())  # as 0 and 1 are in every precision
+        rtol = SINGLE if single and not whole else RTOL
+        self.tolerance = {n: rtol * float(np.linalg.norm(h)) + 1e-13 * self.scale for n, h in hand.items()}
         self.telling = {name: int(np.argmax(np.abs(hand[name] - exact[name]))) for name in hand}
         self.wrong = [name for name in hand if not self.fits(exact, name)]
         self.right = [name for name in exact if name not in self.wrong and self.matters(exact[name])]
@@ -128,6 +132,14 @@ def explain(cases: Sequence[tuple[Problem, Gradient, Mapping[str, int]]]) -> lis
     return Search(affordable[-1], [t for t in trials if t is not affordable[-1]]).run()
 
 
+def listed(names: Sequence[str]) -> str:
+    """Parameters in a sentence, and of many the first."""
+    quoted = [f"`{name}`" for name in names]
+    if len(quoted) > 4:
+        return f"{quoted[0]}, {quoted[1]} and {len(quoted) - 2} others"
+    return ", ".join(quoted[:-1]) + " and " + quoted[-1] if len(quoted) > 1 else quoted[0]
+
+
 class Search:
     """The search for what explains one case, held against the others."""
 
@@ -173,7 +185,7 @@ class Search:
             change = self.trial.change(mistake)
             if change is not None:
                 touched = self.trial.way.touched(change)
-                if touched.isdisjoint(self.trial.right):
+                if stage in FIRST or touched.isdisjoint(self.trial.right):
                     likely.append((stage, mistake, change))
                 else:  # something right would be changed, unless that is hidden by a mask, for one
                     self.unlikely.append((stage, mistake, change))
@@ -234,10 +246,7 @@ class Search:
             best = max(kinds, key=lambda key: (len(explained[key]), -order.index(key)))
             found[best] = kinds[best], explained[best]
             left = [name for name in left if name not in explained[best]]
-        return [
-            Slip(m.name, m.text.replace("{}", " and of ".join(f"`{name}`" for name in names)), m.where)
-            for m, names in found.values()
-        ]
+        return [Slip(m.name, m.text.replace("{}", listed(names)), m.where) for m, names in found.values()]
 
     def both(self, mistake: Mistake) -> list[Slip]:
         """Two mistakes at once: one of the way back, and one in the gradient of the parameters that it leaves."""

@@ -254,7 +254,7 @@ def derivatives_elsewhere(r: Reading) -> Iterator[Mistake]:
 
             yield Mistake(
                 ("derivative of", key, candidate),
-                f"derivative of {group[-1].kind} taken of {label.strip('`')}",
+                f"derivative of {group[-1].kind} taken of {label.replace('`', '')}",
                 f"the derivative of {group[-1].kind} at {r.place(made)} is taken of {label}",
                 r.shown(made).where,
                 change,

@@ -47,7 +47,7 @@ def gates(r: Reading) -> Iterator[Mistake]:
                 return Change(edges)
 
             which = ", ".join(f"{names[i]} in the place of {names[order[i]]}" for i in moved)
-            name = f"gates exchanged: {' and '.join(names[i].strip('`') for i in moved)}"
+            name = f"gates exchanged: {' and '.join(names[i].replace('`', '') for i in moved)}"
             text = f"the gradients of the gates are exchanged: {which}"
             where = r.way.site(r.way.sites[keys[0]][-1]).where
             yield Mistake(("blocks", tuple(keys), order), name, text, where, change)
@@ -99,7 +99,7 @@ def joined_exchanged(r: Reading, key: Key, nodes: list[Node]) -> Iterator[Mistak
         names = [r.operand_label(nodes[-1], k) for k in (i, j)]
         yield Mistake(
             ("joined", key, i, j),
-            f"parts exchanged: {names[0].strip('`')} and {names[1].strip('`')}",
+            f"parts exchanged: {names[0].replace('`', '')} and {names[1].replace('`', '')}",
             f"the gradients of the parts {names[0]} and {names[1]} of {r.place(nodes[-1])} are exchanged",
             r.way.site(nodes[-1]).where,
             lambda i=i, j=j: Change({e: n.vjps[k] for n in nodes for e, k in (((n, i), j), ((n, j), i))}),
@@ -181,7 +181,7 @@ def exchange(r: Reading, key: Key, one: Node, other: Node, text: str, change: An
     names = [r.label(one), r.label(other)]
     return Mistake(
         key,
-        f"exchanged: {names[0].strip('`')} and {names[1].strip('`')}",
+        f"exchanged: {names[0].replace('`', '')} and {names[1].replace('`', '')}",
         text.format(*names) + f": they are those of {r.place(one)} and {r.place(other)}",
         r.shown(one).where,
         change,
@@ -261,7 +261,7 @@ def anothers(r: Reading) -> Iterator[Mistake]:
                 ("another", key, place, other),
                 f"derivative of {skipped.kind} missing on one path"
                 if skipped
-                else f"gradient of {r.label(source).strip('`')} in place of another",
+                else f"gradient of {r.label(source).replace('`', '')} in place of another",
                 f"the gradient through {r.place(node)} to {r.label(node.parents[place])} is made of the gradient "
                 f"of {r.label(source)}, made at {r.place(source)}"
                 + (f": the derivative of {skipped.kind} is missing there" if skipped else ""),

@@ -70,7 +70,7 @@ def transpositions(r: Reading, key: Key, members: list[tuple[Key, int, list[Edge
 
     yield Mistake(
         ("transpose", "operand", *key),
-        f"{matrix.strip('`')} not transposed",
+        f"{matrix.replace('`', '')} not transposed",
         f"the gradient through {several}{r.place(node)} to {to} is multiplied with {matrix} that is not "
         "transposed, or is transposed where it should not be",
         where,

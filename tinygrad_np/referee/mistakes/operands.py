@@ -40,7 +40,7 @@ def one_step_off(r: Reading) -> Iterator[Mistake]:
                 )
             yield Mistake(
                 ("step", key, place, other, by, end),
-                f"{r.operand_label(node, other).strip('`')} one step off",
+                f"{r.operand_label(node, other).replace('`', '')} one step off",
                 f"the gradient through {r.place(node)} to {to} {text} (one step off)",
                 r.way.site(node).where,
                 lambda edges=edges, other=other, by=by, end=end: r.operand_changes(
@@ -71,7 +71,7 @@ def one_step_off(r: Reading) -> Iterator[Mistake]:
             )
             yield Mistake(
                 ("steps", bundle, by, end),
-                f"{r.label(parent).strip('`')} one step off",
+                f"{r.label(parent).replace('`', '')} one step off",
                 f"all products with {r.label(parent)}, as {r.place(node)}, take that {which} (one step off)",
                 r.way.site(node).where,
                 lambda members=members, by=by, end=end: together(
@@ -96,7 +96,7 @@ def pieces_off(
         taken = "its own" if carried and by > 0 else "the next" if by > 0 else "an earlier"
         yield Mistake(
             (*key, piece, by, end),
-            f"{label.strip('`')} one step off",
+            f"{label.replace('`', '')} one step off",
             f"the gradient through {r.place(node)} to {r.label(node.parents[0])} takes the {label} of "
             f"{taken} step where that of the {belongs} step belongs (one step off)",
             r.way.site(node).where,
@@ -120,17 +120,17 @@ def product_factors(r: Reading) -> Iterator[Mistake]:
         if node.name in ("multiply", "divide"):
             for name, text, factor in (
                 (
-                    f"factor {right.strip('`')} missing",
+                    f"factor {right.replace('`', '')} missing",
                     f"has no factor {right}",
                     lambda x: np.ones_like(x),
                 ),
                 (
-                    f"factor {right.strip('`')} taken twice",
+                    f"factor {right.replace('`', '')} taken twice",
                     f"has the factor {right} twice",
                     lambda x: x * x,
                 ),
                 (
-                    f"wrong operand: 1 - {right.strip(chr(96))}",
+                    f"wrong operand: 1 - {right.replace('`', '')}",
                     f"has the factor 1 - {right} where {right} belongs",
                     lambda x: 1 - x,
                 ),
@@ -164,7 +164,7 @@ def wrong_operand(r: Reading) -> Iterator[Mistake]:
                 continue
             yield Mistake(
                 ("operand", key, place, other, candidate),
-                f"wrong operand: {label.strip('`')} for {right.strip('`')}",
+                f"wrong operand: {label.replace('`', '')} for {right.replace('`', '')}",
                 f"the gradient through {r.place(node)} to {to} takes {label} as its operand where {right} belongs",
                 where,
                 lambda edges=edges, other=other, series=series: r.operand_changes(

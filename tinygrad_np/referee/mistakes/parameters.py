@@ -109,7 +109,7 @@ def operands(r: Reading) -> Iterator[Mistake]:
     for key, label, series, _ in r.series:
         yield Mistake(
             ("operand", key),
-            f"wrong operand: {label.strip('`')}",
+            f"wrong operand: {label.replace('`', '')}",
             f"the gradient of {NAMES} takes {label} as its operand, where another belongs",
             "",
             lambda series=series: taken(lambda n, j: series.get(r.way.step.get(n))),
@@ -145,7 +145,7 @@ def fed(r: Reading, above: Change | None) -> Iterator[Mistake]:
             ("fed", key),
             f"derivative of {function.kind} missing in one gradient"
             if function is not None and skipped
-            else f"gradient of {label.strip('`')} in place of another",
+            else f"gradient of {label.replace('`', '')} in place of another",
             f"the gradient of {NAMES} is made of the gradient of {label}, made at {r.place(made)}, and not of that "
             f"of its own product{skipped}",
             r.way.site(made).where,

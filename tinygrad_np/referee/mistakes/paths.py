@@ -12,13 +12,14 @@ import numpy as np
 from tinygrad_np.referee.mistakes.mistake import Mistake, after, cut
 from tinygrad_np.referee.mistakes.reading import Reading
 from tinygrad_np.referee.wayback import Back, Change, Edge, Key
+from tinygrad_np.tape import Node
 
 
 def next_step(r: Reading) -> Iterator[Mistake]:
     """What comes back to a state from the next step is missing, or a part of it."""
     every = [edge for edges in r.states.values() for edge in edges]
-    for key, edges in r.states.items():
-        made = r.first_of(key)
+    states = list(state_groups(r))
+    for key, made, edges in states:
         name = r.state(made)
         yield Mistake(
             ("next", key),
@@ -28,9 +29,9 @@ def next_step(r: Reading) -> Iterator[Mistake]:
             r.way.site(made).where,
             cut(edges),
         )
-    if len(r.states) > 1:
-        made = r.first_of(next(iter(r.states)))
-        both = " and ".join(f"d{r.state(r.first_of(key))}_next" for key in r.states)
+    if len(states) > 1:
+        made = states[0][1]
+        both = " and ".join(dict.fromkeys(f"d{r.state(made)}_next" for _, made, _ in states))
         yield Mistake(
             ("next",),
             f"{both} missing",
@@ -49,11 +50,10 @@ def next_step(r: Reading) -> Iterator[Mistake]:
                 "",
                 cut(rest),
             )
-    for key, edges in r.states.items():
+    for key, made, edges in states:
         by_user: dict[Key, list[Edge]] = defaultdict(list)
         for node, i in edges:
             by_user[(*r.way.key[node], i)].append((node, i))
-        made = r.first_of(key)
         if len(by_user) < 2:
             continue
         name = r.state(made)
@@ -76,6 +76,21 @@ def next_step(r: Reading) -> Iterator[Mistake]:
                     r.way.site(some[0][0]).where,
                     cut(others),
                 )
+    for key, made, edges in states:
+        of_node: dict[Node, list[Edge]] = defaultdict(list)
+        for edge in edges:
+            of_node[r.way.carried[edge]].append(edge)
+        for which, chosen in (("last", max), ("first", min)):
+            kept = {chosen(used, key=lambda edge: edge[0].number) for used in of_node.values()}
+            if len(kept) < len(edges):
+                yield Mistake(
+                    ("next assigned", key, which),
+                    f"d{r.state(made)}_next assigned instead of added up (= for +=)",
+                    f"of what comes back to {r.label(made)} from the next step, only what goes through its {which} "
+                    "use is there (= for +=)",
+                    r.way.site(made).where,
+                    cut(edge for edge in edges if edge not in kept),
+                )
     for key, edges in r.sums.items():
         made = r.first_of(key)
         yield Mistake(
@@ -85,6 +100,19 @@ def next_step(r: Reading) -> Iterator[Mistake]:
             r.way.site(made).where,
             cut(edges),
         )
+
+
+def state_groups(r: Reading) -> Iterator[tuple[Key, Node, list[Edge]]]:
+    """Every state with the node of its first step and its edges; of the units of a list first all together."""
+    families: dict[Key, list[Key]] = defaultdict(list)
+    for key in r.states:
+        families[key[:-1]].append(key)
+    for family, keys in families.items():
+        if len(keys) > 1:
+            yield (*family, "all"), r.first_of(keys[0]), [edge for key in keys for edge in r.states[key]]
+        if len(keys) <= 4:
+            for key in keys:
+                yield key, r.first_of(key), r.states[key]
 
 
 def dropped(r: Reading) -> Iterator[Mistake]:

@@ -136,7 +136,7 @@ class Reading:
 
     def state(self, made: Node) -> str:
         """The name of a state, without what says of which step it is."""
-        return state_name(self.label(made).strip("`"))
+        return state_name(self.label(made).replace("`", ""))
 
     def first_of(self, key: Key) -> Node:
         return self.way.sites[key][0]
