@@ -742,10 +742,21 @@ def found(source: str, tmp_path: Path, *names: str, function: str = "gradient") 
         ("dWf = x\n    return {'Wf': dWf}", []),
         ("(dh, *dW) = x\n    return dW", ["(dh, *dW) = x"]),
         ("return helper(x)", ["dW = 1"]),
+        ("dW, db = helper(x)\n    return dW, db", ["dW = 1"]),
+        ("dW = W.backward(x)\n    return dW", ["dW = 2"]),
+        ("dW = other(x)\n    return dW", ["dW = other(x)"]),
+        ("d = {}\n    d['' + k] = 1\n    d['d' + k] += x\n    d['db' + k] += x", ["d['d' + k] += x"]),
+        ("grads[f'{k}'] = x\n    self.grads[f'W{k}'] = x\n    self.a[f'd{k}'] = x", ["self.a[f'd{k}'] = x"]),
+        (
+            "getattr(self, 'd' + k)[...] += x\n    getattr(self, k)[...] += x",
+            ["getattr(self, 'd' + k)[...] += x"],
+        ),
+        ("dW = [[0.0] * n for n in x]\n    dW[0][1] = x\n    return dW", ["dW[0][1] = x"]),
     ],
 )
 def test_the_lines_of_a_gradient(tmp_path: Path, body: str, expected: list[str]) -> None:
     helper = "def helper(x):\n    dW = 1\n    return dW\n"
+    helper += "class Net:\n    def backward(self, x):\n        dW = 2\n        return dW\n"
     source = f"import numpy as np\n{helper}def gradient(x=1, W=2, *, self=None):\n    {body}\n"
     assert found(source, tmp_path) == ({"W": expected} if expected else {})
 

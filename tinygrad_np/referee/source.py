@@ -14,7 +14,7 @@ from pathlib import Path
 from types import CodeType
 from typing import Any, TypeAlias
 
-from tinygrad_np.referee.claims import OF_GRADIENTS, spelled
+from tinygrad_np.referee.claims import AFTER, BEFORE, OF_GRADIENTS, spelled
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _BEGINNINGS = {"zeros", "zeros_like", "empty", "empty_like", "fromkeys", "defaultdict"}  # of a sum
@@ -85,12 +85,15 @@ def gradient_lines(function: Callable[..., Any], names: Sequence[str]) -> dict[s
     if not parts:
         return {}
     here = [parts[0].function, parts[0].node, *(p.node for p in parts[1:] if p.file == parts[0].file)]
-    found = {
-        name: next(
-            filter(None, (lines_of(node, name, nearly) for nearly in (False, True) for node in here)), []
+    own = {n.name for p in parts for n in ast.walk(p.node) if isinstance(n, ast.FunctionDef)}
+    found: dict[str, list[int]] = {}
+    for name in names:
+        kinds = (
+            kind
+            for nearly in (False, True)
+            for kind in zip(*(lines_of(n, name, nearly, own) for n in here), strict=True)
         )
-        for name in names
-    }
+        found[name] = next((lines for kind in kinds for lines in kind if lines), [])
     return {name: lines for name, lines in found.items() if lines}
 
 
@@ -156,6 +159,10 @@ def called(function: Any, piece: Piece) -> list[Any]:
     known = function.__globals__ | {name: cell.cell_contents for name, cell in cells if cell_is_full(cell)}
     names = dict.fromkeys(node.id for node in ast.walk(piece.node) if isinstance(node, ast.Name))
     values = [known[name] for name in names if name in known]
+    calls = [node.func for node in ast.walk(piece.node) if isinstance(node, ast.Call)]
+    methods = dict.fromkeys(f.attr for f in calls if isinstance(f, ast.Attribute))
+    for kind in [x for x in known.values() if isinstance(x, type)]:  # net.backward(...), of whatever object
+        values += [vars(kind)[name] for name in methods if name in vars(kind)]
     return [value for value in values if callable(value) and not isinstance(value, type)]
 
 
@@ -175,11 +182,15 @@ def _home(function: Any) -> str:
 # --- finding lines ------------------------------------------------------------------------------------
 
 
-def lines_of(node: ast.AST, name: str, nearly: bool) -> list[int]:
-    """The lines in a part of the source that compute the gradient with respect to a parameter."""
+def lines_of(node: ast.AST, name: str, nearly: bool, own: set[str]) -> tuple[list[int], list[int], list[int]]:
+    """The lines in a part of the source that write to the gradient with respect to a parameter, in three kinds.
+
+    First those that compute it; then those that take over what one of the user's `own` functions has computed; then
+    those that begin a sum.
+    """
     name = (re.findall(r"[^\W\d]\w*", name) or [""])[-1]  # of "net.layers[0].W"
     if not name:
-        return []
+        return [], [], []
     writes = list(writes_in(node))
     found = [(line, value) for target, line, value in writes if is_gradient(target, name, nearly)]
     for key, value in renamed_in(node, name, nearly):
@@ -192,8 +203,17 @@ def lines_of(node: ast.AST, name: str, nearly: bool) -> list[int]:
             found.append((value.lineno, value))
         elif not found:
             found.append((key.lineno, value))
-    computed = [line for line, value in found if not begins(value)]
-    return sorted(set(computed or [line for line, _ in found]))
+    kinds: tuple[set[int], set[int], set[int]] = (set(), set(), set())
+    for line, what in found:
+        kinds[2 if begins(what) else 1 if takes_over(what, own) else 0].add(line)
+    return sorted(kinds[0]), sorted(kinds[1]), sorted(kinds[2])
+
+
+def takes_over(value: ast.expr | None, own: set[str]) -> bool:
+    """Whether a value is what one of these functions returns."""
+    if not isinstance(value, ast.Call):
+        return False
+    return (value.func.id if isinstance(value.func, ast.Name) else getattr(value.func, "attr", "")) in own
 
 
 def writes_in(node: ast.AST) -> Iterator[tuple[ast.expr, int, ast.expr | None]]:
@@ -268,11 +288,40 @@ def is_gradient(target: ast.expr, name: str, nearly: bool) -> bool:
             return holds(target.value, name)
         return spells(target.attr, name, nearly) or (target.attr == name and like_gradients(target.value))
     if isinstance(target, ast.Subscript):
-        key = target.slice.value if isinstance(target.slice, ast.Constant) else None
-        if isinstance(key, str):
-            return spells(key, name, nearly) or (key == name and like_gradients(target.value))
+        if key := pattern(target.slice):
+            if re.fullmatch(key, name):
+                return like_gradients(target.value)
+            return says(key, name, nearly)
         return is_gradient(target.value, name, nearly)
+    if isinstance(target, ast.Call) and isinstance(target.func, ast.Name) and target.func.id == "getattr":
+        key = pattern(target.args[1]) if len(target.args) > 1 else ""
+        return bool(key) and says(key, name, nearly)
     return False
+
+
+def pattern(key: ast.expr) -> str:
+    """A regular expression for a text in the source, as ``"dW" + gate``; "" if none of it is told."""
+
+    def part(x: ast.expr) -> str:
+        if isinstance(x, ast.Constant) and isinstance(x.value, str):
+            return re.escape(x.value)
+        if isinstance(x, ast.BinOp) and isinstance(x.op, ast.Add):
+            return part(x.left) + part(x.right)
+        if isinstance(x, ast.JoinedStr):
+            return "".join(map(part, x.values))
+        return r"\w+"
+
+    found = part(key)
+    return found if found.replace(r"\w+", "") else ""
+
+
+def says(key: str, name: str, nearly: bool) -> bool:
+    """Whether such a text may be a name of the gradient of a parameter; what makes it one is told."""
+    flags = re.IGNORECASE if nearly else re.NOFLAG
+    before = [b for b in BEFORE if key.startswith(re.escape(b))]
+    after = [a for a in AFTER if key.endswith(re.escape(a))]
+    words = [f"{b}{_}{name}" for b in before for _ in ("", "_")] + [f"{name}{a}" for a in after]
+    return any(re.fullmatch(key, word, flags) for word in words)
 
 
 def holds(target: ast.expr, name: str) -> bool:
@@ -307,4 +356,10 @@ def begins(value: ast.expr | None) -> bool:
         ) in _BEGINNINGS
     if isinstance(value, ast.Constant):
         return value.value in (0, None)
-    return isinstance(value, ast.Dict | ast.List) and not ast.unparse(value).strip("[]{}")
+    if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Mult):  # [0.0] * n
+        return begins(value.left) or begins(value.right)
+    if isinstance(value, ast.ListComp):
+        return begins(value.elt)
+    if isinstance(value, ast.List | ast.Dict):
+        return all(map(begins, value.elts if isinstance(value, ast.List) else value.values))
+    return False
