@@ -752,6 +752,45 @@ def test_parameters_that_are_global_variables() -> None:
     assert (verdict.outcome, verdict.method) == ("right", "recorded")
 
 
+def test_an_object_in_a_variable_around_the_functions() -> None:
+    net = Net(W, b)
+
+    def forward(x: Any) -> Any:
+        return net.loss(x)
+
+    def gradient(x: Any) -> Any:
+        net.loss(x)
+        net.backward()
+        return {"W": net.dW, "b": net.db}
+
+    def leaves_it(x: Any) -> None:
+        net.loss(x)
+        net.adds_up()
+
+    right(problem_at(forward, gradient, (x,)), "W", "b")
+    assert not hasattr(net, "h")
+    right(problem_at(forward, lambda x: net.backward(), (x,)), "W", "b")
+    right(problem_at(forward, leaves_it, (x,)), "W", "b")
+    assert not net.dW.any()
+    net.slip = True
+    assert wrong(problem_at(forward, gradient, (x,))) == ["W", "b"]
+    verdict = referee(forward, leaves_it, (x,))
+    assert (verdict.outcome, verdict.method) == ("right", "recorded")
+
+
+def test_an_array_of_the_module_is_none_of_the_forward_by_the_name_of_an_attribute() -> None:
+    class Model:
+        Wxh = 2 * Wxh
+
+    model = Model()
+
+    def gradient(v: Any) -> Any:
+        return {"v": model.Wxh.sum(axis=0), "dWxh": np.ones((3, 2))}
+
+    problem = right(problem_at(lambda v, model=model: np.sum(model.Wxh @ v), gradient, {"v": b}), "v")
+    assert "dWxh left aside: no gradient of v" in problem.notes
+
+
 def test_global_variables_among_the_inputs_by_name() -> None:
     inputs = {"xs": COLUMNS, "hprev": np.ones((3, 1)), "Wxh": 2 * Wxh, "Whh": 2 * Whh, "bh": bh}
 

@@ -72,7 +72,7 @@ class Function:
             converted: Callable[..., Any] = convert(self.given)
             if not isinstance(self.given, types.FunctionType) or not (variables or self.written):
                 return converted
-            return with_globals(self.given, converted, variables)
+            return with_variables(self.given, converted, variables)
         bound: Callable[..., Any] | None = getattr(owner, self.name, None)
         if bound is None:  # it was set on the object by hand
             bound = types.MethodType(convert(self.given.__func__), owner)  # type: ignore[attr-defined]
@@ -101,7 +101,7 @@ class Function:
         around, codes = self.given.__globals__, [self.given.__code__]
         for code in codes:
             inner = [part for part in code.co_consts if isinstance(part, types.CodeType)]
-            called = [around.get(name) for name in code.co_names]
+            called = [around.get(name) for name in _globals_in(code, "LOAD_GLOBAL")]
             inner += [
                 f.__code__ for f in called if isinstance(f, types.FunctionType) and f.__globals__ is around
             ]
@@ -110,15 +110,18 @@ class Function:
 
     @functools.cached_property
     def global_variables(self) -> dict[str, Any]:
-        """The global variables with numbers that its code reads."""
-        around = self.given.__globals__ if self.codes else {}
-        names = dict.fromkeys(name for code in self.codes for name in code.co_names)
-        return {name: around[name] for name in names if name in around and has_floats(around[name])}
+        """The variables with numbers that its code reads from its module, or from a function around it."""
+        if not isinstance(self.given, types.FunctionType):
+            return {}
+        names = dict.fromkeys(name for code in self.codes for name in _globals_in(code, "LOAD_GLOBAL"))
+        found = {name: self.given.__globals__[name] for name in names if name in self.given.__globals__}
+        found |= {name: cell.cell_contents for name, cell in cells_of(self.given).items()}
+        return {name: x for name, x in found.items() if has_floats(x)}
 
     @functools.cached_property
     def written(self) -> set[str]:
         """The global variables that its code sets."""
-        return {name for code in self.codes for name in _written(code)}
+        return {name for code in self.codes for name in _globals_in(code, "STORE_GLOBAL")}
 
     def returned_names(self, count: int) -> list[str | None]:
         """What it calls the parts of the tuple that it returns; None for each where its source does not tell."""
@@ -127,26 +130,50 @@ class Function:
         return list(_returned_names(code, count)) if code is not None else [None] * count
 
 
-def with_globals(
+def cells_of(function: types.FunctionType) -> dict[str, types.CellType]:
+    """The variables of functions around it that it uses, and those that functions among these use."""
+    found: dict[str, types.CellType] = {}
+    functions = [function]
+    for f in functions:
+        for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
+            try:
+                contents = cell.cell_contents
+            except ValueError:  # it has no value yet
+                continue
+            found.setdefault(name, cell)
+            if isinstance(contents, types.FunctionType) and contents not in functions:
+                functions.append(contents)
+    return found
+
+
+def with_variables(
     given: types.FunctionType, converted: Any, variables: Mapping[str, Any]
 ) -> Callable[..., Any]:
     """A function that finds these in the place of global variables, and so does all that it calls in its module.
 
     However it calls it, as a function, a method or out of a dict: so the module itself holds them during a call,
-    and has its own back afterwards.
+    and has its own back afterwards. Likewise the variables of a function around it.
     """
+    cells = {name: cell for name, cell in cells_of(converted).items() if name in variables}
     if converted.__globals__ is not given.__globals__:  # a copy has its own
-        converted.__globals__.update(variables)
+        for name, cell in cells.items():
+            cell.cell_contents = variables[name]
+        converted.__globals__.update({name: x for name, x in variables.items() if name not in cells})
         return converted  # type: ignore[no-any-return]
     around = given.__globals__
 
     @functools.wraps(given)
     def with_them(*args: Any, **kwargs: Any) -> Any:
         before = dict(around)
-        around.update(variables)
+        in_cells = [(cell, cell.cell_contents) for cell in cells.values()]
+        around.update({name: x for name, x in variables.items() if name not in cells})
+        for name, cell in cells.items():
+            cell.cell_contents = variables[name]
         try:
             return given(*args, **kwargs)
         finally:
+            for cell, contents in in_cells:
+                cell.cell_contents = contents
             for name in around.keys() - before.keys():
                 del around[name]
             around.update(before)
@@ -155,8 +182,10 @@ def with_globals(
 
 
 @functools.lru_cache(maxsize=256)
-def _written(code: types.CodeType) -> set[str]:
-    return {step.argval for step in dis.get_instructions(code) if step.opname == "STORE_GLOBAL"}
+def _globals_in(code: types.CodeType, instruction: str) -> list[str]:
+    """The global variables that code loads or stores, in their order; no attributes of the same name."""
+    found = (step.argval for step in dis.get_instructions(code) if step.opname == instruction)
+    return list(dict.fromkeys(found))
 
 
 @functools.lru_cache(maxsize=256)

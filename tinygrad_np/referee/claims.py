@@ -73,6 +73,11 @@ class Parameter:
         return bool(self.root == self.keys[0])
 
     @property
+    def around(self) -> bool:
+        """Whether it was not given, but stands in a variable around the functions."""
+        return self.paths[0][0].key == "globals"
+
+    @property
     def direct(self) -> bool:
         """Whether it is an argument itself, and does not stand in one."""
         return len(self.keys) == 1 and self.given
@@ -175,12 +180,12 @@ def by_name(
                 continue
             if g.left and g.value.shape != np.shape(p.value):
                 continue  # what lies about under such a name, as the gradient of one step does
-            likes[p.name] = (p, (*like[:2], p.root == g.root, like[2]))
+            likes[p.name] = (p, (*like[:2], p.root == g.root, not p.around, like[2]))
         if not likes:
             aside.append(g)
             continue
         best = max(score for _, score in likes.values())
-        fits.append(((-best[3], -best[0]), g, [p for p, score in likes.values() if score == best]))
+        fits.append(((-best[-1], -best[0]), g, [p for p, score in likes.values() if score == best]))
     found: dict[str, np.ndarray] = {}
     chosen: dict[str, tuple[tuple[int, int], Gradient]] = {}
     for score, g, likely in sorted(fits, key=lambda fit: fit[0]):

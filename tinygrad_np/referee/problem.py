@@ -39,7 +39,7 @@ from tinygrad_np.referee.claims import (
     numbers,
     spelled,
 )
-from tinygrad_np.referee.places import Path, copied, get, inside, leaves, put, short_names, text
+from tinygrad_np.referee.places import Path, attributes, copied, get, inside, leaves, put, short_names, text
 
 Convert: TypeAlias = Callable[[Any], Any]
 
@@ -144,6 +144,8 @@ class _Intake:
             for name in function.written
             if name in function.given.__globals__
         }
+        for function in (self.forward, self.gradient):  # and an object is changed in a copy
+            variables |= {name: x for name, x in function.global_variables.items() if attributes(x)}
         if not self.forward.takes_any:
             read = [
                 name for name in self.names if name not in arguments and name in self.forward.global_variables
@@ -405,18 +407,23 @@ class _Intake:
                 )
                 return self.claims_after(forward, used)
         found |= by_left
-        self.global_claims = self.of_global_variables(aside)
+        self.global_claims = self.of_global_variables(aside, bool(found))
         if not found and not self.global_claims:
             raise self.nothing_found(returned, aside, [g for _, g in left])
         self.aside = aside
         return found
 
-    def of_global_variables(self, gradients: Sequence[Gradient]) -> dict[str, Any]:
-        """The global variables of the forward that gradients are of, if they are of nothing that was given."""
+    def of_global_variables(self, gradients: Sequence[Gradient], enough: bool) -> dict[str, Any]:
+        """The variables around the forward that gradients are of, if they are of nothing that was given.
+
+        All of them if nothing at all is known: then the gradient is left on one of them.
+        """
         others = {
             name: x for name, x in self.forward.global_variables.items() if name not in self.given["globals"]
         }
         found, _ = by_name(gradients, parameters := parameters_of({"globals": others}))
+        if not found and not enough and not gradients:
+            return others
         return {p.root: others[p.root] for p in parameters if p.name in found}
 
     def returned(self, x: Any) -> tuple[dict[str, np.ndarray], list[Gradient]]:
@@ -501,7 +508,9 @@ class _Intake:
             if (name := str(step.key))
             if (own := [p for p in self.parameters if not p.whole and p.keys[0] == name and not p.given])
         ]
-        single: list[Argument] = [(p.name, p.value, [p]) for p in self.parameters if not p.whole]
+        single: list[Argument] = [
+            (p.name, p.value, [p]) for p in self.parameters if not p.whole and not p.around
+        ]
         if not found:
             given = [item for _, item in items]
             # One that is called like the gradient of something else may be that, be it of the same shape.
@@ -617,6 +626,7 @@ class _Intake:
             p.name if p.root in roots else p.root
             for p in self.parameters
             if p.name not in claimed and isinstance(p.value, np.ndarray | list) and not p.whole
+            if p.root in roots or not p.around
         )
         if without:
             self.note(f"no gradient of {some(without)} was given")
