@@ -75,7 +75,7 @@ class Parameter:
     @property
     def around(self) -> bool:
         """Whether it was not given, but stands in a variable around the functions."""
-        return self.paths[0][0].key == "globals"
+        return bool(self.paths[0][0].key == "globals")
 
     @property
     def direct(self) -> bool:
