@@ -522,6 +522,17 @@ def test_what_explains_a_part_comes_last_and_says_so(monkeypatch: pytest.MonkeyP
     assert [slip.name for slip in told("lstm", each(lambda g, w, s: -g))] == ["sign"]  # nothing else is tried
 
 
+def test_several_slips_each_in_its_own_parameters() -> None:
+    def two(grads: Arrays, values: Arrays, sizes: Any) -> Arrays:
+        return {**grads, "Wy": -grads["Wy"], "b": grads["b"] / sizes["batch"]}
+
+    (slip,) = told("gru", two)
+    assert slip.name in ("sign and mean for sum", "mean for sum and sign")
+    assert "by hand = -1 x exact in Wy: a sign" in slip.text
+    assert "; and by hand = " in slip.text
+    assert "0.5 x exact in b: a mean over batch=2" in slip.text
+
+
 def test_a_factor_is_believed_where_there_is_more_than_one_unit() -> None:
     small, large = {"T": 1, "batch": 1, "hidden": 1}, {"T": 3, "batch": 2, "hidden": 4}
     odd = each(lambda g, w, s: g * (1.7 if s["hidden"] == 1 else 1 + np.tanh(w)), "Wh b")

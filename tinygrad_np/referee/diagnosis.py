@@ -70,14 +70,23 @@ def diagnose(cases: Sequence[FailingCase], gates: Sequence[str] = ()) -> list[Sl
         for e in nearly:
             if not e.weak and e.names == set(wrong_somewhere(coarse)):
                 slips.append(Slip(e.key, f"{e.text} (to 4 digits)"))
-    slips += [Slip(e.key, e.text) for e in whole]
-    covered: set[str] = set()
+    parts: list[Explanation] = []
     for e in sorted(found, key=lambda e: -len(e.names)):
-        if e.names < wrong and not e.weak and not e.names <= covered:
-            covered |= e.names
-            rest = [name for name in wrong_somewhere(failing) if name not in e.names]
-            slips.append(Slip(e.key, f"{e.text} (this does not explain {', '.join(rest)})"))
+        if e.names < wrong and not e.weak and not e.names <= names_of(parts):
+            parts.append(e)
+    together = names_of(parts) == wrong  # each of several slips is told by its own parameters
+    if together:
+        keys = dict.fromkeys(e.key for e in parts)
+        slips.append(Slip(" and ".join(keys), "; and ".join(e.text for e in parts)))
+    slips += [Slip(e.key, e.text) for e in whole]
+    for e in [] if together else parts:
+        rest = [name for name in wrong_somewhere(failing) if name not in e.names]
+        slips.append(Slip(e.key, f"{e.text} (this does not explain {', '.join(rest)})"))
     return slips
+
+
+def names_of(parts: Sequence[Explanation]) -> set[str]:
+    return {name for e in parts for name in e.names}
 
 
 def point_of(problem: Problem, exact: dict[str, np.ndarray], sizes: Mapping[str, int]) -> Point:

@@ -60,12 +60,12 @@ def left_out(point: Point, wrong: Sequence[str], cut: Cut) -> bool:
 def parts(points: Sequence[Point], wrong: Sequence[str], gates: Sequence[str]) -> Iterator[tuple[str, Cut]]:
     """Parts that may be wrong alone, the smallest first."""
     masks = [point.wrong_elements(name) for name in wrong for point in points if name in point.wrong]
-    elements = {tuple(map(int, index)) for mask in masks for index in np.argwhere(mask)}
-    if len(wrong) == 1 and len(elements) == 1:
-        (index,) = elements
-        yield f"element {list(index)}", lambda shape: tuple(slice(i, i + 1) for i in index)
+    indices = [wrong_rows(masks, axis) for axis in range(max(mask.ndim for mask in masks))]
+    if len(wrong) == 1 and indices and all(len(rows) == 1 for rows in indices):
+        index = [min(rows) for rows in indices]
+        yield f"element {index}", lambda shape: tuple(slice(i, i + 1) for i in index)
     for axis in AXES:
-        rows = {index[axis] for index in elements if len(index) > axis}
+        rows = wrong_rows(masks, axis)
         if len(rows) == 1:
             yield f"{ROWS[axis]} {min(rows)}", rows_of(axis, min(rows), min(rows) + 1)
         yield f"the last {ROWS[axis]}", rows_of(axis, -1, None)
@@ -79,6 +79,16 @@ def parts(points: Sequence[Point], wrong: Sequence[str], gates: Sequence[str]) -
     for axis in AXES:
         yield f"all but the last {ROWS[axis]}", rows_of(axis, None, -1)
         yield f"all but the first {ROWS[axis]}", rows_of(axis, 1, None)
+
+
+def wrong_rows(masks: Sequence[np.ndarray], axis: int) -> set[int]:
+    """The indices along an axis at which anything is wrong."""
+    found: set[int] = set()
+    for mask in masks:
+        if mask.ndim > axis:
+            others = tuple(other for other in range(mask.ndim) if other != axis)
+            found |= {int(i) for i in np.flatnonzero(mask.any(axis=others))}
+    return found
 
 
 def at_axis(shape: tuple[int, ...], axis: int) -> int:

@@ -185,10 +185,15 @@ def turned(points: Sequence[Point], wrong: Sequence[str]) -> Iterator[Explanatio
 
     def along(axis: int) -> Predict:
         def predict(point: Point, name: str) -> np.ndarray | None:
-            exact = point.exact[name]
+            hand, exact = point.hand[name], point.exact[name]
             if name not in point.wrong or exact.ndim <= axis:
                 return exact
-            turns = (np.roll(exact, by, axis) for by in range(1, exact.shape[axis]))
+            if hand.shape != exact.shape or not exact.size:
+                return None
+            # the row that stands first tells how far it is turned
+            first = hand.take(0, axis)
+            firsts = [i for i in range(1, exact.shape[axis]) if point.close(first, exact.take(i, axis))]
+            turns = (np.roll(exact, -i, axis) for i in firsts)
             return next((turn for turn in turns if point.fits(name, turn)), None)
 
         return predict
