@@ -704,6 +704,12 @@ def test_layers_and_objects(run: Run, tmp_path: Path) -> None:
     status, out, err = run(f"{file}:Dense.forward", "Dense.slip", "--sizes", "n=1:2", "batch=1")
     assert status == 1, err + out
     assert "smallest case that fails: n=1, batch=1" in out
+    by_name = make.replace("return Dense(rng, n), rng", "return dict(layer=Dense(rng, n), x=rng").replace(
+        "2))\n", "2)))\n"
+    )
+    written(file, LAYER + by_name)
+    status, out, err = run(f"{file}:Dense.forward", "Dense.backward", "--sizes", "n=1:2", "batch=1:2")
+    assert status == 0, err + out
 
 
 # --- the lines that compute a gradient ----------------------------------------------------------------

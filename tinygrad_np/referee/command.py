@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import inspect
 import io
 import sys
@@ -149,7 +150,7 @@ def run(args: argparse.Namespace, paths: list[Path]) -> int:
         backward = function(modules[other], backward_name, other, objects, point)
         if point is None:
             point = at_module_level(modules[file], forward, file.name)
-        inputs = cases_of(make, ranges, args.seed) if make else point
+        inputs = cases_of(with_self(make, point, forward), ranges, args.seed) if make else point
         silent = Silent()
         with contextlib.redirect_stdout(silent):
             verdict = try_cases(
@@ -322,6 +323,23 @@ def sizes(make: Callable[..., Any], args: argparse.Namespace) -> tuple[str, dict
     text = ", ".join(f"{name}={low}..{high}" for name, (low, high) in ranges.items())
     tell(f"inputs: {make.__name__} with {text or 'no sizes'}")
     return steps, ranges
+
+
+def with_self(make: Callable[..., Any], point: Any, forward: Callable[..., Any]) -> Callable[..., Any]:
+    """`make` with the object of a method under the name that the method has for it, which is ``self``."""
+    if not isinstance(point, Mapping):
+        return make
+    own = next(iter(inspect.signature(forward).parameters), "")
+    holds = [name for name, x in point.items() if vars(type(x)).get(forward.__name__) is forward]
+    if own in point or not holds:
+        return make
+
+    @functools.wraps(make)
+    def renamed(*args: Any, **kwargs: Any) -> dict[str, Any]:
+        made: dict[str, Any] = make(*args, **kwargs)
+        return {own if name == holds[0] else name: x for name, x in made.items()}
+
+    return renamed
 
 
 def cases_of(make: Callable[..., Any], ranges: Mapping[str, tuple[int, int]], seed: int) -> Any:
