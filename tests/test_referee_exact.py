@@ -14,9 +14,17 @@ import pytest
 
 from tinygrad_np.referee import referee
 from tinygrad_np.referee.differences import curve_at_0
-from tinygrad_np.referee.exact import COMPLEX_STEP, DIFFERENCES, RECORDED, exact_gradient, slope
+from tinygrad_np.referee.exact import (
+    COMPLEX_STEP,
+    DIFFERENCES,
+    RECORDED,
+    contradiction,
+    exact_gradient,
+    slope,
+)
 from tinygrad_np.referee.judge import KINK, judge, weighed
 from tinygrad_np.referee.problem import Problem, problem_at
+from tinygrad_np.referee.recorded import record
 from tinygrad_np.referee.repeatable import check_repeatable
 from tinygrad_np.referee.verdict import RIGHT, UNKNOWN, UNTESTED, WRONG, Finding
 
@@ -524,6 +532,13 @@ def test_the_methods_and_what_they_know() -> None:
     assert np.linalg.norm(exact.gradient["w"] - [2, 4, -6]) <= exact.error["w"] < 1e-8
 
 
+def test_a_complex_step_that_contradicts_differences_is_not_believed() -> None:
+    loss = lambda w: np.sum(np.unique(w) ** 2) + np.abs(np.unique(w)).sum()
+    exact = exact_gradient(problem_at(loss, lambda w: {"w": w}, {"w": np.array([-2.0, 1.0])}))
+    assert exact.method == DIFFERENCES
+    np.testing.assert_allclose(exact.gradient["w"], [-5, 3], rtol=1e-9)
+
+
 def test_one_forward_a_direction_where_coordinates_are_many() -> None:
     calls = []
 
@@ -554,18 +569,24 @@ def test_one_forward_a_direction_where_coordinates_are_many() -> None:
 
 
 def test_a_record_that_lost_a_small_part_is_not_believed() -> None:
-    def loss(w: Any, b: Any) -> Any:
-        return np.sum(w * w) * 1e3 + 1e-3 * float(repr(float(b))) ** 2
+    loss = lambda w, b: np.sum(w * w) * 1e3 + 1e-3 * b**2
+    right = {"w": np.array([2e3, 2e3]), "b": np.array(6e-3)}
+    problem = problem_at(loss, lambda w, b: right, {"w": np.ones(2), "b": np.array(3.0)})
+    value = float(problem.loss(problem.values))
+    assert contradiction(problem, value, right, 1e-6) == ""
+    assert "another slope" in contradiction(problem, value, {**right, "b": np.array(0.0)}, 1e-6)
+    assert "another value" in contradiction(problem, value * 1.001, right, 1e-6)
 
-    found = judge(
-        problem := problem_at(
-            loss, lambda w, b: {"w": 2e3 * w, "b": 2e-3 * b}, {"w": np.ones(2), "b": np.array(3.0)}
-        ),
-        exact_gradient(problem),
-        1e-6,
-    )
-    assert {f.outcome for f in found.values()} <= {RIGHT, UNKNOWN}
-    assert exact_gradient(problem).method != RECORDED
+
+def test_a_record_with_another_slope_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = np.ones(2)  # where both have the same value
+    loss, right = lambda w: np.sum(w * w), lambda w: {"w": 2 * w}
+    other = problem_at(lambda w: np.sum(w * w) + np.sum(w - 1.0), right, {"w": point})
+    monkeypatch.setattr("tinygrad_np.referee.exact.record", lambda problem: record(other))
+    exact = exact_gradient(problem_at(loss, right, {"w": point}))
+    assert exact.method != RECORDED
+    assert "the record has another slope than the forward" in exact.why
+    assert found_at(loss, right, w=point).outcome == RIGHT
 
 
 # --- random forwards --------------------------------------------------------------------------------
