@@ -21,7 +21,7 @@ from tinygrad_np.referee.wayback import Change, WayBack, together
 RTOL = 1e-6  # of the Euclidean norm: what reproduces a gradient
 SINGLE = 1e-4  # the same of a hand gradient in float32
 MOST_NODES = 3000  # of a graph that is tried
-MOST_WORK = 150_000  # nodes that are passed on all ways back together: some 2 s
+MOST_WORK = 250_000  # nodes that are passed on all ways back together: some 3 s
 Stage = Callable[[Reading], Iterator[Mistake]]
 CANNOT = (
     ValueError,

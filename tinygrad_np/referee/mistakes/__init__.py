@@ -21,16 +21,16 @@ from tinygrad_np.referee.mistakes.reading import Reading
 __all__ = ["FIRST", "STAGES", "Mistake", "Reading", "own_mistakes"]
 
 FIRST = (next_step, steps_left_out)  # before those of single parameters: they explain all of them at once
-STAGES = (  # the likeliest and most general first
+STAGES = (  # the likeliest and most general first, and of those what is quickly tried
     derivatives,
     softmaxes_wrong,
     dropped,
     product_factors,
+    matrices,
     one_step_off,
     derivatives_off,
     gates,
     some_steps,
-    matrices,
     signs,
     wrong_operand,
     derivatives_elsewhere,

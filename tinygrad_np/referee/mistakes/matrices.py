@@ -40,11 +40,19 @@ def matrices(r: Reading) -> Iterator[Mistake]:
             continue
         if not r.to_parameter(node, place):
             every["all", place].append((key, place, edges))
+            if edges[-1] in r.way.carried:  # all matrices of a state
+                every["carried", place, r.way.key.get(parent)].append((key, place, edges))
             every["to", r.way.key.get(parent), parent.name].append((key, place, edges))
         yield from transpositions(r, (key, place), [(key, place, edges)])
     for bundle, members in every.items():
-        if len(members) > 1:
-            yield from transpositions(r, bundle, members)
+        several = [(key, i, edges) for key, i, edges in members if can_turn(r, *edges[-1])]
+        if len(several) > 1:
+            yield from transpositions(r, bundle, several)
+
+
+def can_turn(r: Reading, node: Node, place: int) -> bool:
+    """Whether the matrix that what comes back is multiplied with is a square one."""
+    return len(node.parents) == 2 and swapped(r.way.operand(node, 1 - place)) is not None
 
 
 def reshaped(node: Node, place: int) -> Back:

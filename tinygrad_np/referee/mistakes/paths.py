@@ -146,16 +146,28 @@ def dropped(r: Reading) -> Iterator[Mistake]:
                     r.way.site(node).where,
                     lambda edges=edges, piece=piece: without_part(r, edges, piece),
                 )
-    for parents, edges in bundles(r):
-        node = edges[-1][0]
-        target = node.parents[edges[-1][1]]
+    for key, edges in bundles(r):
+        by_user: dict[Key, list[Edge]] = defaultdict(list)
+        for node, place in edges:
+            by_user[(*r.way.key[node], place)].append((node, place))
+        node, place = edges[-1]
+        target = r.label(node.parents[place])
         yield Mistake(
-            ("drop all", parents),
+            ("drop all", key),
             "a path missing",
-            f"the gradient of {r.label(target)} is missing in all the places that use it, as {r.place(node)}",
+            f"the gradient of {target} is missing in all the places that use it, as {r.place(node)}",
             r.way.site(node).where,
             cut(edges),
         )
+        for user, kept in by_user.items() if 2 < len(by_user) < 6 else ():
+            yield Mistake(
+                ("drop all but", key, user),
+                "paths missing but one",
+                f"of the gradient of {target} only the path through {r.place(kept[0][0])} is there: what else is "
+                "made of it is taken for a constant, and those paths are missing",
+                r.way.site(kept[0][0]).where,
+                cut(edge for edge in edges if edge not in kept),
+            )
 
 
 def without_part(r: Reading, edges: list[Edge], piece: int) -> Change:
@@ -273,21 +285,23 @@ def some_steps(r: Reading) -> Iterator[Mistake]:
 
 
 def pairs_dropped(r: Reading) -> Iterator[Mistake]:
-    """Two paths missing, of those that lead into one value."""
-    single = [
-        (key, place, edges)
-        for key, place, edges in r.edges_by_site()
-        if edges[-1][0] not in r.inside and not r.to_parameter(*edges[-1])
-    ]
-    if r.states or len(single) > 45:  # too many to try
-        return
-    for one, other in itertools.combinations(single, 2):
-        nodes = [one[2][-1], other[2][-1]]
-        paths = " and ".join(f"through {r.place(n)} to {r.label(n.parents[i])}" for n, i in nodes)
-        yield Mistake(
-            ("drop two", one[:2], other[:2]),
-            "two paths missing",
-            f"the gradients {paths} are missing",
-            r.way.site(nodes[0][0]).where,
-            cut([*one[2], *other[2]]),
-        )
+    """Two paths of one function missing, as where the statistics of a norm are taken for constants."""
+    functions: dict[Any, list[tuple[Key, int, list[Edge]]]] = defaultdict(list)
+    for key, place, edges in r.edges_by_site():
+        node = edges[-1][0]
+        if node not in r.inside and not r.to_parameter(node, place) and r.way.stack[node]:
+            helper = key[-1] == "helper"
+            functions[r.way.stack[node][-1][0], helper].append((key, place, edges))
+    for single in functions.values():
+        if len(single) > 16:  # too many to try
+            continue
+        for one, other in itertools.combinations(single, 2):
+            nodes = [one[2][-1], other[2][-1]]
+            paths = " and ".join(r.through(n, i) for n, i in nodes)
+            yield Mistake(
+                ("drop two", one[:2], other[:2]),
+                "two paths missing",
+                f"{paths} are missing: what is made there is taken for a constant",
+                r.way.site(nodes[0][0]).where,
+                cut([*one[2], *other[2]]),
+            )

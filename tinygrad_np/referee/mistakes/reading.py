@@ -142,21 +142,36 @@ class Reading:
         return self.way.sites[key][0]
 
     def edges_by_site(self) -> Iterator[tuple[Key, int, list[Edge]]]:
-        """Every place of every site, with its edges; of what is made several times a step, all and each."""
+        """Every place of every site, with its edges.
+
+        Of what is made several times a step, all of them and each; of a helper that is called in several places,
+        too.
+        """
         families: dict[Key, list[list[Node]]] = defaultdict(list)
+        helpers: dict[Key, list[Key]] = defaultdict(list)
         for key, nodes in self.way.sites.items():
+            if key[:-1] not in families and key[0]:
+                helpers[key[0][-1], key[1]].append(key[:-1])
             families[key[:-1]].append(nodes)
+        groups: list[tuple[Key, list[Node]]] = []
         for family, members in families.items():
-            groups = [((*family, "all"), [n for nodes in members for n in nodes])] if len(members) > 1 else []
+            if len(members) > 1:
+                groups.append(((*family, "all"), [n for nodes in members for n in nodes]))
             if len(members) <= 4:
                 groups += [(self.way.key[nodes[0]], nodes) for nodes in members]
-            for key, nodes in groups:
-                for place in range(len(nodes[-1].parents)):
-                    edges = [
-                        (n, place) for n in nodes if place < len(n.parents) and n.parents[place] is not None
-                    ]
-                    if edges and type(nodes[-1].vjps) is tuple:
-                        yield key, place, edges
+        for helper, callers in helpers.items():
+            if len(callers) > 1:
+                used = [n for family in callers for nodes in families[family] for n in nodes]
+                groups.append(((*helper, "helper"), used))
+        for key, nodes in groups:
+            for place in range(len(nodes[-1].parents)):
+                edges = [
+                    (n, place)
+                    for n in nodes
+                    if place < len(n.parents) and n.parents[place] is not None and type(n.vjps) is tuple
+                ]
+                if edges:
+                    yield key, place, edges
 
     def products(self) -> Iterator[tuple[Key, int, int, list[Edge]]]:
         """Every edge of a product whose gradient takes another operand: (site, place, that operand, edges)."""
