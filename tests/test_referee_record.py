@@ -188,8 +188,20 @@ def test_what_was_written_is_read_as_it_was_written() -> None:
     ]
     h[0] = h[2] = h[3] = v
     assert h.tensor.node.name == "stack"
+    view, u = h[1], w + 1
+    h[1] = u
+    assert view.tensor is u.tensor
     h[:] = 0
     assert h.tensor.node is None
+
+
+def test_a_scalar_is_a_value() -> None:
+    _, (w,), _ = recording([np.ones(3)])
+    total = w.sum()
+    view, same = total.reshape(1), total
+    view[0] = 7
+    same += 1
+    assert (float(data_of(total)), float(data_of(same))) == (3, 4)
 
 
 # --- code -----------------------------------------------------------------------------------------------
