@@ -452,6 +452,15 @@ def test_nothing_of_the_users_or_of_numpys_is_touched() -> None:
     assert type(np.zeros(2)) is np.ndarray
 
 
+def test_a_random_generator_is_where_it_was_and_what_nobody_wrote_is_not_read_in_silence() -> None:
+    generator = np.random.default_rng(3)
+    before = generator.bit_generator.state
+    record(problem_of(lambda w: (w * generator.standard_normal(3)).sum(), POINT))
+    assert generator.bit_generator.state == before
+    unwritten = record(problem_of(lambda w: w.sum() + np.empty(3)[0], POINT))
+    assert np.isnan(unwritten.loss.item())
+
+
 def test_another_thread_may_use_numpy_meanwhile() -> None:
     _, _, problem = gates(10, 4)
     stop, faults = threading.Event(), []

@@ -250,8 +250,6 @@ class Clones:
             if isinstance(member, types.MemberDescriptorType | types.GetSetDescriptorType):
                 continue
             type.__setattr__(new, name, self.convert(member, name))
-        if make is abc.ABCMeta:
-            abc.update_abstractmethods(new)
         return new
 
     def instance(self, x: Any) -> Any:

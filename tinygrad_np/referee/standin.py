@@ -82,8 +82,6 @@ class Ufunc:
         return call(self.watch, self.stands_for, args, kwargs)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
         found = getattr(self.stands_for, name)
         if not callable(found):
             return found
