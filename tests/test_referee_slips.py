@@ -370,3 +370,94 @@ def test_a_slip_in_attention_is_named(slip: str, name: str) -> None:
     slips = explain(cases(slip))
     assert slips
     assert name in slips[0].name
+
+
+# --- an LSTM with one fused matrix, batch first, and a helper for a step -----------------------------------
+
+
+def lstm_step(x: Any, h: Any, c: Any, W: Any, b: Any) -> Any:
+    n = h.shape[1]
+    a = np.hstack([x, h]) @ W + b
+    i, f, o = sigmoid(a[:, :n]), sigmoid(a[:, n : 2 * n]), sigmoid(a[:, 2 * n : 3 * n])
+    g = np.tanh(a[:, 3 * n :])
+    c_new = f * c + i * g
+    return o * np.tanh(c_new), c_new, (i, f, o, g)
+
+
+def fused(x: Any, W: Any, b: Any) -> Any:
+    batch, T, _ = x.shape
+    n = b.size // 4
+    h, c = np.zeros((batch, n)), np.zeros((batch, n))
+    hs = np.zeros((batch, T, n))
+    for t in range(T):
+        h, c, _ = lstm_step(x[:, t], h, c, W, b)
+        hs[:, t] = h
+    return np.sum(hs**2) / batch
+
+
+def fused_by_hand(slip: str) -> Any:
+    def gradient(x: Any, W: Any, b: Any) -> dict[str, Any]:
+        batch, T, d = x.shape
+        n = b.size // 4
+        hs, cs, gates = [np.zeros((batch, n))], [np.zeros((batch, n))], []
+        for t in range(T):
+            h, c, gate = lstm_step(x[:, t], hs[-1], cs[-1], W, b)
+            hs.append(h)
+            cs.append(c)
+            gates.append(gate)
+        dW, db = np.zeros_like(W), np.zeros_like(b)
+        dh_next, dc_next = np.zeros((batch, n)), np.zeros((batch, n))
+        for t in reversed(range(T)):
+            i, f, o, g = gates[t]
+            last_only = slip == "last output" and t < T - 1
+            dh = (0 if last_only else 2 * hs[t + 1] / batch) + (0 if slip == "no dh_next" else dh_next)
+            tanh_c = np.tanh(cs[t + 1])
+            dc = dh * o * (1 - tanh_c**2) + (0 if slip == "no dc_next" else dc_next)
+            da = [
+                dc * g * i * (1 - i),
+                dc * cs[t] * f * (1 - f),
+                dh * tanh_c * o * (1 - o),
+                dc * i * (1 - g**2),
+            ]
+            if slip == "f and o":
+                da[1], da[2] = da[2], da[1]
+            da = np.concatenate(da, axis=1)
+            dW += np.hstack([x[:, t], hs[t + 1 if slip == "h for h_prev" else t]]).T @ da
+            db += da[0] if slip == "first sample" else da.sum(axis=0)
+            dh_next = (da @ W.T)[:, d:]
+            dc_next = dc * (i if slip == "i for f" else f)
+        return {"W": dW, "b": db}
+
+    return gradient
+
+
+@pytest.mark.parametrize(
+    ("slip", "name", "text"),
+    [
+        ("no dh_next", "dh_next missing", "`h`"),
+        ("no dc_next", "dc_next missing", "`c_new`"),
+        ("f and o", "gates exchanged: f and o", "`f` in the place of `o`"),
+        ("h for h_prev", "one step off", "`W`"),
+        ("first sample", "bias not summed over the batch", "`b`"),
+        ("i for f", "wrong operand: i", "`f * c`"),
+        ("last output", "a path missing but at the last step", "last"),
+    ],
+)
+def test_a_slip_in_a_fused_lstm_is_named(slip: str, name: str, text: str) -> None:
+    def cases(slip: str) -> Any:
+        rng = np.random.default_rng(0)
+        found = []
+        for batch, T, n in [(2, 2, 3), (3, 3, 2)]:
+            inputs = {
+                "x": rng.standard_normal((batch, T, 2)),
+                "W": rng.standard_normal((2 + n, 4 * n)),
+                "b": rng.standard_normal(4 * n),
+            }
+            found.append(case(fused, fused_by_hand(slip), inputs, batch=batch, T=T, hidden=n))
+        return found
+
+    assert explain(cases("")) == []
+    slips = explain(cases(slip))
+    assert slips
+    assert name in slips[0].name
+    assert text in slips[0].text

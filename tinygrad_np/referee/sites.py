@@ -47,10 +47,12 @@ def site_of(stack: Stack, level: int = -1) -> Site:
 
 def name_of(stack: Stack) -> str:
     """The name that a statement gives to the result; what a function returns has the name that its caller gives."""
+    number = 0
     for code, offset in reversed(stack):
-        name = names_in(code.co_filename).get(span_of(code, offset))
-        if name != RETURNED:
-            return name or ""
+        names = names_in(code.co_filename).get(span_of(code, offset), [""])
+        if names[0] != RETURNED:
+            return names[number] if number < len(names) else ""
+        number = len(names) - 1
     return ""
 
 
@@ -89,22 +91,26 @@ RETURNED = "return"  # of an expression that a function returns: no variable can
 
 
 @functools.lru_cache(64)
-def names_in(filename: str) -> dict[Span | None, str]:
-    """What the statements of a file call the values of expressions, by the place of the expression."""
+def names_in(filename: str) -> dict[Span | None, list[str]]:
+    """What the statements of a file call the values of expressions, by the place of the expression.
+
+    Several names are those of a tuple. What is returned has RETURNED, once more than its number in the tuple.
+    """
     try:
         tree = ast.parse("".join(linecache.getlines(filename)))
     except (SyntaxError, ValueError):  # not Python alone, as a notebook's cell may be
         return {}
-    names: dict[Span | None, str] = {}
+    names: dict[Span | None, list[str]] = {}
 
     def give(value: ast.expr | None, target: ast.expr) -> None:
         if isinstance(value, ast.Tuple | ast.List) and isinstance(target, ast.Tuple | ast.List):
             for v, t in zip(value.elts, target.elts, strict=False):
                 give(v, t)
         elif value is not None:
-            names[place(value)] = called(target)
+            of = target.elts if isinstance(target, ast.Tuple | ast.List) else [target]
+            names[place(value)] = [called(t) for t in of]
             if isinstance(value, ast.ListComp):  # each of its elements
-                names[place(value.elt)] = called(target)
+                names[place(value.elt)] = [called(target)]
 
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign):
@@ -112,13 +118,14 @@ def names_in(filename: str) -> dict[Span | None, str]:
         elif isinstance(node, ast.AnnAssign | ast.NamedExpr):
             give(node.value, node.target)
         elif isinstance(node, ast.AugAssign):  # the whole statement is the sum
-            names[place(node)] = called(node.target)
+            names[place(node)] = [called(node.target)]
         elif isinstance(node, ast.Call):
             if isinstance(node.func, ast.Attribute) and node.func.attr == "append" and len(node.args) == 1:
                 give(node.args[0], node.func.value)
         elif isinstance(node, ast.Return) and node.value is not None:
-            for value in node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]:
-                names[place(value)] = RETURNED
+            returned = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
+            for number, value in enumerate(returned):
+                names[place(value)] = [RETURNED] * (number + 1)
     return names
 
 
