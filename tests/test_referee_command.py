@@ -985,3 +985,11 @@ def test_pieces_are_the_functions_and_what_they_call_once(tmp_path: Path) -> Non
         "def gradient(x, W):",
         "def slip(x, W):",
     ]
+
+
+def test_each_length_of_time_is_tried_where_the_smallest_case_fails_at_once(run: Run, net: Path) -> None:
+    written(net, NET + MAKE)
+    _, out, _ = run(f"{net}:loss", "slip", "--html", net.parent / "report.html")
+    assert "smallest case that fails: T=1, hidden=1" in out
+    assert re.search("sizes tried: T=1 to 6, hidden=1 to [23]", out)
+    assert "T=6" in Page(net.parent / "report.html").text

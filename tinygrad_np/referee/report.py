@@ -128,7 +128,10 @@ def explanation(verdict: Verdict) -> Markup:
     if not verdict.slips:
         items = element("p", "No pattern that is known here explains these numbers.")
     else:
-        said = [slip.text + (f" ({slip.where})" if slip.where else "") for slip in verdict.slips]
+        said = [
+            slip.text + (f" ({slip.where})" if slip.where and slip.where not in slip.text else "")
+            for slip in verdict.slips
+        ]
         items = element("ol", *(element("li", text) for text in said))
     return element("section", element("h2", "What explains it"), items)
 
@@ -310,7 +313,7 @@ h3{{font:bold .9rem ui-monospace,monospace;margin:1rem 0 .25rem}}
 pre,.code{{background:var(--panel);border:1px solid var(--line);border-radius:.4rem;padding:.5rem;margin:.25rem 0;
  font:.85rem/1.5 ui-monospace,SFMono-Regular,Consolas,monospace;tab-size:4}}
 table{{border-collapse:collapse;margin:.5rem 0}}
-caption{{text-align:left;color:var(--quiet);padding:.25rem 0}}
+caption{{text-align:left;white-space:nowrap;color:var(--quiet);padding:.25rem 0}}
 th,td{{padding:.3rem .6rem;border:1px solid var(--line);text-align:left;white-space:nowrap}}
 .heat td{{text-align:right;font-variant-numeric:tabular-nums}}
 {heats}.badge.wrong,.numbers .wrong{{color:var(--wrong)}}

@@ -101,6 +101,7 @@ class Trial:
 
     def __init__(self, problem_of: Callable[[Any], Problem], rtol: float, progress: bool | None):
         self.problem_of = problem_of
+        self.cases: list[Case] = []  # that were tried
         self.rtol = rtol
         self.progress = sys.stderr.isatty() if progress is None else progress
         self.recorded: bool | None = None  # whether the first was: others then need no slow search
@@ -113,6 +114,7 @@ class Trial:
 
     def close_look(self, point: Any) -> Findings:
         """Each parameter at a point."""
+        self.cases += [point] * isinstance(point, Case)
         given = point.inputs if isinstance(point, Case) else point
         problem = self.problem_of(given)
         if self.recorded is None:
@@ -133,6 +135,7 @@ class Trial:
 
     def glance(self, point: Any) -> Findings:
         """Whether the slope along one direction, in which all count alike, is another one than by hand."""
+        self.cases += [point] * isinstance(point, Case)
         problem = self.problem(point)
         rng = np.random.default_rng(0)
         direction, terms = {}, []
@@ -216,7 +219,7 @@ def try_cases(
         by_steps,
         wrong_steps,
         len(trial.found),
-        covered(drawn),
+        covered(trial.cases),
         tuple(notes),
         slips,
         gradient_places(problem.backward, [name for name, f in findings.items() if f.outcome == WRONG]),
@@ -286,16 +289,16 @@ def varied(drawn: Sequence[Any]) -> list[Any]:
 
 def redrawn(case: Case, drawn: Sequence[Any], steps: str, length: int, seed: int) -> Case:
     """The case at a length of time: as it is, and in further draws with two and more of all that may be more."""
-    high = covered(drawn)
+    high = case.bounds or covered(drawn)
     more = {name: max(n, min(2, high[name][1])) for name, n in case.sizes.items()}
     sizes = {**(case.sizes if seed == 0 else more), steps: length}
     return Case(case.make, sizes, case.seed + seed)
 
 
 def over_time(trial: Trial, case: Case, drawn: Sequence[Any], steps: str) -> dict[int, Findings]:
-    """The worst findings of some draws at every length of time that was drawn, or up to the case's own."""
-    shortest, longest = covered(drawn)[steps]
-    if len(drawn) == 1:
+    """The worst findings of some draws at every length of time that may be drawn, or up to the case's own."""
+    shortest, longest = (case.bounds or covered(drawn))[steps]
+    if len(drawn) == 1 and not case.bounds:
         shortest = 1
     by_steps: dict[int, Findings] = {}
     for length in range(shortest, longest + 1):
