@@ -292,3 +292,13 @@ def test_an_index_that_is_shorter_reads_and_writes_the_first_places() -> None:
 def test_extremes_of_floats_are_not_cut_to_whole_numbers() -> None:
     with pytest.raises(TypeError, match=r"^extreme_at.*do not fit into a Tensor of int64"):
         extreme_at(np.array([1, 2]), leaf([1.5, 2.5]), index=slice(None), ufunc=np.maximum)
+
+
+@pytest.mark.parametrize("key", [(), ..., None])
+def test_a_number_read_by_an_index_beside_other_uses(key: Any) -> None:
+    """Gradients of a 0-d array add up to a number, into which nothing can be written."""
+    x = Tensor(2.0, requires_grad=True)
+    read = np.sum(x[key])
+    (read + x * 1.0 + x * 2.0 + x * 3.0).backward()
+    assert x.grad == 7.0
+    assert type(x.grad) is np.ndarray

@@ -144,7 +144,7 @@ class Accumulator:
                 if type(total) is RowGrad:
                     total.append(new)
                     return None
-            if node not in self.owned:
+            if node not in self.owned or not node.shape:  # the sum of 0-d arrays is a number, and no buffer
                 buffer = np.zeros(node.shape, node.dtype)
                 if node in self.totals:
                     buffer += np.asarray(self.totals[node])  # of rows, too
