@@ -991,5 +991,5 @@ def test_each_length_of_time_is_tried_where_the_smallest_case_fails_at_once(run:
     written(net, NET + MAKE)
     _, out, _ = run(f"{net}:loss", "slip", "--html", net.parent / "report.html")
     assert "smallest case that fails: T=1, hidden=1" in out
-    assert re.search("sizes tried: T=1 to 6, hidden=1 to [23]", out)
+    assert "sizes tried: T=1 to 6, hidden=1" in out
     assert "T=6" in Page(net.parent / "report.html").text
