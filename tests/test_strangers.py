@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.strangers import NETWORKS
+from tests.strangers import NETWORKS, page
 from tests.strangers.idioms import IDIOMS
 from tests.strangers.network import Network, broken, slopes
+from tests.strangers.trials import Outcome, broken_trial, named, right_trial, run, table_trials
 from tinygrad_np.referee import referee
-from tinygrad_np.referee.verdict import WRONG
+from tinygrad_np.referee.verdict import RIGHT, UNKNOWN, WRONG
 
 
 def drawn(network: Network, rng: np.random.Generator, bounds: Any = (), options: Any = ()) -> Any:
@@ -70,3 +71,53 @@ def test_no_idiom_is_called_wrong_and_none_passes_with_a_wrong_gradient(idiom: A
     assert verdict.outcome != WRONG, str(verdict)
     wrong = referee(idiom, lambda w, W, x: {"w": 1.01 * right["w"], "W": right["W"]}, POINT)
     assert not wrong.agrees, str(wrong)
+
+
+def quick(trial: Any) -> bool:
+    """Recorded, and at one point: a search, and values without a record, take seconds."""
+    return not any(isinstance(n, tuple) for n in trial.sizes.values()) and not trial.options.get("way")
+
+
+def test_no_right_network_is_called_wrong_and_no_mistake_is_named_in_it() -> None:
+    """A part of ``python -m tests.strangers right``."""
+    found = [(trial, run(trial)) for number in range(42) if quick(trial := right_trial(number))]
+    assert len(found) >= 14
+    for trial, outcome in found:
+        assert outcome.said in (RIGHT, UNKNOWN), f"{trial}\n{outcome.text}"
+        assert not outcome.pattern, f"{trial}\n{outcome.text}"
+    assert sum(outcome.said == RIGHT for _, outcome in found) > len(found) / 2
+
+
+def test_no_broken_network_passes_for_right() -> None:
+    """A part of ``python -m tests.strangers broken``."""
+    found = [(trial, run(trial)) for number in range(42) if quick(trial := broken_trial(number))]
+    assert len(found) >= 14
+    for trial, outcome in found:
+        assert outcome.said in (WRONG, UNKNOWN), f"{trial}\n{outcome.text}"
+    assert sum(outcome.said == WRONG for _, outcome in found) > 0.9 * len(found)
+
+
+@pytest.mark.parametrize("number", range(0, 100, 25))
+def test_the_first_pattern_is_the_planted_mistake(number: int) -> None:
+    """A part of ``python -m tests.strangers table``."""
+    trial = table_trials()[number]
+    outcome = run(trial)
+    assert outcome.said == WRONG
+    assert named(trial, outcome), f"{trial}: {outcome.pattern}"
+
+
+def test_the_page_counts_what_came_of_it() -> None:
+    trial = table_trials()[0]
+    good = Outcome(WRONG, "recorded", 1.0, "dh_next missing: what comes back | is missing")
+    results = {
+        "right": [(right_trial(0), Outcome(RIGHT, "recorded", 2.0))],
+        "table": [(trial, good), (trial, Outcome(WRONG, "recorded", 1.0))],
+    }
+    text = page.markdown(results)
+    assert "| **all** | 1 | 0 | 0 | 0 | 1 | 2.0 |" in text
+    assert "**1 of 2**" in text
+    assert "what comes back \\| is missing | yes |" in text
+    assert not page.false("right", results["right"])
+    assert page.false("right", [(right_trial(0), Outcome(WRONG, "recorded", 2.0))])
+    assert page.false("right", [(right_trial(0), Outcome(RIGHT, "recorded", 2.0, "sign: a sign"))])
+    assert page.false("broken", [(trial, Outcome(RIGHT, "recorded", 2.0))])
