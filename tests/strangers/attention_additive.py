@@ -89,30 +89,42 @@ NETWORKS = [
         lambda inputs, result: [(inputs["p"][name], g) for name, g in result.items()],
         {"batch": (1, 3), "T": (1, 4), "hidden": (1, 3)},
         (
-            Planted("states uniformly", "`1 / T` for `alpha`", ("operand", "softmax", "mean"), {"T": (2, 4)}),
-            Planted("softmax jacobian missing", "the sum in softmax's derivative is missing", ("softmax",)),
+            Planted("states uniformly", "`1 / T` for `alpha`", ("uniform weights",), {"T": (2, 4)}),
             Planted(
-                "sign of the score", "the score's gradient with the other sign", ("sign",), {"T": (2, 4)}
+                "softmax jacobian missing",
+                "the sum in softmax's derivative is missing",
+                ("sum missing in the derivative of softmax",),
+            ),
+            Planted(
+                "sign of the score",
+                "the score's gradient with the other sign",
+                ("wrong sign",),
+                {"T": (2, 4)},
             ),
             Planted(
                 "va missing",
                 "the weights `va` left out on the way back",
-                ("operand", "factor", "va"),
+                ("factor va missing",),
                 {"T": (2, 4)},
             ),
             Planted(
                 "tanh of the score has no derivative",
                 "`1 - u**2` left out",
-                ("derivative",),
+                ("derivative of tanh missing",),
                 {"T": (2, 4)},
             ),
             Planted(
                 "states get nothing from their scores",
                 "`da @ Wa.T` not added",
-                ("path", "missing", "cut"),
+                ('through `states @ p["Wa"]`',),
                 {"T": (2, 4)},
             ),
-            Planted("dh_next missing", "`dh` of the next step is not handed on", ("dh_next",), {"T": (2, 4)}),
+            Planted(
+                "dh_next missing",
+                "`dh` of the next step is not handed on",
+                ("dh_next missing",),
+                {"T": (2, 4)},
+            ),
         ),
         options={"scale": (1.0, 20.0), "way": WAYS},
     )

@@ -142,34 +142,45 @@ NETWORKS = [
             Planted(
                 "statistics as constants",
                 "mean and variance of layer norm as constants",
-                ("constant", "missing", "path", "norm"),
+                (
+                    "paths missing",
+                    "constant",
+                ),
             ),
             Planted(
                 "variance as a constant",
                 "the variance of layer norm as a constant",
-                ("constant", "missing", "path", "norm"),
+                (
+                    "a path missing",
+                    "constant",
+                ),
             ),
-            Planted("mask of the wrong array", "ReLU's mask of the wrong array", ("mask", "derivative")),
             Planted(
-                "residual missing", "`dout` of the residual not added", ("path", "missing", "cut", "residual")
+                "mask of the wrong array",
+                "ReLU's mask of the wrong array",
+                (
+                    "derivative of relu",
+                    "mask",
+                ),
             ),
+            Planted("residual missing", "`dout` of the residual not added", ("through `between + active",)),
             Planted(
                 "heads not transposed",
                 "reshaped to heads without the transposition",
-                ("transpose", "order"),
+                ("not transposed back",),
                 {"T": (2, 4), "heads": (2, 2)},
             ),
             Planted(
                 "sqrt of the model's width",
                 "divided by sqrt(d_model), not by that of a head",
-                ("sqrt", "factor"),
+                ("factor 1 / sqrt(",),
                 {"T": (2, 4), "heads": (2, 2)},
             ),
             Planted("q and k exchanged", "gradients of q and k exchanged", ("exchanged",), {"T": (2, 4)}),
             Planted(
                 "gamma without x",
                 "`sum(d)` for `sum(d * x)` in layer norm's gamma",
-                ("another parameter", "beta", "operand"),
+                ("dgamma1 is that of beta1",),
             ),
         ),
         options={"scale": (1.0, 20.0), "dtype": (np.float64, np.float32), "way": WAYS},

@@ -69,27 +69,42 @@ NETWORKS = [
         in_order("x", "Wq", "Wk", "Wv", "Wo"),
         {"batch": (1, 3), "T": (1, 4), "d": (1, 3)},
         (
-            Planted("a not transposed", "`a @ d` for `a.T @ d`", ("transpose",), {"T": (2, 4)}),
+            Planted("a not transposed", "`a @ d` for `a.T @ d`", ("a not transposed",), {"T": (2, 4)}),
             Planted(
                 "sum over the wrong axis",
                 "softmax's sum over the wrong axis",
-                ("axis", "softmax"),
+                ("softmax's sum over axis",),
                 {"T": (2, 4)},
             ),
             Planted(
-                "softmax like a sigmoid", "`a * (1 - a)` for softmax's Jacobian", ("softmax",), {"T": (2, 4)}
+                "softmax like a sigmoid",
+                "`a * (1 - a)` for softmax's Jacobian",
+                ("softmax taken for a sigmoid",),
+                {"T": (2, 4)},
             ),
-            Planted("softmax jacobian missing", "the sum in softmax's derivative is missing", ("softmax",)),
-            Planted("softmax has no derivative", "the derivative of softmax is missing", ("softmax",)),
+            Planted(
+                "softmax jacobian missing",
+                "the sum in softmax's derivative is missing",
+                ("sum missing in the derivative of softmax",),
+            ),
+            Planted(
+                "softmax has no derivative",
+                "the derivative of softmax is missing",
+                ("derivative of softmax missing",),
+            ),
             Planted(
                 "1 / sqrt(d) missing",
                 "not divided by sqrt(d)",
-                ("sqrt", "factor"),
+                ("factor np.sqrt(d) missing",),
                 {"T": (2, 4), "d": (2, 3)},
             ),
-            Planted("ds not transposed", "`ds @ q` for `ds.T @ q`", ("transpose",), {"T": (2, 4)}),
-            Planted("q and k exchanged", "gradients of q and k exchanged", ("exchanged",), {"T": (2, 4)}),
-            Planted("way through v missing", "`dv @ Wv.T` not added to dx", ("path", "missing", "cut")),
+            Planted(
+                "ds not transposed", "`ds @ q` for `ds.T @ q`", ("gradient not transposed",), {"T": (2, 4)}
+            ),
+            Planted(
+                "q and k exchanged", "gradients of q and k exchanged", ("exchanged: q and k",), {"T": (2, 4)}
+            ),
+            Planted("way through v missing", "`dv @ Wv.T` not added to dx", ("through `x @ Wv`",)),
         ),
         layer=True,
         options={"scale": (1.0, 20.0), "way": WAYS},

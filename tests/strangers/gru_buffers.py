@@ -79,22 +79,31 @@ NETWORKS = [
         {"T": (1, 4), "N": (1, 3), "H": (1, 3)},
         (
             Planted(
-                "r and z exchanged", "the gates r and z exchanged when they are read", ("exchanged", "gate")
+                "r and z exchanged", "the gates r and z exchanged when they are read", ("exchanged: r and z",)
             ),
-            Planted("dh_next missing", "`dh` of the next step is not added", ("dh_next",)),
-            Planted("tanh of n again", "`1 - tanh(n)**2`, where n is a tanh already", ("derivative",)),
+            Planted("dh_next missing", "`dh` of the next step is not added", ("dh_next missing",)),
+            Planted(
+                "tanh of n again",
+                "`1 - tanh(n)**2`, where n is a tanh already",
+                ("tanh taken of its output",),
+            ),
             Planted(
                 "r missing in U",
                 "`dn` for `dn * r` in the gradients of U",
-                ("factor", "reset", "operand", "r"),
+                ("factor r missing",),
             ),
             Planted(
                 "hs[t + 1] for hs[t]",
                 "the state after a step for that before",
-                ("previous", "one step", "operand: hs"),
+                ("one step off",),
             ),
-            Planted("bu like b", "the gradient of b for that of bu", ("another parameter", "exchanged", "b")),
-            Planted("bias of the last step", "bias not summed over time", ("time", "step"), {"T": (2, 4)}),
+            Planted("bu like b", "the gradient of b for that of bu", ("dbu is that of b",)),
+            Planted(
+                "bias of the last step",
+                "bias not summed over time",
+                ("last sample or step alone",),
+                {"T": (2, 4)},
+            ),
         ),
         layer=True,
         options={"scale": (1.0, 20.0), "way": WAYS},

@@ -91,17 +91,17 @@ NETWORKS = [
         lambda inputs, result: list(zip(inputs["params"], result)),
         {"T": (1, 4), "hidden": (1, 3)},
         (
-            Planted("sign of z", "`h_prev - hc` for `hc - h_prev`", ("sign",)),
-            Planted("z without h_prev", "`-h_prev` missing in the gradient of z", ("path", "missing", "cut")),
+            Planted("sign of z", "`h_prev - hc` for `hc - h_prev`", ("wrong sign",)),
+            Planted("z without h_prev", "`-h_prev` missing in the gradient of z", ("through `1 - z[t]`",)),
+            Planted("r takes h", "`h` for `h_prev` in the gradient of r", ("one step off",)),
             Planted(
-                "r takes h", "`h` for `h_prev` in the gradient of r", ("previous", "one step", "h for before")
+                "Uh without r",
+                "`h_prev` for `r * h_prev` in the gradient of `Uh`",
+                ("wrong operand: the previous h",),
             ),
-            Planted(
-                "Uh without r", "`h_prev` for `r * h_prev` in the gradient of `Uh`", ("operand", "reset", "r")
-            ),
-            Planted("z for 1 - z", "`dh * z` for `dh * (1 - z)`", ("1 - z", "operand", "gate")),
-            Planted("way through r missing", "`Ur.T @ dr` not added", ("path", "missing", "cut")),
-            Planted("way through r * h missing", "`drh * r` not added", ("path", "missing", "cut")),
+            Planted("z for 1 - z", "`dh * z` for `dh * (1 - z)`", ("1 - 1 - z",)),
+            Planted("way through r missing", "`Ur.T @ dr` not added", ("through `Ur @ before`",)),
+            Planted("way through r * h missing", "`drh * r` not added", ("through `r[t] * before`",)),
         ),
         options={"scale": (1.0, 20.0), "eps": (0.0, 1e-8), "way": WAYS},
     )

@@ -113,19 +113,24 @@ NETWORKS = [
         by_name,
         {"T": (1, 5), "hidden": (1, 4)},
         (
-            Planted("dh_next missing", "`dh` of the next step is not added", ("dh_next",)),
-            Planted("dC_next missing", "`dC` of the next step is not added", ("dc_next", "dC_next")),
-            Planted("tanh' of c", "`1 - c**2` for `1 - tanh(c)**2`", ("derivative",)),
+            Planted("dh_next missing", "`dh` of the next step is not added", ("dh_next missing",)),
+            Planted("dC_next missing", "`dC` of the next step is not added", ("dC_next missing",)),
+            Planted("tanh' of c", "`1 - c**2` for `1 - tanh(c)**2`", ("tanh taken of its input",)),
             Planted(
-                "tanh' of tanh", "`1 - tanh(C_bar)**2`, where `C_bar` is a tanh already", ("derivative",)
+                "tanh' of tanh",
+                "`1 - tanh(C_bar)**2`, where `C_bar` is a tanh already",
+                ("tanh taken of its output",),
             ),
             Planted(
                 "c for c_prev",
                 "`c` for `c_prev` in the forget gate",
-                ("previous", "one step", "C for C_prev"),
+                (
+                    "one step off",
+                    "C for C_prev",
+                ),
             ),
-            Planted("first step left out", "the loop back stops before step 0", ("first step",)),
-            Planted("clipped", "gradients are clipped at ±1", ("clipped at",)),
+            Planted("first step left out", "the loop back stops before step 0", ("first step left out",)),
+            Planted("clipped", "gradients are clipped at ±1", ("clipped at 1 ",)),
         ),
         options={"scale": (1.0, 20.0), "eps": (0.0, 1e-8, 1e-6), "way": WAYS},
     )

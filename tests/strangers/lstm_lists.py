@@ -102,18 +102,18 @@ NETWORKS = [
         lambda inputs, result: [(inputs[name], g) for name, g in result.items()],
         {"T": (1, 3), "hidden": (1, 2)},
         (
-            Planted("square not derived", "`dv` of the loss instead of its derivative", ("factor", "v")),
-            Planted("first step left out", "the loop back stops before step 0", ("first step",)),
+            Planted(
+                "square not derived", "`dv` of the loss instead of its derivative", ("in v, with another c",)
+            ),
+            Planted("first step left out", "the loop back stops before step 0", ("first step left out",)),
             Planted(
                 "last unit left out",
                 "`range(H - 1)` for `range(H)`",
-                ("zero", "left out", "missing"),
+                ("left out",),
                 {"hidden": (2, 3)},
             ),
-            Planted("tanh' is 1 + g^2", "`1 + g**2` for `1 - g**2`", ("derivative",)),
-            Planted(
-                "= for +=", "`dh_prev[m] = ...` for `+=`", ("+=", "dh_next", "path", "missing"), {"T": (1, 4)}
-            ),
+            Planted("tanh' is 1 + g^2", "`1 + g**2` for `1 - g**2`", ("sign in the derivative of tanh",)),
+            Planted("= for +=", "`dh_prev[m] = ...` for `+=`", ("= for +=",), {"T": (1, 4)}),
         ),
         options={"scale": (1.0, 20.0)},
     )

@@ -88,18 +88,16 @@ NETWORKS = [
         by_name,
         {"T": (1, 4), "batch": (1, 3), "hidden": (1, 3)},
         (
-            Planted("mean over the batch missing", "not divided by the batch", ("mean", "batch", "factor")),
-            Planted(
-                "no way from o's peephole to c", "`do * po` not added to `dc`", ("path", "cut", "missing")
-            ),
+            Planted("mean over the batch missing", "not divided by the batch", ("sum for mean",)),
+            Planted("no way from o's peephole to c", "`do * po` not added to `dc`", ("through `po * c`",)),
             Planted(
                 "no way from f's peephole to c_prev",
                 "`df * pf` not added to `dc` of the step before",
-                ("path", "cut", "missing", "dc_next"),
+                ("through `pf * c`",),
             ),
-            Planted("c for c_prev", "`c` for `c_prev` at f's peephole", ("previous", "one step")),
-            Planted("c_prev for c", "`c_prev` for `c` at o's peephole", ("previous", "one step")),
-            Planted("dc_next missing", "`dc` of the next step is not handed on", ("dc_next",)),
+            Planted("c for c_prev", "`c` for `c_prev` at f's peephole", ("one step off",)),
+            Planted("c_prev for c", "`c_prev` for `c` at o's peephole", ("one step off",)),
+            Planted("dc_next missing", "`dc` of the next step is not handed on", ("dc_next missing",)),
         ),
         options={"scale": (1.0, 20.0), "way": WAYS},
     )

@@ -108,26 +108,24 @@ NETWORKS = [
         by_name,
         {"m": (1, 3), "T_x": (1, 4), "n_a": (1, 3)},
         (
-            Planted("o for 1 - o", "`o * o` for `o * (1 - o)`", ("derivative",)),
-            Planted(
-                "cct for c_prev", "the candidate for `c_prev` in the forget gate", ("operand", "previous")
-            ),
-            Planted("sum over the wrong axis", "bias summed over the units too", ("summed", "axis", "sum")),
+            Planted("o for 1 - o", "`o * o` for `o * (1 - o)`", ("derivative of sigmoid",)),
+            Planted("cct for c_prev", "the candidate for `c_prev` in the forget gate", ("cct for c_prev",)),
+            Planted("sum over the wrong axis", "bias summed over the units too", ("a sum without an axis",)),
             Planted(
                 "x and a swapped",
                 "`[x, a]` for `[a, x]` in the gradient of one gate",
-                ("exchanged", "order", "swapped", "blocks"),
+                ("columns of dWi are exchanged",),
                 {"n_a": (2, 3)},
             ),
             Planted(
                 "o has no way to a_prev",
                 "the way of gate o to `a_prev` is missing",
-                ("path", "missing", "cut"),
+                ("through `np.dot(Wo, concat)`",),
             ),
             Planted(
                 "da of the last step only",
                 "`da` of the steps before the last is not added",
-                ("last step", "missing"),
+                ("missing but at the last step",),
                 {"T_x": (2, 4)},
             ),
         ),

@@ -105,26 +105,37 @@ NETWORKS = [
         by_name,
         {"T": (1, 4), "batch": (1, 3), "hidden": (1, 3)},
         (
-            Planted("padding not masked", "the mask is left out on the way back", ("mask",), {"T": (2, 4)}),
+            Planted(
+                "padding not masked",
+                "the mask is left out on the way back",
+                (
+                    "factor m missing",
+                    "mask",
+                ),
+                {"T": (2, 4)},
+            ),
             Planted(
                 "mask of the old state",
                 "ReLU's mask taken of the old state",
-                ("mask", "derivative", "operand"),
+                ("relu taken of the previous",),
             ),
-            Planted("ReLU has no derivative", "ReLU's mask left out", ("derivative", "mask")),
+            Planted("ReLU has no derivative", "ReLU's mask left out", ("derivative of relu missing",)),
             Planted(
-                "bias of the first sample", "bias not summed over the batch", ("batch",), {"batch": (2, 3)}
+                "bias of the first sample",
+                "bias not summed over the batch",
+                ("not summed over the batch",),
+                {"batch": (2, 3)},
             ),
             Planted(
                 "lower layer from the last step only",
                 "the lower layer gets a gradient from the last step only",
-                ("last step", "missing", "path"),
+                ("missing but at the last step",),
                 {"T": (2, 4)},
             ),
             Planted(
                 "the other layer's",
                 "dW of the lower layer for that of the upper",
-                ("another parameter", "of W1"),
+                ("dW2 is that of W1",),
             ),
         ),
         options={"scale": (1.0, 2.0), "way": WAYS},

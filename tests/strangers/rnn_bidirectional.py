@@ -102,32 +102,32 @@ NETWORKS = [
         by_name,
         {"seq_len": (1, 5), "batch": (1, 3), "hidden": (1, 3)},
         (
-            Planted("sigmoid' once more", "`p * (1 - p)` besides `p - y`", ("derivative",)),
+            Planted("sigmoid' once more", "`p * (1 - p)` besides `p - y`", ("sigmoid taken twice",)),
             Planted(
-                "mean over time taken as a sum", "not divided by T", ("mean", "factor"), {"seq_len": (2, 5)}
+                "mean over time taken as a sum", "not divided by T", ("sum for mean",), {"seq_len": (2, 5)}
             ),
-            Planted("halves exchanged", "gradients of the two directions exchanged", ("exchanged", "halves")),
+            Planted("halves exchanged", "gradients of the two directions exchanged", ("exchanged: there",)),
             Planted(
                 "not turned back",
                 "dx of the way back in time not turned",
-                ("order", "time", "reversed"),
+                ("order not turned back",),
                 {"seq_len": (2, 5)},
             ),
             Planted(
                 "one direction",
                 "embeddings get a gradient from one direction only",
-                ("path", "missing", "cut"),
+                ("at `x[::-1]`",),
             ),
             Planted(
                 "repeated ids",
                 "`dE[ids] += dx`: a repeated id counts once",
-                ("repeated", "index"),
+                ("repeated index",),
                 {"seq_len": (3, 5)},
             ),
             Planted(
                 "tanh' of the old state",
                 "`1 - h_prev**2` for `1 - h**2`",
-                ("derivative", "previous", "one step"),
+                ("derivative of tanh one step off",),
             ),
         ),
         steps="seq_len",
