@@ -440,6 +440,15 @@ def test_numpys_own_words_on_a_full_disk_become_a_sentence(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_directory_that_is_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("", encoding="utf-8")
+    with (
+        pytest.raises(NotADirectoryError, match=r"b could not be written: Not a directory; there is no such"),
+        atomic_write(tmp_path / "a" / "b") as part,
+    ):
+        part.write_text("", encoding="utf-8")
+
+
 # --- forks --------------------------------------------------------------------------------------------
 
 

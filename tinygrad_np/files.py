@@ -47,7 +47,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         told = f"{path} could not be written: {reason}; {kept}"
         raise (OSError(told) if error.errno is None else OSError(error.errno, told)) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(NotADirectoryError):  # the directory is a file, and the error above says so
+            part.unlink(missing_ok=True)
 
 
 def sweep_parts(directory: Path) -> None:
