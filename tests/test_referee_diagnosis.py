@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from tinygrad_np import Tensor
-from tinygrad_np.referee import diagnosis
-from tinygrad_np.referee.diagnosis import FailingCase, Slip, diagnose
-from tinygrad_np.referee.problem import Problem
+from tinygrad_np.referee.diagnosis import diagnosis
+from tinygrad_np.referee.diagnosis.diagnosis import FailingCase, diagnose
+from tinygrad_np.referee.diagnosis.slip import Slip
+from tinygrad_np.referee.intake.problem import Problem
 
 Arrays = dict[str, np.ndarray]
 HIDDEN, INPUTS, CLASSES = 3, 2, 5
@@ -262,7 +263,7 @@ FUSED = "Wx Wh b"
 def relations_only(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The planted slips take seconds, and have their own tests: they are tried where a test says so."""
     if "with_slips" not in request.fixturenames:
-        monkeypatch.setattr(diagnosis, "reproduced", lambda cases: [])
+        monkeypatch.setattr(diagnosis, "explain", lambda cases: [])
 
 
 @pytest.fixture
@@ -516,7 +517,7 @@ def test_what_explains_a_part_comes_last_and_says_so(monkeypatch: pytest.MonkeyP
 
     (slip,) = told("lstm", two)
     assert slip == Slip("sign", "by hand = -1 x exact in Wy: a sign (this does not explain Wx)")
-    monkeypatch.setattr(diagnosis, "reproduced", lambda cases: [known])
+    monkeypatch.setattr(diagnosis, "explain", lambda cases: [known])
     assert told("lstm", two) == [known, slip]
     assert told("lstm", right) == []
     assert [slip.name for slip in told("lstm", each(lambda g, w, s: -g))] == ["sign"]  # nothing else is tried
@@ -579,7 +580,7 @@ def test_zeros_say_less_than_a_slip_that_leaves_them(monkeypatch: pytest.MonkeyP
         "right but for block 4 of 4 (o) of dWx, db; there 0 by hand in Wx, b: left out"
     )
     known = Slip("first step", "the first step is left out")
-    monkeypatch.setattr(diagnosis, "reproduced", lambda cases: [known])
+    monkeypatch.setattr(diagnosis, "explain", lambda cases: [known])
     assert told("lstm", zeros, small)[0] == known
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from tinygrad_np.referee import referee
-from tinygrad_np.referee.differences import curve_at_0
-from tinygrad_np.referee.exact import (
+from tinygrad_np.referee.evidence.differences import curve_at_0
+from tinygrad_np.referee.evidence.exact import (
     COMPLEX_STEP,
     DIFFERENCES,
     RECORDED,
@@ -22,10 +22,10 @@ from tinygrad_np.referee.exact import (
     exact_gradient,
     slope,
 )
+from tinygrad_np.referee.evidence.repeatable import check_repeatable
+from tinygrad_np.referee.intake.problem import Problem, problem_at
 from tinygrad_np.referee.judge import KINK, judge, weighed
-from tinygrad_np.referee.problem import Problem, problem_at
-from tinygrad_np.referee.recorded import record
-from tinygrad_np.referee.repeatable import check_repeatable
+from tinygrad_np.referee.recording.recorded import record
 from tinygrad_np.referee.verdict import RIGHT, UNKNOWN, UNTESTED, WRONG, Finding
 
 
@@ -582,7 +582,7 @@ def test_a_record_with_another_slope_is_not_believed(monkeypatch: pytest.MonkeyP
     point = np.ones(2)  # where both have the same value
     loss, right = lambda w: np.sum(w * w), lambda w: {"w": 2 * w}
     other = problem_at(lambda w: np.sum(w * w) + np.sum(w - 1.0), right, {"w": point})
-    monkeypatch.setattr("tinygrad_np.referee.exact.record", lambda problem: record(other))
+    monkeypatch.setattr("tinygrad_np.referee.evidence.exact.record", lambda problem: record(other))
     exact = exact_gradient(problem_at(loss, right, {"w": point}))
     assert exact.method != RECORDED
     assert "the record has another slope than the forward" in exact.why

@@ -19,8 +19,8 @@ import pytest
 
 from tinygrad_np import testing
 from tinygrad_np.referee import Case, assert_gradient, referee, referee_layer
-from tinygrad_np.referee.places import copied
-from tinygrad_np.referee.problem import Problem, problem_at, unchanged
+from tinygrad_np.referee.intake.places import copied
+from tinygrad_np.referee.intake.problem import Problem, problem_at, unchanged
 
 
 def slope_errors(problem: Problem) -> dict[str, float]:

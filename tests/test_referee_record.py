@@ -27,11 +27,11 @@ from tests.strangers import NETWORKS
 from tests.strangers.idioms import IDIOMS
 from tests.strangers.network import Network
 from tinygrad_np.backward import toposort
-from tinygrad_np.referee.answers import call
-from tinygrad_np.referee.arrays import Number, Recorded, data_of
-from tinygrad_np.referee.problem import Problem
-from tinygrad_np.referee.recorded import CannotRecord, Record, record
-from tinygrad_np.referee.watch import Watch
+from tinygrad_np.referee.intake.problem import Problem
+from tinygrad_np.referee.recording.answers import call
+from tinygrad_np.referee.recording.arrays import Number, Recorded, data_of
+from tinygrad_np.referee.recording.recorded import CannotRecord, Record, record
+from tinygrad_np.referee.recording.watch import Watch
 from tinygrad_np.tensor import Tensor
 
 # --- an array that is written into: side by side with NumPy's ------------------------------------------
@@ -130,7 +130,7 @@ def run(program: list[tuple[int, int, int, int]], arrays: list[Any], np: Any) ->
 
 def recording(values: list[np.ndarray]) -> tuple[Watch, list[Any], Any]:
     """Recorded parameters, and the NumPy for them."""
-    from tinygrad_np.referee.clones import Clones
+    from tinygrad_np.referee.recording.clones import Clones
 
     watch = Watch(call)
     return watch, [Recorded(watch, Tensor(x, requires_grad=True)) for x in values], Clones(watch).convert(np)

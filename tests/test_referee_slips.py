@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_np.referee.problem import Problem, problem_at
-from tinygrad_np.referee.recorded import record
-from tinygrad_np.referee.slips import explain
+from tinygrad_np.referee.diagnosis.slips import explain
+from tinygrad_np.referee.intake.problem import Problem, problem_at
+from tinygrad_np.referee.recording.recorded import record
 
 
 def case(forward: Any, gradient: Any, inputs: dict[str, Any], **sizes: int) -> tuple[Problem, Any, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 COMMANDS = {  # the module whose `main` it is, imported when it is asked for, and what it answers
     "referee": (
-        "tinygrad_np.referee.command",
+        "tinygrad_np.referee.command.command",
         "is a gradient that you derived by hand right, and where is it wrong?",
     ),
     "gradcheck": ("tinygrad_np.check.installed", "are the gradients of the installed tinygrad_np right?"),

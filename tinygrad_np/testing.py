@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from tinygrad_np.check.cases import OPS
-from tinygrad_np.referee.cases import cases
+from tinygrad_np.referee.intake.cases import cases
 
 __all__ = ["arguments", "cases", "generators", "laid_out", "shapes"]
 

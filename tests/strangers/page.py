@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from tests.strangers.trials import FAILED, Outcome, Trial, named
-from tinygrad_np.referee.exact import RECORDED
+from tinygrad_np.referee.evidence.exact import RECORDED
 from tinygrad_np.referee.verdict import RIGHT, UNKNOWN, WRONG
 
 Results: TypeAlias = Sequence[tuple[Trial, Outcome]]

@@ -13,7 +13,7 @@ names the slip that explains the numbers, if one does.
 A layer, which has outputs and no loss, goes in as it is: `referee_layer(forward, backward, make, T=(1, 6))`.
 """
 
-from tinygrad_np.referee.cases import Case
+from tinygrad_np.referee.intake.cases import Case
 from tinygrad_np.referee.layer import assert_gradient, referee_layer
 from tinygrad_np.referee.trial import referee
 from tinygrad_np.referee.verdict import Finding, Verdict, heat_map

@@ -15,11 +15,11 @@ from functools import cached_property
 import numpy as np
 
 from tinygrad_np.check.numerical import size
-from tinygrad_np.referee.epsilons import epsilons
-from tinygrad_np.referee.exact import RECORDED, Exact, Slope, slope
-from tinygrad_np.referee.problem import Problem
-from tinygrad_np.referee.recorded import CannotRecord, record
-from tinygrad_np.referee.users_code import low_precision
+from tinygrad_np.referee.evidence.epsilons import epsilons
+from tinygrad_np.referee.evidence.exact import RECORDED, Exact, Slope, slope
+from tinygrad_np.referee.evidence.users_code import low_precision
+from tinygrad_np.referee.intake.problem import Problem
+from tinygrad_np.referee.recording.recorded import CannotRecord, record
 from tinygrad_np.referee.verdict import RIGHT, UNKNOWN, UNTESTED, WRONG, Finding
 
 GROSS = 1e-3  # the relative error from which on it is called wrong: an epsilon, or float32, makes finer ones
@@ -277,7 +277,9 @@ def confirmed(problem: Problem, exact: Exact, name: str, hand: np.ndarray, found
     apart = hand - gradient
     towards = apart / float(np.linalg.norm(apart))
     somewhere = np.random.default_rng(1).standard_normal(apart.shape)
-    there, elsewhere = (slope(problem, {name: v}) for v in (towards, somewhere))
+    there, elsewhere = (
+        slope(problem, {name: v}, enough=0.005 * abs(float((apart * v).sum()))) for v in (towards, somewhere)
+    )
     # Somewhere else too, as between equals the difference may run along an edge.
     for s, v in ((there, towards), (elsewhere, somewhere)):
         if s.kink and s.error > 0.01 * abs(float((apart * v).sum())):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tinygrad_np.referee.cases import Case, cases
-from tinygrad_np.referee.problem import problem_at
+from tinygrad_np.referee.intake.cases import Case, cases
+from tinygrad_np.referee.intake.problem import problem_at
 from tinygrad_np.referee.trial import referee, try_cases
 from tinygrad_np.referee.verdict import RIGHT, Verdict
 

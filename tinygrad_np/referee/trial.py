@@ -15,14 +15,15 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tinygrad_np.extras import import_optional
-from tinygrad_np.referee.calls import Function, input_names
-from tinygrad_np.referee.cases import Case
-from tinygrad_np.referee.diagnosis import Slip, diagnose
-from tinygrad_np.referee.exact import RECORDED, Exact, exact_gradient, slope
+from tinygrad_np.referee.command.source import gradient_places
+from tinygrad_np.referee.diagnosis.diagnosis import diagnose
+from tinygrad_np.referee.diagnosis.slip import Slip
+from tinygrad_np.referee.evidence.exact import RECORDED, Exact, exact_gradient, slope
+from tinygrad_np.referee.evidence.repeatable import check_repeatable
+from tinygrad_np.referee.intake.calls import Function, input_names
+from tinygrad_np.referee.intake.cases import Case
+from tinygrad_np.referee.intake.problem import Problem, problem_at
 from tinygrad_np.referee.judge import GROSS, judge
-from tinygrad_np.referee.problem import Problem, problem_at
-from tinygrad_np.referee.repeatable import check_repeatable
-from tinygrad_np.referee.source import gradient_places
 from tinygrad_np.referee.verdict import RIGHT, UNKNOWN, UNTESTED, WRONG, Finding, Verdict
 
 Findings: TypeAlias = dict[str, Finding]

@@ -13,7 +13,7 @@ from tinygrad_np.extras import import_optional
 from tinygrad_np.files import atomic_write
 
 if TYPE_CHECKING:
-    from tinygrad_np.referee.diagnosis import Slip
+    from tinygrad_np.referee.diagnosis.slip import Slip
 
 # What may come of a parameter. A disagreement that proves nothing, because the exact side is not known well enough
 # or something as fine as an epsilon would explain it, is UNKNOWN; UNTESTED is a gradient of 0 on both sides.

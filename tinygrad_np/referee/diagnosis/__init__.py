@@ -1,0 +1,1 @@
+"""What the mistake is: relations between the numbers, and slips that reproduce them."""
