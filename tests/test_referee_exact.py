@@ -56,6 +56,21 @@ def found_at(
 # --- float32, whole numbers, rounding -----------------------------------------------------------------
 
 
+def test_what_moves_less_than_the_rounding_of_float32_is_not_called_wrong() -> None:
+    def loss(a: Any, b: Any) -> Any:
+        h = (np.tanh(a) + 1e-10 * np.sin(b)).astype("f")
+        return np.frombuffer(h.tobytes(), dtype="f").sum()  # no record follows
+
+    def right(a: Any, b: Any) -> dict[str, Any]:
+        return {"a": 1 - np.tanh(a) ** 2, "b": 1e-10 * np.cos(b)}
+
+    point = {"a": np.array([0.3]), "b": np.array([0.4])}
+    problem = problem_at(loss, right, point)
+    assert [f.outcome for f in judge(problem, exact_gradient(problem), 1e-6).values()] == [UNKNOWN] * 2
+    assert found_at(loss, lambda a, b: {"b": right(a, b)["b"]}, **point).outcome == UNKNOWN
+    assert found_at(loss, lambda a, b: {"b": np.cos(b)}, **point).outcome == WRONG
+
+
 def float32_buffer(w: Any, way: Any) -> Any:
     h = np.zeros(1, dtype="f")
     h[0] = np.tanh(w[0])

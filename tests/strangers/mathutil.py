@@ -79,5 +79,5 @@ def detour(x, how=None):
     if how == "fft":
         return np.fft.irfft(np.fft.rfft(x, axis=0), n=x.shape[0], axis=0)
     if how == "bytes":
-        return np.frombuffer(np.asarray(x).tobytes(), dtype=float).reshape(x.shape)
+        return np.frombuffer(x.tobytes(), dtype="f" if x.dtype == "f" else float).reshape(x.shape)
     return x

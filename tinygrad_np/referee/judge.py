@@ -16,7 +16,7 @@ import numpy as np
 
 from tinygrad_np.check.numerical import size
 from tinygrad_np.referee.evidence.epsilons import epsilons
-from tinygrad_np.referee.evidence.exact import RECORDED, Exact, Slope, slope
+from tinygrad_np.referee.evidence.exact import DIFFERENCES, RECORDED, Exact, Slope, slope
 from tinygrad_np.referee.evidence.users_code import low_precision
 from tinygrad_np.referee.intake.problem import Problem
 from tinygrad_np.referee.recording.recorded import CannotRecord, record
@@ -236,6 +236,15 @@ def questioned(facts: Facts, name: str, hand: np.ndarray, found: Finding) -> Fin
     moves = found.absolute_error * size(
         facts.problem.values[name]
     )  # the loss, where the parameter does by its size
+    if found.outcome == WRONG and exact.method == DIFFERENCES:
+        # What is too coarse to judge one parameter by may hide the little that another one moves.
+        if exact.doubted:
+            told = f"cannot judge: {next(iter(exact.doubted.values()))}"
+            return replace(found, outcome=UNKNOWN, reason=told)
+        places = low_precision(facts.problem.forward, facts.problem.call)
+        if places and moves <= COARSE * facts.reach:
+            told = f"too small to tell from the rounding of float32 in your forward ({places[0]})"
+            return replace(found, outcome=UNKNOWN, reason=told)
     if short := float32_of(facts, hand):
         coarse = COARSER if FLOAT16.search(short) else COARSE
         if found.nearly or found.relative_error <= coarse:
