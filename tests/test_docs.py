@@ -32,8 +32,8 @@ def test_every_path_that_a_page_names_is_there(page: str) -> None:
 
 
 def without_rounding(text: str) -> str:
-    """The errors that are rounding are others on other machines, and the search may draw some cases more."""
-    return re.sub(r"\b\d(\.\d)?e-1\d\b|(?<=in )\d+(?= cases)", "some", text)
+    """The errors that are rounding, and the case where they are worst, are others on other machines."""
+    return re.sub(r"\b\d(\.\d)?e-1\d\b(, cosine 1.0000)?|(?<=in )\d+(?= cases)", "some", text)
 
 
 def test_the_referees_page_says_what_the_referee_says(

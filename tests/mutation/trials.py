@@ -280,6 +280,11 @@ def some_of_several_outputs(x: Tensor) -> Tensor:
     return concatenate(a * np.tanh(a), b)
 
 
+def number_read_by_an_index(x: Tensor) -> Tensor:
+    """A 0-d array that is read beside other uses: what they send back adds up to a number."""
+    return x[()] + x[...] + x * 2.0 + x * x
+
+
 def one_gradient_of_two(x: Tensor, y: Tensor) -> Tensor:
     """Primitives with a gradient for x alone, one with a vjp an argument and one with a joint vjp."""
 
@@ -298,6 +303,7 @@ USES: list[tuple[Callable[..., Tensor], list[np.ndarray]]] = [
     (weight_of_steps, [wave(2, 3), wave(3, 3)]),
     (some_of_several_outputs, [wave(3, 2)]),
     (one_gradient_of_two, [wave(3), wave(3)]),
+    (number_read_by_an_index, [np.array(0.7)]),
 ]
 
 
