@@ -69,10 +69,11 @@ def judge(problem: Problem, exact: Exact, rtol: float) -> dict[str, Finding]:
     nearly = {name: f for name, f in found.items() if f.nearly}
     if nearly and exact.method == RECORDED:
         found.update(without_epsilon(problem, nearly, rtol, facts.floor))
-    for name, f in found.items():
-        if f.nearly and f.reason.endswith(PERHAPS):
-            places = {**epsilons(problem.backward), **epsilons(problem.forward, problem.call)}.values()
-            told = "is it the epsilon " + " or ".join(list(places)[:2]) + "?" if places else PERHAPS
+    fine = {name: f for name, f in found.items() if f.nearly and f.reason.endswith(PERHAPS)}
+    if fine:
+        places = {**epsilons(problem.backward), **epsilons(problem.forward, problem.call)}.values()
+        told = "is it the epsilon " + " or ".join(list(places)[:2]) + "?" if places else PERHAPS
+        for name, f in fine.items():
             found[name] = replace(f, reason=f.reason.removesuffix(PERHAPS) + told)
     return found
 

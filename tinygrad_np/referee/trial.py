@@ -105,7 +105,7 @@ class Trial:
         self.cases: list[Case] = []  # that were tried
         self.rtol = rtol
         self.progress = sys.stderr.isatty() if progress is None else progress
-        self.recorded: bool | None = None  # whether the first was: others then need no slow search
+        self.recorded: bool | None = None  # whether all so far were: if so, no quick glance is needed
         self.found: dict[str | int, Findings] = {}  # by case, or by the identity of a point
         self.told = time.monotonic()
         self.exact: Exact | None = None  # the last one
@@ -121,8 +121,8 @@ class Trial:
         if self.recorded is None:
             check_repeatable(problem, lambda: self.problem_of(given))
         self.exact = exact_gradient(problem, guarded=len(self.found) < GUARDED)
-        if self.recorded is None:
-            self.recorded = self.exact.method == RECORDED
+        # a single step may be recorded where two are not
+        self.recorded = self.recorded is not False and self.exact.method == RECORDED
         found = judge(problem, self.exact, self.rtol)
         self.found[key(point)] = found
         return found
