@@ -777,3 +777,14 @@ def test_a_random_hand_gradient_is_refused() -> None:
     check_repeatable(make(lambda w: {"w": 2 * w}), lambda: make(lambda w: {"w": 2 * w}))
     with pytest.raises(ValueError, match="your hand gradient is random"):
         referee(lambda w: np.sum(w * w), dropped, {"w": np.ones(2)})
+
+
+def test_a_loss_that_is_cut_to_whole_numbers_is_not_judged() -> None:
+    def loss(w: Any) -> Any:
+        h = np.zeros(1, dtype=int)
+        h[0] = 10 * w[0]
+        return h.sum()
+
+    verdict = referee(loss, lambda w: {"w": np.array([10.0])}, {"w": np.array([0.34])})
+    assert verdict.outcome == "cannot tell"
+    assert "test_referee_exact.py:" in str(verdict)
