@@ -118,6 +118,8 @@ draws networks in the styles in which people write them (`tests/strangers/`: LST
 lists, classes, layers without a loss, all in our own writing), gives them to the referee without an adapter, and writes
 this page, in some minutes on two cores. Whether a network is right or broken does not come from the referee: the hand
 gradients are held against extrapolated differences of the forward.
+
+The patterns were written with these networks at hand; in code that nobody has seen fewer will be named.
 """
 WHAT = {
     "right": (
