@@ -18,8 +18,8 @@ from tinygrad_np import __main__ as commands
 from tinygrad_np.referee import Case, Finding, Verdict, referee, trial
 from tinygrad_np.referee.command import command, loading
 from tinygrad_np.referee.command.report import COLOURS, HEAT, element, write_report
-from tinygrad_np.referee.command.source import gradient_lines, pieces
 from tinygrad_np.referee.diagnosis.slip import Slip
+from tinygrad_np.referee.source import gradient_lines, pieces
 from tinygrad_np.referee.verdict import RIGHT, UNKNOWN, UNTESTED, WRONG
 
 NET = """

@@ -681,3 +681,9 @@ def test_nothing_is_named_in_noise(network: str) -> None:
             size = 10.0 ** rng.uniform(-9, 0)
             perturbed = each(lambda g, w, s, size=size: g * (1 + size * rng.standard_normal(g.shape)), only)
             assert told(network, perturbed, *SIZES[: rng.integers(1, 4)]) == []
+
+
+def test_a_slip_names_its_place_once() -> None:
+    assert str(Slip("sign", "a sign", "lstm.py:93")) == "a sign (lstm.py:93)"
+    assert str(Slip("sign", "a sign at lstm.py:93", "lstm.py:93")) == "a sign at lstm.py:93"
+    assert str(Slip("sign", "a sign")) == "a sign"

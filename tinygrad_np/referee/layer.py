@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinygrad_np.referee.intake.cases import Case, cases
@@ -18,6 +18,7 @@ def referee_layer(
     *,
     steps: str = "T",
     rtol: float = 1e-6,
+    gates: Sequence[str] = (),
     progress: bool | None = None,
     **sizes: int | tuple[int, int],
 ) -> Verdict:
@@ -45,6 +46,8 @@ def referee_layer(
         The size that counts time steps.
     rtol : float
         The largest relative error of a gradient that is right.
+    gates : sequence of str
+        What the blocks of a fused matrix are called, in their order, for the diagnosis.
     progress : bool, optional
         Whether to tell on stderr how far the search is; where that is a terminal unless told.
     **sizes : int or (int, int)
@@ -62,7 +65,8 @@ def referee_layer(
 
     fixed = {name: size for name, size in sizes.items() if isinstance(size, int)}
     tried = Case(make, fixed) if len(fixed) == len(sizes) else cases(make, **sizes)
-    return try_cases(problem_of, tried if sizes else tried.inputs, steps=steps, rtol=rtol, progress=progress)
+    inputs = tried if sizes else tried.inputs
+    return try_cases(problem_of, inputs, steps=steps, rtol=rtol, gates=gates, progress=progress)
 
 
 def assert_gradient(

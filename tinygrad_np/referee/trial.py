@@ -15,22 +15,21 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tinygrad_np.extras import import_optional
-from tinygrad_np.referee.command.source import gradient_places
 from tinygrad_np.referee.diagnosis.diagnosis import diagnose
 from tinygrad_np.referee.diagnosis.slip import Slip
-from tinygrad_np.referee.evidence.exact import RECORDED, Exact, exact_gradient, slope
+from tinygrad_np.referee.evidence.exact import DIFFERENCES, RECORDED, Exact, exact_gradient, slope
 from tinygrad_np.referee.evidence.repeatable import check_repeatable
 from tinygrad_np.referee.intake.calls import Function, input_names
 from tinygrad_np.referee.intake.cases import Case
 from tinygrad_np.referee.intake.problem import Problem, problem_at
 from tinygrad_np.referee.judge import GROSS, judge
+from tinygrad_np.referee.source import gradient_places
 from tinygrad_np.referee.verdict import RIGHT, UNKNOWN, UNTESTED, WRONG, Finding, Verdict
 
 Findings: TypeAlias = dict[str, Finding]
 EXAMPLES = 100  # that the search draws, before it makes one that fails smaller
-GUARDED = (
-    10  # cases in which the record is held against a slope of the values; a failure always is, by the judge
-)
+# Cases in which the record is held against a slope of the values; a failure always is, by the judge.
+GUARDED = 10
 DRAWS = 3  # at each length of time: one may be right by luck
 CLOSE_LOOKS = 6  # cases that are looked at by parameter, where a search had nothing but slopes
 
@@ -202,7 +201,7 @@ def try_cases(
         findings = worst([found for found in trial.found.values() if "" not in found])
     else:
         trial.tell("what explains it ...", end=True)
-        if by_steps and method != "central differences":
+        if by_steps and method != DIFFERENCES:
             wrong_steps = steps_that_are_wrong(trial, failing, steps, by_steps)
         slips = explained(trial, failing, drawn, gates)
     trial.tell("", end=True)
@@ -304,9 +303,8 @@ def over_time(trial: Trial, case: Case, drawn: Sequence[Any], steps: str) -> dic
     by_steps: dict[int, Findings] = {}
     for length in range(shortest, longest + 1):
         found: list[Findings] = []
-        while len(found) < DRAWS and not any(
-            map(is_wrong, found)
-        ):  # one draw shows what is wrong, not what is right
+        # one draw shows what is wrong, but not what is right
+        while len(found) < DRAWS and not any(map(is_wrong, found)):
             trial.tell(f"{steps}={length} of {longest}, draw {len(found) + 1}")
             found.append(trial.close_look(redrawn(case, drawn, steps, length, len(found))))
         by_steps[length] = worst(found)

@@ -38,7 +38,8 @@ class Finding:
     index, hand, exact
         The place of the largest difference, and the values there.
     reason : str
-        Why it cannot be told, or what is wrong without numbers: another shape, not finite.
+        Why it cannot be told, or what is wrong without numbers: another shape, not finite; or what a right one
+        was granted, such as an epsilon that is taken as 0.
     nearly : bool
         Of an UNKNOWN one: there is a disagreement, and it is too fine to be called wrong.
     """
@@ -156,9 +157,7 @@ class Verdict:
             lines.append(f"the smallest case that fails: {self.case}")
         lines += self._over_time()
         if self.wrong:
-            lines += [
-                f"{'or' if i else 'what explains it'}: {slip.text}" for i, slip in enumerate(self.slips)
-            ]
+            lines += [f"{'or' if i else 'what explains it'}: {slip}" for i, slip in enumerate(self.slips)]
             if not self.slips:
                 lines.append("no pattern that is known here explains these numbers")
         width = max([len(name) for name in self.findings], default=0)

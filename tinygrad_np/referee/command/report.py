@@ -15,7 +15,7 @@ import numpy as np
 
 import tinygrad_np
 from tinygrad_np.files import atomic_write
-from tinygrad_np.referee.command.source import Piece, gradient_lines, pieces
+from tinygrad_np.referee.source import Piece, gradient_lines, pieces
 from tinygrad_np.referee.verdict import RIGHT, UNKNOWN, UNTESTED, WRONG, Finding, Verdict
 
 SIGNS = {RIGHT: "✓", WRONG: "✗", UNKNOWN: "?", UNTESTED: "–"}
@@ -128,11 +128,7 @@ def explanation(verdict: Verdict) -> Markup:
     if not verdict.slips:
         items = element("p", "No pattern that is known here explains these numbers.")
     else:
-        said = [
-            slip.text + (f" ({slip.where})" if slip.where and slip.where not in slip.text else "")
-            for slip in verdict.slips
-        ]
-        items = element("ol", *(element("li", text) for text in said))
+        items = element("ol", *(element("li", str(slip)) for slip in verdict.slips))
     return element("section", element("h2", "What explains it"), items)
 
 

@@ -22,3 +22,7 @@ class Slip:
     name: str
     text: str
     where: str = ""
+
+    def __str__(self) -> str:
+        """The sentence, with the place where it does not name that itself."""
+        return f"{self.text} ({self.where})" if self.where and self.where not in self.text else self.text
