@@ -34,6 +34,7 @@ from tinygrad_np.extras import import_optional
 
 READY = b"\0"
 NOT_STARTED = "all_reduce of workers that have not been started: call start(count, dtype) first"
+GOES_ON, LEFT, FAILED = range(3)  # what a rank of MPI says of itself
 MPI_MEMORY = "/dev/shm/mpich_shm_*"  # where MPICH's ranks of one machine meet
 
 
@@ -185,46 +186,70 @@ class Processes(Workers):
 
 
 class Ranks(Workers):
-    """The processes that mpiexec has started, on one machine or many: MPI sums."""
+    """The processes that mpiexec has started, on one machine or many: MPI sums.
+
+    Before its numbers, every sum holds a number for each rank: does it go on, has it left, has it failed? So a
+    rank that ends tells the others at the sum that they wait for, and they end too, each by itself:
+    MPI's own `Abort` may kill mpiexec before it has passed on what the rank said last.
+    """
 
     def __init__(self) -> None:
         _sweep_mpi_memory()
         self.world: Any = import_optional("mpi4py.MPI").COMM_WORLD
         self.in_place: Any = import_optional("mpi4py.MPI").IN_PLACE
         self.rank, self.size = self.world.rank, self.world.size
-        self.flat = np.zeros(1)  # until `start`: they may leave before
+        self.flat = np.zeros(self.size)  # until `start`
+        self.ended = False
         if self.rank:  # mpiexec hands Ctrl-C and SIGTERM to all: worker 0 answers
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
     def start(self, count: int, dtype: DTypeLike) -> None:
-        self.flat = np.zeros(1 + count, dtype)  # the first number: has worker 0 left?
+        self._sum(GOES_ON)  # who failed before, while loading for instance, met with as short a sum
+        self.flat = np.zeros(self.size + count, dtype)
 
     def all_reduce(self, arrays: Sequence[np.ndarray]) -> None:
-        if len(self.flat) == 1:
+        if len(self.flat) == self.size:
             raise RuntimeError(NOT_STARTED)
-        self.flat[:] = 0
-        _pack(arrays, self.flat[1:])
+        self.flat[self.size :] = 0
+        _pack(arrays, self.flat[self.size :])
+        self._sum(GOES_ON)
+        _unpack(self.flat[self.size :], arrays)
+
+    def _sum(self, state: int, why: str = "") -> None:
+        """The sum of all ranks; it ends this one when another one has ended, as `all_reduce` says."""
+        self.flat[: self.size] = 0
+        self.flat[self.rank] = state
         self.world.Allreduce(self.in_place, self.flat)
-        if self.flat[0]:
-            sys.exit()
-        _unpack(self.flat[1:], arrays)
+        states = self.flat[: self.size]
+        if not states.any():
+            return
+        self.ended = True
+        if not (states == FAILED).any():
+            if state == GOES_ON:
+                sys.exit()  # worker 0 has left
+            return
+        rank = int(np.argmax(states))
+        text = np.zeros(1000, np.uint8)
+        if rank == self.rank:
+            words = why.encode()[: len(text)]
+            text[: len(words)] = np.frombuffer(words, np.uint8)
+        self.world.Bcast(text, root=rank)
+        if self.rank == 0 < rank:
+            said = bytes(text).rstrip(b"\0").decode(errors="replace")
+            raise WorkerLost(f"worker {rank + 1} of {self.size} failed: {said}")
+        if state == GOES_ON:
+            sys.exit(1)
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if self.rank and isinstance(error, SystemExit):
-            return  # worker 0 has left, and knows
-        if error is not None:
-            said = f"{type(error).__name__}: {error}" if isinstance(error, Exception) else "interrupted"
-            sys.stdout.flush()
-            print(f"error: worker {self.rank + 1} of {self.size}: {said}", file=sys.stderr, flush=True)
-            status = 1 if isinstance(error, Exception) else 130
-            self.world.Abort(status)  # the others wait inside MPI, where nothing else reaches them
-            os._exit(status)  # Abort may return, and end the process a little later
-        self.flat[:] = 0
-        self.flat[0] = self.rank == 0  # after Ctrl-C the others are at another sum, and leave with this
-        self.world.Allreduce(self.in_place, self.flat)
+        if not self.ended:
+            self.flat[:] = 0
+            if error is None:  # after Ctrl-C the others are at another sum than worker 0, and leave with this
+                self._sum(GOES_ON if self.rank else LEFT)
+            else:
+                self._sum(FAILED, f"{type(error).__name__}: {error}")
         if self.rank:
-            sys.exit()
+            sys.exit(0 if error is None else error.code if isinstance(error, SystemExit) else 1)
 
 
 class ShardedGenerator(np.random.Generator):
