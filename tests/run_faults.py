@@ -293,7 +293,7 @@ def kill_trainings(count: int, seed: int = 0, workers: int = 1, seconds: float =
 
 def write_run(directory: Path, marks: list[int], seed: int) -> None:
     """Write a run of three epochs without training: the bias of each epoch's weights is its mark."""
-    config = Config("demo", None, "learned", 60, 20, len(marks), 4, 32, 0.01, seed)
+    config = Config(train_size=60, test_size=20, epochs=len(marks), hidden=4, seed=seed)
     vocabulary = Vocabulary([Vocabulary.PADDING, Vocabulary.UNKNOWN, f"word{seed}"])
     rng = np.random.default_rng(seed)
     model = SentimentLSTM(Embedding(3, DIMENSIONS, padding_idx=0, rng=rng), 4, rng)

@@ -135,7 +135,7 @@ def test_a_test_set_from_the_training_file_rewards_learning_by_heart(
         lines = [f"{i % 2}\tThe {split} film number {i}.\n" for i in range(40)]
         (tmp_path / f"imdb_{split}.txt").write_text("".join(lines), encoding="utf-8")
     monkeypatch.setenv("TINYGRAD_NP_CACHE", str(tmp_path / "cache"))
-    config = Config("imdb", str(tmp_path), "glove", 40, 40, 1, 8, 4, 0.01, 0)
+    config = Config(data="imdb", data_dir=str(tmp_path), embeddings="glove", train_size=40, test_size=40)
 
     def labeled(*parts: Reviews) -> dict[str, int]:
         return {

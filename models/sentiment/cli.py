@@ -11,7 +11,7 @@ import models.sentiment
 from datasets.speeches import load_speeches
 from datasets.text import Vocabulary, tokenize
 from models.commands import execute, positive
-from models.sentiment.config import DEFAULTS, Config
+from models.sentiment.config import ALLOWED, DEFAULTS, Config
 from models.sentiment.data import Examples, load_test
 from models.sentiment.evaluate import evaluate, probabilities
 from models.sentiment.model import SentimentLSTM
@@ -22,8 +22,8 @@ from tinygrad_np.parallel import Workers
 
 
 def command_train(args: argparse.Namespace) -> None:
-    given = {field.name: getattr(args, field.name) for field in fields(Config)}
-    config = Config(**given | {k: v for k, v in DEFAULTS[args.data].items() if given[k] is None})
+    given = {name: value for name in ALLOWED if (value := getattr(args, name)) is not None}
+    config = Config(**DEFAULTS[args.data] | given)
     run = Run(args.out or f"runs/{args.data}")
     metrics = train(config, run, args.workers)
     if "bag_of_words_accuracy" in metrics:
@@ -84,16 +84,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     sub = commands.add_parser("train", help="train on reviews and test")
     sub.set_defaults(command=command_train)
-    sub.add_argument("--data", choices=("demo", "imdb"), required=True, help="demo is synthetic, and bundled")
-    sub.add_argument("--data-dir", help="where the files are; without it they are downloaded")
-    sub.add_argument("--embeddings", choices=("glove", "learned"), help="glove for imdb, learned for demo")
-    sub.add_argument("--train-size", type=positive, help="a tenth for validation; 2,000 of demo, all of imdb")
-    sub.add_argument("--test-size", type=positive, help="500 of demo, all of imdb")
-    sub.add_argument("--epochs", type=positive, help="14 for demo, 6 for imdb")
-    sub.add_argument("--hidden", type=positive, help="units of the LSTM, 32 for demo, 64 for imdb")
-    sub.add_argument("--batch-size", type=positive, default=32)
-    sub.add_argument("--lr", type=float, help="learning rate of Adam, 0.01 for demo, 0.003 for imdb")
-    sub.add_argument("--seed", type=int, default=0)
+    for field in fields(Config):
+        sub.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            required=field.name == "data",
+            help=field.metadata["help"],
+            **field.metadata["allowed"].option,
+        )
     sub.add_argument(
         "--workers", type=positive, default=1, help="processes that share each batch; see docs/scaling.md"
     )
