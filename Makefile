@@ -17,7 +17,7 @@ demo: .venv/demo
 	@echo "learning curves: runs/demo/loss.png"
 
 test: .venv/test
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 # Other random examples each time: 1,300 for each derivative of each primitive, first and second, over 100,000.
 thorough: .venv/test
