@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinygrad_np import Tensor, nn
+from tinygrad_np.check.cases import LAYERS
 from tinygrad_np.nn import LSTM
 from tinygrad_np.testing import generators, laid_out, shapes
-from tinygrad_np.weights import load_weights, save_weights
+from tinygrad_np.weights import from_torch, load_config, load_weights, save_weights, to_torch
 
 pytest.importorskip(
     "safetensors", reason="weights on disk need safetensors: pip install 'tinygrad_np[weights]'"
@@ -70,6 +72,46 @@ def test_a_layer_goes_round(tmp_path: Path, rng: np.random.Generator) -> None:
 def test_no_weights_go_round(tmp_path: Path) -> None:
     save_weights(tmp_path / "w", {})
     assert load_weights(tmp_path / "w") == {}
+
+
+# --- the configuration, beside the weights ------------------------------------------------------------
+
+
+def test_a_model_is_made_anew_of_its_file_alone(tmp_path: Path) -> None:
+    config = {"input_size": 2, "hidden_size": 3, "num_layers": 2, "bidirectional": True}
+    layer = LSTM(**config, rng=0)  # type: ignore[arg-type]
+    save_weights(tmp_path / "w", layer.state_dict(), config=config)
+    assert load_config(tmp_path / "w") == config
+    other = LSTM(**load_config(tmp_path / "w"), rng=1)
+    other.load_state_dict(load_weights(tmp_path / "w"))
+    assert_same_bits(layer.state_dict(), other.state_dict())
+
+
+@given(
+    config=st.dictionaries(
+        st.text(), st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+    )
+)
+def test_any_configuration_goes_round(tmp_path_factory: pytest.TempPathFactory, config: Any) -> None:
+    path = tmp_path_factory.getbasetemp() / "config.safetensors"
+    save_weights(path, {"a": np.ones(2)}, config)
+    assert load_config(path) == config
+    assert load_weights(path)["a"].tolist() == [1, 1]
+
+
+def test_a_file_without_a_configuration_says_so(tmp_path: Path) -> None:
+    save_weights(tmp_path / "w", {"a": np.ones(2)})
+    with pytest.raises(ValueError, match="w holds weights and no configuration: save it with save_weights"):
+        load_config(tmp_path / "w")
+    (tmp_path / "w").write_bytes((tmp_path / "w").read_bytes()[:-1])
+    with pytest.raises(ValueError, match="w is not a whole safetensors file: "):
+        load_config(tmp_path / "w")
+
+
+def test_a_configuration_that_json_cannot_hold_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        save_weights(tmp_path / "w", {"a": np.ones(2)}, {"rng": np.random.default_rng(0)})
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- files that are not whole -------------------------------------------------------------------------
@@ -164,3 +206,124 @@ def test_the_extra_is_named_where_safetensors_is_missing(
         with pytest.raises(ImportError, match=says):
             call()
     assert list(tmp_path.iterdir()) == []
+
+
+# --- to PyTorch and back ------------------------------------------------------------------------------
+
+
+def case_with_torch(name: str, torch: Any) -> Any:
+    """A case of the layer's row that PyTorch has too, and its layer there; None where PyTorch has no such layer."""
+    for seed in range(20):
+        case = LAYERS[name](np.random.default_rng(seed))
+        if case.torch is not None:
+            return case, case.torch(torch).double()
+    return None
+
+
+def outputs(torch: Any, case: Any, theirs: Any) -> list[np.ndarray]:
+    """What both give out, in one array each."""
+    given = [Tensor(x) if x.dtype.kind == "f" else x for x in case.inputs]
+    ours = case.call(case.layer, *given)
+    tensors = [torch.tensor(x) for x in case.inputs]
+    other = case.torch_call(torch, theirs, *tensors) if case.torch_call else case.call(theirs, *tensors)
+    parts = [out if isinstance(out, tuple | list) else (out,) for out in (ours, other)]
+    return [
+        np.concatenate([np.ravel(p.detach().numpy()) for p in parts[0]]),
+        np.concatenate([p.detach().numpy().ravel() for p in parts[1]]),
+    ]
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("name", LAYERS)
+def test_every_layer_goes_to_pytorch_and_back(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    if (both := case_with_torch(name, torch)) is None:
+        # it draws other numbers there, and has nothing to exchange
+        assert not hasattr(torch.nn, name) or not LAYERS[name](np.random.default_rng(0)).layer.state_dict()
+        return
+    case, theirs = both
+    mine = case.layer.state_dict()
+    assert all(type(tensor) is torch.Tensor for tensor in to_torch(case.layer).values())
+    theirs.load_state_dict(to_torch(case.layer), strict=True)
+    np.testing.assert_allclose(*outputs(torch, case, theirs), rtol=1e-10, atol=1e-12)
+    with torch.no_grad():
+        for tensor in theirs.state_dict().values():
+            tensor.add_(1 if not tensor.is_floating_point() else torch.rand_like(tensor))
+    from_torch(case.layer, theirs.state_dict())
+    np.testing.assert_allclose(*outputs(torch, case, theirs), rtol=1e-10, atol=1e-12)
+    changed = case.layer.state_dict()
+    assert all(not np.array_equal(mine[key], changed[key]) for key in mine if mine[key].size)
+
+
+class Tied(nn.Layer):
+    """Words in and out by the same table, as in many language models."""
+
+    def __init__(self) -> None:
+        self.table = nn.Embedding(5, 3, rng=0)
+        self.parts = [nn.LSTM(3, 3, rng=1), nn.Linear(3, 5, bias=False, rng=2)]
+        self.parts[1].weight = self.table.weight
+
+
+@pytest.mark.oracle
+def test_tied_weights_have_all_of_their_names_there() -> None:
+    torch = pytest.importorskip("torch")
+
+    class Theirs(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = torch.nn.Embedding(5, 3)
+            self.parts = torch.nn.ModuleList(
+                [torch.nn.LSTM(3, 3, batch_first=True), torch.nn.Linear(3, 5, bias=False)]
+            )
+            self.parts[1].weight = self.table.weight
+
+    mine, theirs = Tied(), Theirs()
+    theirs.load_state_dict(to_torch(mine), strict=True)
+    assert_same_bits(mine.state_dict() | {"parts.1.weight": mine.table.weight.data}, as_arrays(theirs))
+    with torch.no_grad():
+        theirs.table.weight.add_(1)
+    from_torch(mine, theirs.state_dict())
+    assert_same_bits(mine.state_dict() | {"parts.1.weight": mine.table.weight.data}, as_arrays(theirs))
+    assert mine.parts[1].weight is mine.table.weight  # they are still tied
+    copies = to_torch(mine)
+    copies["table.weight"].zero_()
+    assert mine.table.weight.data.any()
+
+
+def as_arrays(theirs: Any) -> dict[str, np.ndarray]:
+    return {name: tensor.detach().numpy() for name, tensor in theirs.state_dict().items()}
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16"])
+def test_tensors_of_any_width_are_taken(dtype: str) -> None:
+    torch = pytest.importorskip("torch")
+    theirs, mine = torch.nn.Linear(3, 2).to(getattr(torch, dtype)), nn.Linear(3, 2, rng=0)
+    from_torch(mine, dict(theirs.named_parameters()))  # with gradients, as parameters are
+    assert mine.weight.dtype == np.float32
+    assert mine.weight.data.tolist() == theirs.weight.float().tolist()
+    with pytest.raises(ValueError, match="the state does not fit Linear: missing bias; unexpected other"):
+        from_torch(mine, {"weight": theirs.weight, "other": theirs.bias})
+
+
+@pytest.mark.oracle
+def test_pytorchs_own_safetensors_read_our_files_and_we_theirs(tmp_path: Path) -> None:
+    torch_format = pytest.importorskip("safetensors.torch")
+    torch = pytest.importorskip("torch")
+    mine, theirs = nn.GRU(2, 3, rng=0), torch.nn.GRU(2, 3)
+    save_weights(tmp_path / "ours", mine.state_dict(), config={"hidden": 3})
+    theirs.load_state_dict(torch_format.load_file(tmp_path / "ours"), strict=True)
+    assert_same_bits(mine.state_dict(), as_arrays(theirs))
+    other = torch.nn.GRU(2, 3)
+    torch_format.save_file(other.state_dict(), tmp_path / "theirs", {"config": '{"hidden": 3}'})
+    mine.load_state_dict(load_weights(tmp_path / "theirs"))
+    assert_same_bits(mine.state_dict(), as_arrays(other))
+    assert load_config(tmp_path / "theirs") == {"hidden": 3}
+
+
+def test_the_extra_is_named_where_pytorch_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(
+        ImportError, match=r"torch, which is not installed: pip install 'tinygrad_np\[torch\]'"
+    ):
+        to_torch(nn.Linear(1, 1, rng=0))

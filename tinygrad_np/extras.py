@@ -12,6 +12,7 @@ EXTRAS = {  # of pyproject.toml
     "matplotlib.figure": "plot",
     "tqdm": "progress",
     "safetensors.numpy": "weights",
+    "torch": "torch",
     "mpi4py.MPI": "mpi",
     "hypothesis": "test",
     "hypothesis.strategies": "test",
