@@ -38,6 +38,18 @@ def test_it_is_the_average_of_the_weights_in_which_older_ones_fade() -> None:
     assert repr(average) == "ExponentialMovingAverage(2 parameters, decay=0.75)"
 
 
+def test_a_ramp_forgets_the_first_weights_sooner() -> None:
+    layer = nn.Linear(3, 2, rng=0)
+    average = ExponentialMovingAverage(layer.parameters(), decay=0.3, ramp=True)
+    seen = train(layer, average, 5)
+    for i, mean in enumerate(average.averages):
+        expected = seen[0][i]
+        for decay, weights in zip((2 / 11, 3 / 12, 0.3, 0.3), seen[1:], strict=True):  # 4 / 13 is above 0.3
+            expected = decay * expected + (1 - decay) * weights[i]
+        np.testing.assert_allclose(mean, expected, rtol=1e-6)
+    assert repr(average) == "ExponentialMovingAverage(2 parameters, decay=0.3, ramp=True)"
+
+
 @pytest.mark.oracle
 def test_it_is_pytorchs(rng: np.random.Generator) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e '.[oracle]'")

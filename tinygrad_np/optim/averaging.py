@@ -22,6 +22,9 @@ class ExponentialMovingAverage:
         ``layer.parameters()``; or ``layer.named_tensors()``, to average what is saved and not trained too.
     decay : float
         The share of the average that is kept at each update, from 0 to below 1.
+    ramp : bool
+        Keep less at first, min(decay, (1 + n) / (10 + n)) at the update after n others, so that the average soon
+        forgets the initial weights.
 
     Attributes
     ----------
@@ -31,7 +34,13 @@ class ExponentialMovingAverage:
         How many there were.
     """
 
-    def __init__(self, parameters: Iterable[Tensor] | Iterable[tuple[str, Tensor]], decay: float = 0.999):
+    def __init__(
+        self,
+        parameters: Iterable[Tensor] | Iterable[tuple[str, Tensor]],
+        decay: float = 0.999,
+        *,
+        ramp: bool = False,
+    ):
         if not 0 <= decay < 1:
             raise ValueError(f"ExponentialMovingAverage takes a decay from 0 to below 1, not {decay!r}")
         given: list[Any] = list(parameters)
@@ -41,7 +50,7 @@ class ExponentialMovingAverage:
                 raise TypeError(
                     f"ExponentialMovingAverage takes Tensors, such as layer.parameters(), not {p!r}"
                 )
-        self.decay = decay
+        self.decay, self.ramp = decay, ramp
         self.averages = [p.data.copy() for p in self.parameters]
         self.updates = 0
         self.in_use = False
@@ -50,6 +59,8 @@ class ExponentialMovingAverage:
         """Take the weights into the averages: after each step of the optimizer."""
         self._check_not_in_use("update")
         decay = self.decay if self.updates else 0.0
+        if self.ramp:
+            decay = min(decay, (1 + self.updates) / (10 + self.updates))
         for average, p in zip(self.averages, self.parameters, strict=True):
             if average.dtype.kind in "fc":
                 average *= decay
@@ -107,4 +118,4 @@ class ExponentialMovingAverage:
         self.averages = [np.array(state[f"averages.{i}"], p.dtype) for i, p in enumerate(self.parameters)]
 
     def __repr__(self) -> str:
-        return f"ExponentialMovingAverage({len(self.parameters)} parameters, decay={self.decay})"
+        return f"ExponentialMovingAverage({len(self.parameters)} parameters, decay={self.decay}{', ramp=True' if self.ramp else ''})"
