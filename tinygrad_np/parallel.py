@@ -51,10 +51,13 @@ class Workers:
         Which worker this is, from 0. Worker 0 prints and writes files.
     size : int
         How many there are.
+    started : bool
+        Whether they run, each by itself.
     """
 
     rank = 0
     size = 1
+    started = False
 
     @property
     def shard(self) -> slice:
@@ -72,6 +75,7 @@ class Workers:
 
     def start(self, count: int, dtype: DTypeLike) -> None:
         """Let the workers run from here. No sum will be of more than `count` numbers; it is made in `dtype`."""
+        self.started = True
 
     def all_reduce(self, arrays: Sequence[np.ndarray]) -> None:
         """Put the sum over all workers into each array, to the same bit in every worker.
@@ -103,7 +107,7 @@ class Processes(Workers):
         self.others: dict[int, tuple[int, socket.socket]] = {}  # in worker 0: process and channel by rank
 
     def start(self, count: int, dtype: DTypeLike) -> None:
-        dtype = np.dtype(dtype)
+        self.started, dtype = True, np.dtype(dtype)
         # without a name: it is shared by being inherited, and the system frees it with the last process
         memory = mmap.mmap(-1, (1 + self.size) * count * dtype.itemsize)
         rows = np.frombuffer(memory, dtype).reshape(1 + self.size, count)
@@ -205,6 +209,7 @@ class Ranks(Workers):
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
     def start(self, count: int, dtype: DTypeLike) -> None:
+        self.started = True
         self._sum(GOES_ON)  # who failed before, while loading for instance, met with as short a sum
         self.flat = np.zeros(self.size + count, dtype)
 
