@@ -61,8 +61,8 @@ def program(*args: str | Path, launcher: list[str] | None = None) -> tuple[int, 
 class Unsharded(parallel.ShardedGenerator):
     """A mistake: each worker draws for its own rows alone."""
 
-    def random(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
-        return np.random.Generator.random(self, size, dtype, out)
+    def random(self, size: Any = None, dtype: Any = np.float64) -> Any:  # type: ignore[override]
+        return np.random.Generator.random(self, size, dtype)
 
 
 # --- what the programs do -------------------------------------------------------------------------------
@@ -199,9 +199,36 @@ def test_a_sharded_generator_is_told_the_size_of_each_batch() -> None:
     team = parallel.Workers()
     team.rank, team.size = 1, 2
     own = parallel.ShardedGenerator(np.random.default_rng(0), team)
-    for size, shape in ((2, r"\(2,\)"), ((2, 3), r"\(2, 3\)"), (None, r"\(\)")):
-        with pytest.raises(ValueError, match=rf"of shape {shape} .* of a batch of 0 this worker has 0 rows"):
-            own.random(size)
+    for size, shape in ((2, r"\(2,\)"), ((2, 3), r"\(2, 3\)"), ((), r"\(\)")):
+        for draw in (own.random, own.standard_normal):
+            with pytest.raises(ValueError, match=rf"shape {shape} .* of a batch of 0 this worker has 0 rows"):
+                draw(size)
+
+
+DRAWS: list[Any] = [
+    lambda rng, shape: rng.uniform(-1, [1, 2, 3], shape),
+    lambda rng, shape: rng.normal([0, 1, 2], 2.0, shape),
+    lambda rng, shape: rng.standard_normal(shape, np.float32),
+    lambda rng, shape: rng.integers([5, 6, 7], size=shape),
+    lambda rng, shape: rng.integers(2, 9, shape),
+    lambda rng, shape: rng.random(),  # one number for all
+    lambda rng, shape: rng.random(shape),
+]
+
+
+@pytest.mark.parametrize("rank", range(3))
+def test_whatever_a_sharded_generator_draws_is_that_of_the_rows(rank: int) -> None:
+    team = parallel.Workers()
+    team.rank, team.size = rank, 3
+    own, whole = parallel.ShardedGenerator(np.random.default_rng(0), team), np.random.default_rng(0)
+    own.batch_size = 7
+    rows = len(range(7)[team.shard])
+    for draw in DRAWS:
+        found, expected = draw(own, (rows, 3)), draw(whole, (7, 3))
+        assert np.array_equal(found, expected if np.ndim(expected) == 0 else expected[team.shard])
+    for name in ("permutation", "exponential", "shuffle", "choice"):
+        with pytest.raises(AttributeError, match=f"a ShardedGenerator has no {name}, which would draw other"):
+            getattr(own, name)
 
 
 @needs_mpi

@@ -261,8 +261,7 @@ class ShardedGenerator(np.random.Generator):
     """A random generator that draws for the whole batch, and returns the rows of one worker's shard.
 
     A row meets the same numbers whoever computes it. And the generators of all workers, which start in the
-    same state, stay in the same state. It takes the place of a layer's generator, Dropout's for instance, and
-    `random` is what it shards::
+    same state, stay in the same state. It takes the place of a layer's generator, Dropout's for instance::
 
         generator = dropout.rng = ShardedGenerator(dropout.rng, team)
         for batch in batches:
@@ -282,22 +281,64 @@ class ShardedGenerator(np.random.Generator):
         self.shard = team.shard
         self.batch_size = 0
 
-    def random(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
+    def random(self, size: Any = None, dtype: Any = np.float64) -> Any:  # type: ignore[override]
         """Uniform numbers from [0, 1) of shape `size`, whose first axis is that of the shard's rows.
+
+        So are those of the next four. One number, without a size, is the same for all workers.
 
         Raises
         ------
         ValueError
             The shard of a batch of `batch_size` has another number of rows.
         """
-        shape = () if size is None else np.broadcast_shapes(size)
+        return self._own_rows(super().random(self._of_batch(size), dtype))
+
+    def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
+        """Uniform numbers from [low, high)."""
+        return self._own_rows(super().uniform(low, high, self._of_batch(size)))
+
+    def normal(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:
+        """Normal numbers."""
+        return self._own_rows(super().normal(loc, scale, self._of_batch(size)))
+
+    def standard_normal(self, size: Any = None, dtype: Any = np.float64) -> Any:  # type: ignore[override]
+        """Normal numbers of mean 0 and variance 1."""
+        return self._own_rows(super().standard_normal(self._of_batch(size), dtype))
+
+    def integers(self, low: Any, high: Any = None, size: Any = None, dtype: Any = np.int64) -> Any:  # type: ignore[override]
+        """Whole numbers from `low` to below `high`."""
+        return self._own_rows(super().integers(low, high, self._of_batch(size), dtype))
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in _NOT_SHARDED:
+            raise AttributeError(
+                f"a ShardedGenerator has no {name}, which would draw other numbers than for the whole batch: it "
+                "has random, uniform, normal, standard_normal and integers"
+            )
+        return super().__getattribute__(name)
+
+    def _of_batch(self, size: Any) -> tuple[int, ...] | None:
+        """The shape for the whole batch, of that for the rows of this worker."""
+        if size is None:
+            return None
+        shape = np.broadcast_shapes(size)
         rows = len(range(self.batch_size)[self.shard])
         if shape[:1] != (rows,):
             raise ValueError(
                 f"random numbers of shape {shape} are asked for, and of a batch of {self.batch_size} this worker "
                 f"has {rows} rows: set batch_size to the size of the whole batch"
             )
-        return super().random((self.batch_size, *shape[1:]), dtype, out)[self.shard]
+        return (self.batch_size, *shape[1:])
+
+    def _own_rows(self, drawn: Any) -> Any:
+        return drawn[self.shard] if isinstance(drawn, np.ndarray) else drawn
+
+
+# what else a generator draws
+_NOT_SHARDED = {name for name in vars(np.random.Generator) if name[0] != "_"} - {
+    *vars(ShardedGenerator),
+    "bit_generator",
+}
 
 
 def workers(size: int) -> Workers:

@@ -15,9 +15,11 @@ import numpy as np
 from tinygrad_np.data import Batches
 from tinygrad_np.grad_mode import no_grad
 from tinygrad_np.nn import Layer
+from tinygrad_np.nn.layer import check_sizes
 from tinygrad_np.optim import Adam, ExponentialMovingAverage, Optimizer, clip_grad_norm
 from tinygrad_np.optim.schedules import LRScheduler, ReduceLROnPlateau
 from tinygrad_np.parallel import Workers
+from tinygrad_np.training.checkpoints import Checkpoints
 from tinygrad_np.training.evaluation import Loss, Metrics, check_batch, evaluate, loss_value, measured
 from tinygrad_np.training.interrupt import Interrupted, Interruptible
 from tinygrad_np.training.progress import Progress, epoch_line
@@ -46,7 +48,7 @@ def fit(
     callbacks: Sequence[Callable[[Training], Any]] = (),
     progress: bool = True,
     team: Workers | None = None,
-    checkpoints: Any = None,
+    checkpoints: Checkpoints | None = None,
     resume: bool | int = False,
 ) -> Training:
     """Train a model, and say what it has come to.
@@ -112,37 +114,41 @@ def fit(
         Another worker died or failed.
     """
     optimizer = Adam(model.parameters()) if optimizer is None else optimizer
+    team, metrics = team or Workers(), metrics or {}
     if not isinstance(validation, Mapping):
         validation = {} if validation is None else {"validation": validation}
-    metrics = metrics or {}
-    training = Training(model, optimizer, train, validation, schedule, average, 2 + len(metrics))
+    if "train" in validation:
+        raise ValueError("fit calls the data that it trains on train: give those to validate on another name")
+    check_data({"train": train, **validation})
+    counts = {"epochs": epochs, "steps": steps, "accumulate": accumulate, "patience": patience}
+    check_sizes("fit", 1, **{name: count for name, count in counts.items() if count is not None})
     if (epochs is None) == (steps is None):
         raise TypeError("fit takes epochs or steps, and one of them only")
-    steps_an_epoch = math.ceil(len(train) / accumulate)
-    if not steps_an_epoch:
-        raise ValueError("there are no batches to train on")
+    if steps is None:
+        steps = (epochs or 0) * math.ceil(len(train) / accumulate)
+    if resume is not False and checkpoints is None:
+        raise TypeError("fit resumes from checkpoints, and got none")
+    training = Training(model, loss, optimizer, train, validation, metrics, schedule, average)
     loop = Loop(
         training,
-        loss,
-        metrics,
-        steps=steps if steps is not None else (epochs or 0) * steps_an_epoch,
+        steps=steps,
         accumulate=accumulate,
         max_norm=max_norm,
         steps_schedule=schedule_every == "step" and not isinstance(schedule, ReduceLROnPlateau),
         patience=patience,
-        monitor=monitor if validation or monitor != "validation_loss" else None,
+        monitor=monitored(monitor, training),
         sign=direction(monitor, mode),
         callbacks=callbacks,
-        team=team or Workers(),
+        team=team,
         checkpoints=checkpoints,
     )
-    if checkpoints is not None and (state := resumed(checkpoints, resume, loop.team)):
+    if checkpoints is not None and (state := resumed(checkpoints, resume, team)):
         training.load_state_dict(state)
     with loop.running(progress):
         while loop.goes_on():
             loop.train_epoch()
             loop.finish_epoch()
-    loop.keep()
+        loop.keep()
     return training
 
 
@@ -151,29 +157,17 @@ class Loop:
     """What `fit` was asked for, and its parts. Every worker runs it, and comes to the same."""
 
     training: Training
-    loss: Loss
-    metrics: Metrics
     steps: int  # of the whole training
     accumulate: int
     max_norm: float | None
     steps_schedule: bool  # after each step, and not after each epoch
     patience: int | None
-    monitor: str | None  # None: the last epoch is the best
+    monitor: str  # a column of the history; without one the last epoch is the best
     sign: int  # times what is monitored: to be small
     callbacks: Sequence[Callable[[Training], Any]]
     team: Workers
-    checkpoints: Any
-
-    @property
-    def writes(self) -> bool:
-        """Whether this worker writes checkpoints."""
-        return self.checkpoints is not None and self.team.rank == 0
-
-    def __post_init__(self) -> None:
-        model, optimizer = self.training.model, self.training.optimizer
-        names = {id(p): name for name, p in model.named_parameters()}
-        self.params = {names.get(id(p), f"parameter {i}"): p for i, p in enumerate(optimizer.params)}
-        self.checked = self.team.size == 1
+    checkpoints: Checkpoints | None
+    checked: bool = False  # whether the workers were seen to be alike
 
     @contextmanager
     def running(self, progress: bool) -> Iterator[None]:
@@ -181,12 +175,11 @@ class Loop:
         training = self.training
         start_team(self.team, training.model, training.optimizer)
         self.progress = Progress(self.steps, training.step, progress and self.team.rank == 0)
-        owners = [*training.model.modules(), training.data["train"].source]
         with (
-            sharded_generators(owners, self.team) as self.generators,
+            sharded_generators(training.owners(), self.team) as self.generators,
             Interruptible(self.progress.shown) as self.interruptible,
             closing(self.progress),
-            closing(self.checkpoints) if self.writes else nullcontext(),
+            nullcontext() if self.checkpoints is None else closing(self.checkpoints),
         ):
             try:
                 yield
@@ -208,8 +201,8 @@ class Loop:
             start = time.perf_counter()
             self.take_step(rows)
             training.seconds += time.perf_counter() - start
-            self.progress.step(training.epoch, sum(map(len, rows)), self.means("", training.sums))
-            if train.inside and self.writes and self.checkpoints.is_due(training.step):
+            self.progress.step(training.epoch, sum(map(len, rows)), training.means())
+            if train.inside and self.checkpoints is not None and self.checkpoints.is_due(training.step):
                 self.save()
             self.interruptible.watch()
 
@@ -226,7 +219,7 @@ class Loop:
                 f"the loss became {sums[1]} in batch {number} of epoch {training.epoch}: try a smaller lr"
             )
         if self.max_norm is not None:
-            clip_grad_norm(self.params, self.max_norm)
+            clip_grad_norm(training.params, self.max_norm)
         training.lr = optimizer.param_groups[0]["lr"]
         optimizer.step()
         training.step += 1
@@ -254,26 +247,22 @@ class Loop:
                 generator.batch_size, generator.shard = len(rows), part
             *inputs, targets = check_batch(train.shard(rows, part))
             outputs = training.model(*inputs)
-            loss = self.loss(outputs, targets)
+            loss = training.loss(outputs, targets)
             value = loss_value(loss)
             loss.backward(np.full(loss.shape, own / total, loss.dtype))
             with no_grad():
-                sums += own * np.array([1.0, value, *measured(self.metrics, outputs, targets)])
+                sums += own * np.array([1.0, value, *measured(training.metrics, outputs, targets)])
         return sums
 
     def finish_epoch(self) -> None:
         """Evaluate, note it in the history, tell the callbacks, and write a checkpoint."""
         training = self.training
         row = {"epoch": training.epoch, "step": training.step, "seconds": training.seconds, "lr": training.lr}
-        row |= self.means("train_", training.sums)
+        row |= {f"train_{name}": value for name, value in training.means().items()}
         with training.average.applied() if training.average is not None else nullcontext():
-            for name, data in training.data.items():
-                if name != "train":
-                    found = evaluate(
-                        training.model, self.loss, data, self.metrics, self.team, self.interruptible.watch
-                    )
-                    row |= {f"{name}_{metric}": value for metric, value in found.items()}
-            self.note(row)
+            for name in list(training.data)[1:]:  # behind that of training
+                row |= {f"{name}_{metric}": value for metric, value in self.evaluate(name).items()}
+            training.note(row, self.monitor, self.sign, keep=self.patience is not None)
             if self.team.rank == 0:
                 self.progress.say(epoch_line(row))
                 for callback in self.callbacks:
@@ -291,33 +280,31 @@ class Loop:
         self.save(training.is_best)
         self.interruptible.watch()
 
-    def note(self, row: dict[str, Any]) -> None:
-        """A new row of the history. Is it the best?"""
+    def evaluate(self, name: str) -> dict[str, float]:
+        """Loss and metrics on data of this name."""
         training = self.training
-        if self.monitor is not None and self.monitor not in row:
-            raise ValueError(f"there is no {self.monitor} to monitor among {', '.join(row)}")
-        best = training.history[training.best_epoch - 1] if training.history else None
-        training.history.append(row)
-        if best is None or self.monitor is None or self.sign * (row[self.monitor] - best[self.monitor]) < 0:
-            training.best_epoch = training.epoch
-            if self.patience is not None:
-                training.best_weights = training.model.state_dict()
+        return evaluate(
+            training.model,
+            training.loss,
+            training.data[name],
+            training.metrics,
+            self.team,
+            self.interruptible.watch,
+        )
 
     def keep(self) -> None:
         """The weights of the end: those of the best epoch, or the averages."""
         training = self.training
         if training.best_weights:
             training.model.load_state_dict(training.best_weights)
+            self.progress.say(
+                f"the weights are those of epoch {training.best_epoch}, the best by {self.monitor}"
+            )
         elif training.average is not None:
             with training.average.applied():
                 kept = [p.data.copy() for p in training.average.parameters]
             for p, data in zip(training.average.parameters, kept, strict=True):
                 p.data = data
-
-    def means(self, prefix: str, sums: np.ndarray) -> dict[str, float]:
-        """Mean loss and metrics, from their sums."""
-        names = [f"{prefix}{name}" for name in ("loss", *self.metrics)]
-        return dict(zip(names, (sums[1:] / sums[0]).tolist(), strict=True))
 
     def agreed(self, stop: bool) -> bool:
         """Whether any worker wants to stop."""
@@ -332,7 +319,7 @@ class Loop:
 
     def save(self, is_best: bool = False) -> None:
         """Write a checkpoint, if any are asked for."""
-        if self.writes:
+        if self.checkpoints is not None and self.team.rank == 0:
             self.checkpoints.save(self.training.state_dict(), self.training.step, is_best=is_best)
 
     def interrupted(self) -> str:
@@ -345,15 +332,34 @@ class Loop:
         return f"{where}; the checkpoint in {self.checkpoints.directory} goes on from there with resume"
 
 
-def resumed(checkpoints: Any, resume: bool | int, team: Workers) -> dict[str, Any] | None:
+def resumed(checkpoints: Checkpoints, resume: bool | int, team: Workers) -> dict[str, Any] | None:
     """The state of the checkpoint to go on from, if there is one; the first worker locks the directory."""
     if team.rank == 0:
-        state: dict[str, Any] | None = checkpoints.start(resume)
-        return state
+        return checkpoints.start(resume)
     if resume is False or (resume is True and not checkpoints.steps()):
         return None
-    other: dict[str, Any] = checkpoints.load(None if resume is True else resume)
-    return other
+    return checkpoints.load(None if resume is True else resume)
+
+
+def check_data(data: Mapping[str, Any]) -> None:
+    """Refuse what is no Batches, or empty."""
+    for name, batches in data.items():
+        if not isinstance(batches, Batches):
+            raise TypeError(
+                f"fit takes Batches for {name}, not {type(batches).__name__}: Batches((x, y), 32)"
+            )
+        if not len(batches):
+            raise ValueError(f"there are no batches in {name}")
+
+
+def monitored(monitor: str, training: Training) -> str:
+    """The column of the history that says which epoch is the best; "" where there is no validation."""
+    names = [f"{data}_{metric}" for data in training.data for metric in ("loss", *training.metrics)]
+    if monitor in names:
+        return monitor
+    if monitor == "validation_loss" and len(training.data) == 1:
+        return ""
+    raise ValueError(f"there is no {monitor} to monitor: there will be {', '.join(names)}")
 
 
 def direction(monitor: str, mode: str | None) -> int:

@@ -11,6 +11,8 @@ from tinygrad_np.data import Batches
 from tinygrad_np.nn import Layer
 from tinygrad_np.optim import ExponentialMovingAverage, Optimizer
 from tinygrad_np.optim.schedules import LRScheduler
+from tinygrad_np.tensor import Tensor
+from tinygrad_np.training.evaluation import Loss, Metrics
 from tinygrad_np.training.sharing import generators_of
 
 
@@ -45,20 +47,24 @@ class Training:
     def __init__(
         self,
         model: Layer,
+        loss: Loss,
         optimizer: Optimizer,
         train: Batches,
         others: Mapping[str, Batches],
+        metrics: Metrics,
         schedule: LRScheduler | None,
         average: ExponentialMovingAverage | None,
-        n_sums: int,
     ):
-        self.model, self.optimizer, self.schedule, self.average = model, optimizer, schedule, average
+        self.model, self.loss, self.optimizer, self.metrics = model, loss, optimizer, metrics
+        self.schedule, self.average = schedule, average
         self.data = {"train": train, **others}
+        self.layers = {"model": model} | ({"loss": loss} if isinstance(loss, Layer) else {})
+        self.params = self._named_params()
         self.epoch = self.step = self.best_epoch = 0
         self.history: list[dict[str, Any]] = []
         self.stop = False
         self.in_epoch = False  # it has begun, and has no row yet
-        self.sums = np.zeros(n_sums)  # of this epoch: rows, loss and metrics times rows
+        self.sums = np.zeros(2 + len(metrics))  # of this epoch: rows, loss and metrics times rows
         self.seconds = 0.0  # of this epoch
         self.lr = 0.0  # of the last step
         self.best_weights: dict[str, np.ndarray] = {}  # if they are to be restored
@@ -75,6 +81,19 @@ class Training:
         self.seconds = 0.0
         self.sums[:] = 0
 
+    def note(self, row: dict[str, Any], monitor: str, sign: int, keep: bool) -> None:
+        """Add a row to the history. Is it the best, as `sign` times what is monitored is the smallest?"""
+        best = self.history[self.best_epoch - 1] if self.history else None
+        self.history.append(row)
+        if best is None or not monitor or sign * row[monitor] < sign * best[monitor]:
+            self.best_epoch = self.epoch
+            if keep:
+                self.best_weights = self.model.state_dict()
+
+    def means(self) -> dict[str, float]:
+        """The means of loss and metrics over this epoch until now."""
+        return dict(zip(["loss", *self.metrics], (self.sums[1:] / self.sums[0]).tolist(), strict=True))
+
     def state_dict(self) -> dict[str, Any]:
         """All that decides how it goes on: numbers, arrays, and dicts and lists of them."""
         return {
@@ -88,7 +107,7 @@ class Training:
             "seconds": self.seconds,
             "lr": self.lr,
             "best_weights": self.best_weights,
-            "model": self.model.state_dict(),
+            "layers": {name: layer.state_dict() for name, layer in self.layers.items()},
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule and self.schedule.state_dict(),
             "average": self.average and self.average.state_dict(),
@@ -118,7 +137,8 @@ class Training:
         )
         if there != here:
             raise ValueError(f"the checkpoint has the random generators {there}, and this training {here}")
-        self.model.load_state_dict(state["model"])
+        for name, layer in self.layers.items():
+            layer.load_state_dict(state["layers"][name])
         for name, data in self.data.items():
             data.load_state_dict(state["data"][name])
         if self.schedule is not None:
@@ -139,6 +159,29 @@ class Training:
 
     def generators(self) -> list[np.random.Generator]:
         """The random generators of all layers, and of the data; one that several share is there once."""
-        owners = [*self.model.modules(), *[data.source for data in self.data.values()]]
-        found = {id(rng.bit_generator): rng for owner in owners for _, rng in generators_of(owner)}
+        found = {id(rng.bit_generator): rng for owner in self.owners() for _, rng in generators_of(owner)}
         return list(found.values())
+
+    def owners(self) -> list[Any]:
+        """What may draw random numbers in a step: layers, and the sources of data."""
+        layers = [layer for whole in self.layers.values() for layer in whole.modules()]
+        return [*layers, *[data.source for data in self.data.values()]]
+
+    def _named_params(self) -> dict[str, Tensor]:
+        """What the optimizer trains, by name.
+
+        Raises
+        ------
+        ValueError
+            Something is in neither the model nor the loss: a checkpoint would lose it.
+        """
+        names = {id(p): name for name, p in self.model.named_tensors()}
+        if "loss" in self.layers:
+            names |= {id(p): f"loss.{name}" for name, p in self.layers["loss"].named_tensors()}
+        for i, p in enumerate(self.optimizer.params):
+            if id(p) not in names:
+                raise ValueError(
+                    f"parameter {i} of the optimizer, of shape {p.shape}, is neither in the model nor in the loss, "
+                    "which is a Layer if it is to be trained"
+                )
+        return {names[id(p)]: p for p in self.optimizer.params}
