@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +21,7 @@ from tinygrad_np.training import Checkpoints, states
 safetensors = pytest.importorskip(
     "safetensors", reason="checkpoints need safetensors: pip install 'tinygrad_np[weights]'"
 )
+ROOT = Path(__file__).parents[1]
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
@@ -377,3 +380,31 @@ def test_a_file_in_the_place_of_the_directory_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(OSError, match=r"checkpoints cannot be written into .*file: File exists$"):
         Checkpoints(tmp_path / "file").start()
+
+
+# --- kill -9 ------------------------------------------------------------------------------------------
+
+
+def killing(*arguments: Any) -> Any:
+    """What `tests.kill_training` prints: a program of its own, as what forks may not have the threads of tests."""
+    command = [sys.executable, "-m", "tests.kill_training", *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@needs_fork
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_a_training_killed_at_thirty_moments_ends_in_the_same_bits(n_workers: int) -> None:
+    came = killing(30, 0, n_workers)
+    assert came["ends"]
+    assert all(came["ends"])
+    assert sum(came["kills"].values()) == 30
+    assert set(came["kills"]) == {"any moment", "before", "within", "renaming", "tidying"}
+    assert came["left"] >= came["kills"]["within"] + came["kills"]["renaming"]  # parts of files were there
+
+
+@needs_fork
+def test_the_comparison_sees_every_state_that_is_not_kept() -> None:
+    parts = ["", "generators", "data", "model", "optimizer", "schedule", "average", "sums"]
+    assert killing("forgetting", *parts) == {part: part == "" for part in parts}
