@@ -34,7 +34,9 @@ class Reader(nn.Layer):
 
     def __init__(self, rng: np.random.Generator):
         self.embedding = nn.Embedding(20, 4, rng=rng)
-        self.lstm = nn.LSTM(4, 6, num_layers=2, dropout=0.2, recurrent_dropout=0.2, bidirectional=True, rng=rng)
+        self.lstm = nn.LSTM(
+            4, 6, num_layers=2, dropout=0.2, recurrent_dropout=0.2, bidirectional=True, rng=rng
+        )
         self.dropout = nn.Dropout(0.3, rng=11)
         self.head = nn.Linear(12, 2, rng=12)
 
@@ -67,7 +69,9 @@ def train(directory: Path | None, n_workers: int, every_steps: int = 1) -> Train
             patience=EPOCHS,
             progress=False,
             team=team,
-            checkpoints=None if directory is None else Checkpoints(directory, every_steps=every_steps, keep=2),
+            checkpoints=None
+            if directory is None
+            else Checkpoints(directory, every_steps=every_steps, keep=2),
             resume=directory is not None,
         )
 
@@ -93,11 +97,11 @@ def _bits(value: Any) -> Any:
 def in_a_process(directory: Path, n_workers: int, before: Callable[[], Any], end: Path) -> int:
     """Start the training, or the rest of it, in a process that leads a group of its own; its number."""
     pid = os.fork()
+    os.setpgid(pid, pid)
     if pid:
         return pid
     status = 1
     try:
-        os.setpgid(0, 0)
         before()
         training = train(directory, n_workers)
         end.write_bytes(end_of(training))
@@ -138,7 +142,7 @@ PLACES = ["before", "within", "renaming", "tidying"]
 def kills(count: int, seed: int, n_workers: int) -> dict[str, Any]:
     """Kill so many times, always going on from what was left, and compare each end with that of no interruption.
 
-    Every second kill is within a write, the others are after a random time.
+    Every second one is killed in a write, the others after a random time: worker 0 alone, or all of them.
 
     Returns
     -------
@@ -162,18 +166,18 @@ def kills(count: int, seed: int, n_workers: int) -> dict[str, Any]:
             if end.exists():
                 ends.append(end.read_bytes() == right)
                 run, end = scratch / str(len(ends)), scratch / f"{len(ends)}.end"
-            writing = bool(rng.integers(2))
-            place, size = PLACES[rng.integers(len(PLACES))], int(rng.integers(1, 30_000))
-            number, moment = int(rng.integers(1, 6)), rng.uniform(0, seconds / 3)
+            number, size = int(rng.integers(1, 6)), int(rng.integers(1, 30_000))
+            moment, kill = rng.uniform(0, seconds / 3), (os.kill, os.killpg)[rng.integers(2)]
+            place = "any moment" if rng.integers(2) else min(PLACES, key=lambda p: came.get(p, 0))
             if sum(came.values()) >= count:
-                pid, place = in_a_process(run, n_workers, lambda: None, end), "not at all"
-            elif writing:
+                pid = in_a_process(run, n_workers, lambda: None, end)
+            elif place == "any moment":
+                pid = in_a_process(run, n_workers, lambda: None, end)
+                time.sleep(moment)
+                kill(pid, signal.SIGKILL)
+            else:
                 hook = lambda n=number, p=place, s=size: kill_in_write(n, p, s)
                 pid = in_a_process(run, n_workers, hook, end)
-            else:
-                pid, place = in_a_process(run, n_workers, lambda: None, end), "any moment"
-                time.sleep(moment)
-                os.kill(pid, signal.SIGKILL)
             status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
             assert status in (0, -signal.SIGKILL, -signal.SIGXFSZ), f"the training ends with {status}"
             if status:
@@ -214,4 +218,6 @@ def forgetting(parts: list[str]) -> dict[str, bool]:
 
 if __name__ == "__main__":
     what, *arguments = sys.argv[1:]
-    print(json.dumps(forgetting(arguments) if what == "forgetting" else kills(int(what), *map(int, arguments))))
+    print(
+        json.dumps(forgetting(arguments) if what == "forgetting" else kills(int(what), *map(int, arguments)))
+    )
