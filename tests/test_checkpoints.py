@@ -406,5 +406,5 @@ def test_a_training_killed_at_thirty_moments_ends_in_the_same_bits(n_workers: in
 
 @needs_fork
 def test_the_comparison_sees_every_state_that_is_not_kept() -> None:
-    parts = ["", "generators", "data", "model", "optimizer", "schedule", "average", "sums"]
+    parts = ["", "generators", "data", "layers", "optimizer", "schedule", "average", "sums"]
     assert killing("forgetting", *parts) == {part: part == "" for part in parts}
