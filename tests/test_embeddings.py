@@ -8,6 +8,7 @@ import pytest
 
 from tinygrad_np import Tensor, nn
 from tinygrad_np import functional as F
+from tinygrad_np.gradcheck import gradcheck
 
 TABLE = np.sin(np.arange(12.0)).reshape(4, 3)
 READ = np.array([[3, 1, 3], [0, 3, 1]])
@@ -168,6 +169,21 @@ def test_weights_of_samples_get_a_gradient() -> None:
     np.testing.assert_allclose(weights.grad, TABLE.sum(axis=1)[READ])
 
 
+def test_weights_may_be_those_of_each_number_of_a_row() -> None:
+    rng = np.random.default_rng(0)
+    table, weights = leaf(), leaf(rng.normal(size=(*READ.shape, 3)))
+    gradcheck(
+        lambda t, w: F.embedding_bag(READ, t, mode="sum", per_sample_weights=w), [TABLE, weights.data]
+    )
+    out = F.embedding_bag(READ, table, mode="sum", per_sample_weights=weights)
+    np.testing.assert_allclose(out.data, (TABLE[READ] * weights.data).sum(axis=1))
+    flat = F.embedding_bag(
+        READ.ravel(), table, [0, 3], mode="sum", per_sample_weights=weights.data.reshape(6, 3), padding_idx=0
+    )
+    kept = (READ != 0)[..., np.newaxis]
+    np.testing.assert_allclose(flat.data, (TABLE[READ] * weights.data * kept).sum(axis=1))
+
+
 REFUSED: dict[str, Callable[[Tensor], Any]] = {
     "embedding_bag takes 'sum', 'mean' or 'max' for mode, not 'min'": lambda w: F.embedding_bag(
         READ, w, mode="min"
@@ -195,8 +211,10 @@ REFUSED: dict[str, Callable[[Tensor], Any]] = {
     "embedding_bag takes per_sample_weights for a sum alone, not for mode 'mean'": lambda w: F.embedding_bag(
         READ, w, per_sample_weights=np.ones((2, 3))
     ),
-    "embedding_bag takes a weight for each index, and got indices of shape (2, 3) and weights of shape "
-    "(3,)": lambda w: F.embedding_bag(READ, w, mode="sum", per_sample_weights=np.ones(3)),
+    "embedding_bag takes a weight for each index, or for each number of its row, and got indices of shape (2, 3), "
+    "rows of shape (3,) and weights of shape (3,)": lambda w: F.embedding_bag(
+        READ, w, mode="sum", per_sample_weights=np.ones(3)
+    ),
     "embedding takes a number above 0 for max_norm, not 'x'": lambda w: F.embedding([1], w, max_norm="x"),  # type: ignore[arg-type]
     "Embedding takes a number above 0 for norm_type, not 0": lambda w: nn.Embedding(2, 3, norm_type=0),
     "EmbeddingBag takes a number above 0 for max_norm, not nan": lambda w: nn.EmbeddingBag(

@@ -11,6 +11,7 @@ import pytest
 
 from tinygrad_np import RowGrad, Tensor, checkpoint, grad, nn, optim, parallel, value_and_grad
 from tinygrad_np import functional as F
+from tinygrad_np.row_grad import add_rows
 
 READ = np.array([[4, 1, 4], [0, 1, 4]])
 
@@ -177,6 +178,29 @@ def test_rows_without_features_and_of_more_axes() -> None:
         expected = np.zeros(shape)
         expected[[1, 2]] = np.array([1, 3]).reshape(2, *[1] * (len(shape) - 1))
         np.testing.assert_array_equal(rows_of(weight).to_dense(), expected)
+
+
+@pytest.mark.parametrize("shape", [(7,), (7, 1), (7, 3), (7, 2, 3), (7, 0)])
+@pytest.mark.parametrize("count", [0, 1, 50])
+def test_rows_are_added_as_numpy_adds_them(shape: tuple[int, ...], count: int) -> None:
+    rng = np.random.default_rng(count)
+    rows = rng.integers(0, 7, count)
+    values = rng.integers(-9, 9, (count, *shape[1:])).astype(np.float32)  # whole: no order of adding rounds
+    for some in (rows, np.sort(rows), np.zeros_like(rows)):
+        for start in (np.ones(shape, np.float32), np.ones((*shape, 2), np.float32)[..., 0]):
+            found, expected = start.copy(), start.copy()
+            add_rows(found, some, values)
+            np.add.at(expected, some, values)
+            np.testing.assert_array_equal(found, expected)
+            view = np.ones((*shape, 2), np.float32)[..., 0]
+            add_rows(view, some, values)
+            np.testing.assert_array_equal(view, expected)
+
+
+def test_a_row_counted_from_the_end_is_the_same_row() -> None:
+    weight = table()
+    (weight[np.array([[5, -1], [-6, 0]])] * np.array([[[1.0], [2.0]], [[4.0], [8.0]]])).sum().backward()
+    np.testing.assert_array_equal(weight.grad, [[12, 12]] + [[0, 0]] * 4 + [[3, 3]])
 
 
 def test_rows_of_nothing() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from tinygrad_np.anomaly import watched
 from tinygrad_np.errors import BAD_INPUT, describe_argument
 from tinygrad_np.grad_mode import ANOMALY, MODE
-from tinygrad_np.row_grad import RowGrad
+from tinygrad_np.row_grad import RowGrad, add_rows
 from tinygrad_np.tape import PRIMITIVES, Array, Node
 
 PLAIN_INDEX = (int, np.integer, slice, type(None), type(...))  # indices that name each place once
@@ -42,8 +42,14 @@ class SparseGrad:
             part = buffer[self.index, ...]  # a view, even of one number
             part += self.values
             return
+        index = self.index
         if self.is_plain():
-            buffer[self.index] += self.values
+            buffer[index] += self.values
+        elif type(index) is np.ndarray and index.dtype.kind in "iu" and index.size:  # rows
+            rows = index.reshape(-1).astype(np.intp, copy=False)
+            if rows.min() < 0:
+                rows = rows % len(buffer)  # those that count from the end are the same ones
+            add_rows(buffer, rows, self.values.reshape(len(rows), *buffer.shape[1:]))
         else:
             np.add.at(
                 buffer, self.index, self.values

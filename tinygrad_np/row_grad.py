@@ -12,6 +12,34 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 
+def add_rows(table: np.ndarray, rows: np.ndarray, values: np.ndarray) -> None:
+    """Add values to rows of a table; a row that is named several times gets the sum.
+
+    ``np.add.at`` does the same, fast for numbers and slowly for rows of several: those are summed here in runs of
+    one row, after sorting them where they are not.
+
+    Parameters
+    ----------
+    table : ndarray
+        (n, ...), changed in place.
+    rows : ndarray of int
+        (k,), from 0 to n - 1.
+    values : ndarray
+        (k, ...).
+    """
+    if not values.size:
+        return
+    is_sorted = bool((rows[1:] >= rows[:-1]).all())
+    if not is_sorted and values.size == len(rows) and table.flags.c_contiguous:
+        np.add.at(table.reshape(-1), rows, values.reshape(-1))
+        return
+    if not is_sorted:
+        order = np.argsort(rows, kind="stable")
+        rows, values = rows[order], values[order]
+    starts = np.flatnonzero(np.concatenate([[True], rows[1:] != rows[:-1]]))
+    table[rows[starts]] += np.add.reduceat(values, starts, axis=0)
+
+
 class RowGrad:
     """A gradient that is zero except for some rows.
 
@@ -44,7 +72,7 @@ class RowGrad:
             rows, values = (np.concatenate(parts) for parts in zip(*self._parts, strict=True))
             unique, places = np.unique(rows, return_inverse=True)
             total = np.zeros((len(unique), *self.shape[1:]), values.dtype)
-            np.add.at(total, places, values)
+            add_rows(total, places, values)
             self._parts, self._each_once = [(unique, total)], True
         return self
 

@@ -102,7 +102,8 @@ def embedding_bag(
     mode : {"mean", "sum", "max"}
         What is made of the rows of a bag.
     per_sample_weights : array_like or Tensor, optional
-        Factors of the rows, in the shape of `indices`, for a sum. They get a gradient too.
+        Factors of the rows, in the shape of `indices`, for a sum; or of each of their numbers, in that shape
+        followed by the number of features. They get a gradient too.
     include_last_offset : bool
         Whether `offsets` has one more: where the last bag ends.
     padding_idx : int, optional
@@ -130,12 +131,14 @@ def embedding_bag(
         per_sample_weights = floats(name, per_sample_weights).astype(weight.dtype)
         if mode != "sum":
             raise ValueError(f"{name} takes per_sample_weights for a sum alone, not for mode {mode!r}")
-        if per_sample_weights.shape != indices.shape:
+        each_number = per_sample_weights.shape == indices.shape + weight.shape[1:]
+        if not each_number and per_sample_weights.shape != indices.shape:
             raise ValueError(
-                f"{name} takes a weight for each index, and got indices of shape {indices.shape} and weights of "
-                f"shape {per_sample_weights.shape}"
+                f"{name} takes a weight for each index, or for each number of its row, and got indices of shape "
+                f"{indices.shape}, rows of shape {weight.shape[1:]} and weights of shape {per_sample_weights.shape}"
             )
-        per_sample_weights = per_sample_weights.reshape(-1)
+        shape = weight.shape[1:] if each_number else (1,) * (weight.ndim - 1)
+        per_sample_weights = per_sample_weights.reshape(indices.size, *shape)
     bags, count = _bags(indices, offsets, include_last_offset)
     indices = indices.reshape(-1)
     if padding_idx is not None:
@@ -148,7 +151,7 @@ def embedding_bag(
     if mode == "max":
         return _largest(rows, bags, count)
     if per_sample_weights is not None:
-        rows = rows * per_sample_weights[:, np.newaxis]
+        rows = rows * per_sample_weights
     total = zeros_at(rows, index=bags, shape=(count, *rows.shape[1:]))
     if mode == "sum":
         return total
