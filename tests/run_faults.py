@@ -28,8 +28,8 @@ import pandas as pd
 
 from datasets.text import Vocabulary
 from models.sentiment.cli import main
-from models.sentiment.config import Config
-from models.sentiment.model import DIMENSIONS, SentimentLSTM
+from models.sentiment.config import DIMENSIONS, Config
+from models.sentiment.model import SentimentNetwork
 from models.sentiment.run import Run
 from tinygrad_np.nn import Embedding
 from tinygrad_np.weights import load_weights, save_weights
@@ -296,7 +296,7 @@ def write_run(directory: Path, marks: list[int], seed: int) -> None:
     config = Config(train_size=60, test_size=20, epochs=len(marks), hidden=4, seed=seed)
     vocabulary = Vocabulary([Vocabulary.PADDING, Vocabulary.UNKNOWN, f"word{seed}"])
     rng = np.random.default_rng(seed)
-    model = SentimentLSTM(Embedding(3, DIMENSIONS, padding_idx=0, rng=rng), 4, rng)
+    model = SentimentNetwork(config, Embedding(3, DIMENSIONS, padding_idx=0, rng=rng), rng)
     run, history = Run(directory), []
     with run.locked():
         run.start(config, vocabulary)

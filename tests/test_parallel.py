@@ -20,11 +20,12 @@ import pytest
 
 import models.sentiment.train as training
 from models.sentiment.cli import main
+from models.sentiment.config import DIMENSIONS, Config
 from models.sentiment.data import Examples
 from models.sentiment.evaluate import evaluate
-from models.sentiment.model import DIMENSIONS, SentimentLSTM
+from models.sentiment.model import SentimentNetwork
 from tinygrad_np import parallel
-from tinygrad_np.nn import LSTM, Embedding, Linear
+from tinygrad_np.nn import Embedding
 from tinygrad_np.optim import Adam
 from tinygrad_np.weights import load_weights
 
@@ -74,9 +75,9 @@ def record(size: int, out: str, how: str) -> None:
     lengths = rng.integers(0, 9, 21)
     examples = Examples([rng.integers(2, 12, n) for n in lengths], rng.integers(0, 2, 21))
     embedding = Embedding(12, DIMENSIONS, padding_idx=0, rng=rng, dtype=np.float64)
-    model = SentimentLSTM(embedding, 5, rng)
-    model.lstm = LSTM(DIMENSIONS, 5, rng=rng, dtype=np.float64)
-    model.head = Linear(5, 1, rng=rng, dtype=np.float64)
+    model = SentimentNetwork(
+        Config(hidden=5, word_dropout=0.1, input_dropout=0.1, recurrent_dropout=0.1), embedding, rng
+    )
     steps: list[np.ndarray] = []
 
     class Recorder(Adam):

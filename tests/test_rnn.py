@@ -10,6 +10,7 @@ from tests.recurrent_cases import assert_same, call, run
 from tinygrad_np import Tensor
 from tinygrad_np.gradcheck import gradcheck
 from tinygrad_np.nn import GRU, LSTM, RNN, GRUCell, LayerNormLSTMCell, LSTMCell, RNNCell, VariationalDropout
+from tinygrad_np.parallel import ShardedGenerator, Workers
 
 every_kind = pytest.mark.parametrize("kind", [RNN, LSTM, GRU])
 PAIRS = [(RNN, RNNCell), (partial(RNN, nonlinearity="relu"), partial(RNNCell, nonlinearity="relu"))]
@@ -95,6 +96,38 @@ def test_the_gradient_below_recurrent_dropout(rng: np.random.Generator) -> None:
         return call(layer, x, None, [3, 1])[0]
 
     gradcheck(f, [rng.standard_normal((2, 3, 2))], rng)
+
+
+@every_kind
+def test_weight_dropout_drops_elements_of_weight_hh_for_a_whole_batch(
+    kind: Any, rng: np.random.Generator
+) -> None:
+    layer = kind(2, 5, 2, bidirectional=True, weight_dropout=0.5, rng=0, dtype=np.float64)
+    plain = kind(2, 5, 2, bidirectional=True, rng=0, dtype=np.float64)
+    x, lengths = rng.standard_normal((3, 4, 2)), [4, 0, 3]
+    drawn = np.random.default_rng(5)
+    for name, weight in plain.named_parameters():  # in the order of layers and directions
+        if name.startswith("weight_hh"):
+            weight.data *= (drawn.random(weight.shape) >= 0.5) * 2.0
+    layer.rng = np.random.default_rng(5)
+    assert_same(run(layer, x, None, lengths), run(plain, x, None, lengths))
+    layer.rng = ShardedGenerator(
+        np.random.default_rng(5), Workers()
+    )  # which draws for rows, and not for weights
+    layer.rng.batch_size = 3
+    assert_same(run(layer, x, None, lengths), run(plain, x, None, lengths))
+    plain.load_state_dict(layer.state_dict())
+    assert_same(run(layer.eval(), x, None, lengths), run(plain, x, None, lengths))
+
+
+def test_the_gradient_of_dropped_weights(rng: np.random.Generator) -> None:
+    layer = LSTM(2, 3, weight_dropout=0.4, rng=0, dtype=np.float64)
+
+    def f(x: Any, weight: Any) -> Tensor:
+        layer.rng, layer.weight_hh_l0 = np.random.default_rng(1), weight
+        return call(layer, x, None, [3, 1])[0]
+
+    gradcheck(f, [rng.standard_normal((2, 3, 2)), layer.weight_hh_l0.data.copy()], rng)
 
 
 def test_a_projected_state_is_short_and_the_other_is_not(rng: np.random.Generator) -> None:

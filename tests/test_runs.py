@@ -89,7 +89,7 @@ def test_wrong_weights_are_refused_by_the_name_of_the_parameter(run: Path, kind:
         sign(run)
         status, _, errors = ask("predict", "--run", run, TEXT)
         assert (status, errors.count("\n")) == (1, 1)
-        assert f"weights.safetensors: the state does not fit SentimentLSTM: {name} " in errors or (
+        assert f"weights.safetensors: the state does not fit SentimentNetwork: {name} " in errors or (
             f"weights.safetensors: {name} holds {kind} and should hold float32" in errors
         )
 

@@ -156,7 +156,7 @@ def test_imdb_with_glove_and_speeches(data_dir: Path, capsys: pytest.CaptureFixt
     assert metrics["test_accuracy"] == 1.0
     assert "bag_of_words_accuracy" not in metrics
     # GloVe is frozen: the vectors in the weights are those of the file
-    vectors = load_weights(out / "weights.safetensors")["embedding.weight"]
+    vectors = load_weights(out / "weights.safetensors")["reader.embedding.weight"]
     assert not vectors[0].any()
     np.testing.assert_allclose(vectors[1], vectors[2:].mean(axis=0), atol=1e-6)
 

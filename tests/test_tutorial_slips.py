@@ -12,7 +12,7 @@ from datasets.text import Vocabulary, clean, paragraphs, sentences, tokenize
 from models.sentiment.config import Config
 from models.sentiment.data import Reviews, load_test, load_train
 from models.sentiment.evaluate import probabilities
-from models.sentiment.model import SentimentLSTM
+from models.sentiment.model import SentimentNetwork
 from models.tutorial_lstm import model as tutorial_lstm
 from models.tutorial_lstm import train as tutorial_train
 from models.tutorial_slips import SwappedAdam, initial_parameters, word_vectors
@@ -117,7 +117,7 @@ def test_one_text_with_an_unknown_word_has_many_answers_there_and_one_here() -> 
 
     vocabulary = Vocabulary([Vocabulary.PADDING, Vocabulary.UNKNOWN, "a", "film"])
     embedding = Embedding.from_pretrained(table[:4].astype(np.float32), padding_idx=0)
-    model = SentimentLSTM(embedding, 8, np.random.default_rng(0))
+    model = SentimentNetwork(Config(hidden=8), embedding, np.random.default_rng(0))
     readings = [
         probabilities(model, [vocabulary.encode(tokenize(text))])[0]
         for text in ("a xyzzy film", "a xyzzy film", "a plugh film")

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.peers.shared import Arrays, Job, numpy_blas
+from models.sentiment.config import DIMENSIONS, Config
 from models.sentiment.data import Examples
-from models.sentiment.model import DIMENSIONS, SentimentLSTM
+from models.sentiment.model import SentimentNetwork
 from models.sentiment.train import train_epoch
 from tinygrad_np.nn import Embedding
 from tinygrad_np.optim import Adam
@@ -28,11 +29,12 @@ def start(threads: int) -> str:
     return f"tinygrad_np with {numpy_blas()}, in each worker"
 
 
-def new_model() -> SentimentLSTM:
+def new_model() -> SentimentNetwork:
     """The model of the real job, its word vectors frozen."""
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((WORDS, DIMENSIONS)).astype(np.float32)
-    return SentimentLSTM(Embedding.from_pretrained(vectors, padding_idx=0), HIDDEN, rng)
+    embedding = Embedding.from_pretrained(vectors, padding_idx=0)
+    return SentimentNetwork(Config(hidden=HIDDEN), embedding, rng)
 
 
 def new_examples(reviews: int) -> Examples:

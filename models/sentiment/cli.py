@@ -14,7 +14,7 @@ from models.commands import execute, positive
 from models.sentiment.config import ALLOWED, DEFAULTS, Config
 from models.sentiment.data import Examples, load_test
 from models.sentiment.evaluate import evaluate, probabilities
-from models.sentiment.model import SentimentLSTM
+from models.sentiment.model import SentimentNetwork
 from models.sentiment.run import Run
 from models.sentiment.speeches import speech_table
 from models.sentiment.train import train
@@ -38,7 +38,7 @@ def command_train(args: argparse.Namespace) -> None:
     print(f"learning curves: {run.curves}; all of the run: {run.directory}")
 
 
-def load(run: Run) -> tuple[Config, Vocabulary, SentimentLSTM]:
+def load(run: Run) -> tuple[Config, Vocabulary, SentimentNetwork]:
     """Load a run, and say what is to be said of it."""
     loaded = run.load()
     for note in run.notes():

@@ -6,6 +6,7 @@ says, and the entry of ``config.json`` follow from it.
 
 from __future__ import annotations
 
+import argparse
 import math
 import os
 import reprlib
@@ -14,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
-from models.sentiment.model import DIMENSIONS
+DIMENSIONS = 50  # of a word's vector
+HEADS = 4  # of the Transformer's attention
 
 
 class Allowed(NamedTuple):
@@ -49,6 +51,8 @@ def one_of(*names: str) -> Allowed:
     return Allowed(lambda x: x in names, f"{', '.join(first)} or {last}", {"choices": names})
 
 
+SWITCH = Allowed(lambda x: type(x) is bool, "true or false", {"action": argparse.BooleanOptionalAction})
+SHARE = number(lambda x: 0 <= x < 1, "a number from 0 to below 1")
 ABOVE_ZERO = number(lambda x: x > 0, "a finite number above 0")
 DIRECTORY = Allowed(
     lambda x: x is None or (type(x) is str and x != "" and "\0" not in x),
@@ -82,7 +86,24 @@ class Config:
     )
     test_size: int | None = setting(whole(1, 10**7, or_none=True), "500 of demo, all of imdb", None)
     epochs: int = setting(whole(1, 10**6), "14 for demo, 6 for imdb", 14)
-    hidden: int = setting(whole(1, 10**9), "units of the LSTM, 32 for demo, 64 for imdb", 32)
+    network: str = setting(one_of("lstm", "transformer"), "what reads the words", "lstm")
+    hidden: int = setting(whole(1, 10**9), "units of a layer and direction, 32 for demo, 64 for imdb", 32)
+    layers: int = setting(whole(1, 100), "layers of the network", 1)
+    bidirectional: bool = setting(SWITCH, "whether a second LSTM reads from the end", False)
+    pooling: str = setting(
+        one_of("last", "mean", "max", "mean-max", "attention"), "what the words' outputs become", "mean"
+    )
+    norm: str = setting(one_of("none", "batch", "layer"), "normalisation of each layer's outputs", "none")
+    init: str = setting(
+        one_of("default", "xavier", "orthogonal"), "initial matrices of the network", "default"
+    )
+    dropout: float = setting(SHARE, "dropout behind the pooling, and between layers", 0.3)
+    input_dropout: float = setting(SHARE, "dropout of the word vectors, the same all along a text", 0.0)
+    recurrent_dropout: float = setting(
+        SHARE, "dropout of the LSTM's weights between the steps, or in the Transformer's blocks", 0.0
+    )
+    word_dropout: float = setting(SHARE, "how many words are unknown in training", 0.0)
+    channel_dropout: float = setting(SHARE, "dropout of the channels beside the words", 0.0)
     batch_size: int = setting(whole(1, 10**6), "reviews of one step", 32)
     lr: float = setting(ABOVE_ZERO, "learning rate of Adam, 0.01 for demo, 0.003 for imdb", 1e-2)
     seed: int = setting(whole(0, 2**63 - 1), "of all that is drawn", 0)
@@ -92,13 +113,27 @@ class Config:
             value = getattr(self, name)
             if not allowed.fits(value):
                 raise ValueError(f"{name} is {reprlib.repr(value)}; it has to be {allowed.description}")
-        # float32 numbers: the LSTM's weights, their gradients, and the two averages that Adam keeps of these
-        needed, present = 4 * 4 * 4 * self.hidden * (DIMENSIONS + self.hidden + 2), _memory()
+        if self.network == "transformer" and self.bidirectional:
+            raise ValueError("bidirectional is of the LSTM: a Transformer reads in no direction")
+        if self.network == "transformer" and self.hidden % HEADS:
+            raise ValueError(
+                f"hidden is {self.hidden}; it has to be a multiple of {HEADS}, the heads of the Transformer"
+            )
+        # float32 numbers: the network's weights, their gradients, and the two averages that Adam keeps of these
+        needed, present = 4 * 4 * self.network_size(), _memory()
         if needed > present:
             raise ValueError(
                 f"hidden is {self.hidden}: to train so many units takes {needed / 2**30:,.0f} GiB for weights, "
                 f"gradients and Adam's averages alone, and this machine has {present / 2**30:,.0f}; take fewer"
             )
+
+    def network_size(self) -> int:
+        """Numbers in the weights of the LSTMs or of the Transformer's blocks, at least."""
+        if self.network == "transformer":
+            return 8 * self.layers * self.hidden**2
+        directions = 2 if self.bidirectional else 1
+        inputs = DIMENSIONS + (self.layers - 1) * directions * self.hidden  # of all layers
+        return 4 * directions * self.hidden * (inputs + self.layers * (self.hidden + 2))
 
 
 ALLOWED: dict[str, Allowed] = {field.name: field.metadata["allowed"] for field in fields(Config)}

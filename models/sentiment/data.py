@@ -12,8 +12,7 @@ from datasets.demo import generate_demo
 from datasets.glove import load_glove
 from datasets.imdb import load_tokenized_imdb
 from datasets.text import TokenizedTexts, Vocabulary, tokenize_texts
-from models.sentiment.config import Config
-from models.sentiment.model import DIMENSIONS
+from models.sentiment.config import DIMENSIONS, Config
 from tinygrad_np.data import batches, pad
 from tinygrad_np.nn import Embedding
 

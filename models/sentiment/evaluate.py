@@ -9,7 +9,7 @@ import numpy as np
 
 import tinygrad_np.functional as F
 from models.sentiment.data import Examples
-from models.sentiment.model import SentimentLSTM
+from models.sentiment.model import SentimentNetwork
 from tinygrad_np import Tensor, no_grad
 from tinygrad_np.nn import Linear
 from tinygrad_np.optim import Adam
@@ -23,7 +23,7 @@ class Metrics(NamedTuple):
     accuracy: float
 
 
-def probabilities(model: SentimentLSTM, token_ids: list[np.ndarray], batch_size: int = 64) -> np.ndarray:
+def probabilities(model: SentimentNetwork, token_ids: list[np.ndarray], batch_size: int = 64) -> np.ndarray:
     """The probability that each text is positive, (texts,), float32."""
     out = np.zeros(len(token_ids), np.float32)
     examples = Examples(token_ids, np.zeros(len(token_ids)))
@@ -34,7 +34,7 @@ def probabilities(model: SentimentLSTM, token_ids: list[np.ndarray], batch_size:
     return out
 
 
-def evaluate(model: SentimentLSTM, examples: Examples, batch_size: int, team: Workers) -> Metrics:
+def evaluate(model: SentimentNetwork, examples: Examples, batch_size: int, team: Workers) -> Metrics:
     """Mean loss and accuracy; the workers take turns at the batches."""
     totals = np.zeros(2)
     model.eval()

@@ -1,33 +1,26 @@
-"""The network: word vectors, an LSTM over them, and a linear layer."""
+"""The network: a reader of words, and a linear layer on what it makes of a text."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from models.sentiment.config import Config
+from models.sentiment.reader import Reader
 from tinygrad_np import Tensor
-from tinygrad_np.nn import LSTM, Dropout, Embedding, Layer, Linear
-
-DIMENSIONS = 50  # of a word's vector
-DROPOUT = 0.3
+from tinygrad_np.nn import Embedding, Layer, Linear
 
 
-class SentimentLSTM(Layer):
-    """Word vectors, an LSTM over them, and a linear layer on the mean of its outputs.
+class SentimentNetwork(Layer):
+    """Texts to logits: above 0 is positive.
 
-    The mean over time gives every word a short way to the loss; the last state alone would have to carry the
-    first words of a review through hundreds of steps.
+    Unless told otherwise the reader pools by the mean over time, which gives every word a short way to the loss;
+    the last state alone would have to carry the first words of a review through hundreds of steps.
     """
 
-    def __init__(self, embedding: Embedding, hidden: int, rng: np.random.Generator):
-        self.embedding = embedding
-        self.lstm = LSTM(DIMENSIONS, hidden, rng=rng)
-        self.dropout = Dropout(DROPOUT, rng=rng)
-        self.head = Linear(hidden, 1, rng=rng)
+    def __init__(self, config: Config, embedding: Embedding, rng: np.random.Generator):
+        self.reader = Reader(config, embedding, 0, rng)
+        self.head = Linear(self.reader.features, 1, rng=rng, dtype=embedding.weight.dtype)
 
     def forward(self, token_ids: np.ndarray, lengths: np.ndarray) -> Tensor:
-        """Token ids (batch, time) and lengths (batch,) to logits (batch,): above 0 is positive."""
-        output, _ = self.lstm(self.embedding.weight, lengths=lengths, indices=token_ids)
-        # the output beyond a length is 0; a text without words has the mean 0
-        mean = output.sum(axis=1) / np.maximum(lengths, 1)[:, np.newaxis].astype(output.dtype)
-        logits: Tensor = self.head(self.dropout(mean))
-        return logits[:, 0]
+        """Token ids (batch, time) and lengths (batch,) to logits (batch,)."""
+        return self.head(self.reader(token_ids, lengths))[:, 0]

@@ -23,8 +23,8 @@ import numpy as np
 
 from datasets.text import Vocabulary
 from models import report
-from models.sentiment.config import Config
-from models.sentiment.model import DIMENSIONS, SentimentLSTM
+from models.sentiment.config import DIMENSIONS, Config
+from models.sentiment.model import SentimentNetwork
 from tinygrad_np.extras import import_optional
 from tinygrad_np.files import atomic_write, locked, sweep_parts
 from tinygrad_np.nn import Embedding
@@ -98,7 +98,7 @@ class Run:
             self.vocabulary: vocabulary.save,
         }
 
-    def save_epoch(self, history: Sequence[dict[str, float]], model: SentimentLSTM) -> None:
+    def save_epoch(self, history: Sequence[dict[str, float]], model: SentimentNetwork) -> None:
         """Write the metrics of all epochs so far, and the weights if the last one is the best of them.
 
         Parameters
@@ -112,7 +112,7 @@ class Run:
             writes[self.weights] = lambda path: save_weights(path, model.state_dict())
         self._commit(writes, epochs=len(history), best_epoch=best_epoch(history)["epoch"])
 
-    def save_last(self, model: SentimentLSTM) -> None:
+    def save_last(self, model: SentimentNetwork) -> None:
         """Write the weights of a training that breaks off, beside those of its best epoch."""
         self._commit({self.last_weights: lambda path: save_weights(path, model.state_dict())})
 
@@ -184,7 +184,7 @@ class Run:
 
     # --- reading ---
 
-    def load(self) -> tuple[Config, Vocabulary, SentimentLSTM]:
+    def load(self) -> tuple[Config, Vocabulary, SentimentNetwork]:
         """The settings, vocabulary and model.
 
         Raises
@@ -210,7 +210,7 @@ class Run:
                     return loaded
             # a training has written an epoch meanwhile
 
-    def _load(self, content: dict[str, Any] | None) -> tuple[Config, Vocabulary, SentimentLSTM]:
+    def _load(self, content: dict[str, Any] | None) -> tuple[Config, Vocabulary, SentimentNetwork]:
         hashes: dict[str, str] = content["files"] if content else {}
         places = {}
         for path in (self.config, self.vocabulary, self.weights):
@@ -232,9 +232,9 @@ class Run:
             raise ValueError(f"{self.config}: {error}") from error
         vocabulary = Vocabulary.load(places[self.vocabulary])
         state = load_weights(places[self.weights])
-        if 16 * config.hidden * (DIMENSIONS + config.hidden + 2) > places[self.weights].stat().st_size:
+        if 4 * config.network_size() > places[self.weights].stat().st_size:
             raise ValueError(
-                f"{self.config}: hidden is {config.hidden}, and {self.weights} is of fewer units"
+                f"{self.config}: hidden is {config.hidden}, and {self.weights} is of fewer units or layers"
             )
         model = self._model(config, vocabulary, state)
         if content is None:
@@ -251,11 +251,13 @@ class Run:
         self._id = content["run"]
         return config, vocabulary, model
 
-    def _model(self, config: Config, vocabulary: Vocabulary, state: dict[str, np.ndarray]) -> SentimentLSTM:
+    def _model(
+        self, config: Config, vocabulary: Vocabulary, state: dict[str, np.ndarray]
+    ) -> SentimentNetwork:
         """The network with these weights."""
         vectors = np.zeros((len(vocabulary), DIMENSIONS), np.float32)
         embedding = Embedding.from_pretrained(vectors, freeze=config.embeddings == "glove", padding_idx=0)
-        model = SentimentLSTM(embedding, config.hidden, np.random.default_rng(0))
+        model = SentimentNetwork(config, embedding, np.random.default_rng(0))
         dtypes = {name: tensor.dtype for name, tensor in model.named_tensors()}
         try:
             model.load_state_dict(state)

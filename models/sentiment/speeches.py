@@ -8,7 +8,7 @@ import numpy as np
 
 from datasets.text import Vocabulary, paragraphs, tokenize
 from models.sentiment.evaluate import probabilities
-from models.sentiment.model import SentimentLSTM
+from models.sentiment.model import SentimentNetwork
 from tinygrad_np.extras import import_optional
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PARAGRAPH_WORDS = 60
 
 
-def speech_table(model: SentimentLSTM, vocabulary: Vocabulary, speeches: pd.DataFrame) -> pd.DataFrame:
+def speech_table(model: SentimentNetwork, vocabulary: Vocabulary, speeches: pd.DataFrame) -> pd.DataFrame:
     """What the model says of the paragraphs of each speech.
 
     Returns

@@ -15,7 +15,7 @@ from models.commands import uninterrupted
 from models.sentiment.config import Config
 from models.sentiment.data import Examples, load_test, load_train, new_embedding
 from models.sentiment.evaluate import Metrics, bag_of_words_accuracy, evaluate
-from models.sentiment.model import SentimentLSTM
+from models.sentiment.model import SentimentNetwork
 from models.sentiment.run import Run, best_epoch
 from tinygrad_np.extras import import_optional
 from tinygrad_np.optim import Adam, clip_grad_norm
@@ -25,7 +25,7 @@ MAX_NORM = 5.0
 
 
 def train_epoch(
-    model: SentimentLSTM,
+    model: SentimentNetwork,
     optimizer: Adam,
     examples: Examples,
     batch_size: int,
@@ -40,7 +40,10 @@ def train_epoch(
     """
     loss_sum, n_right = 0.0, 0
     parameters = model.parameters()
-    dropout_rng = model.dropout.rng = ShardedGenerator(model.dropout.rng, team)
+    dropout_rng = ShardedGenerator(model.reader.rng, team)  # one draws for the whole network
+    for layer in model.modules():
+        if hasattr(layer, "rng"):
+            layer.rng = dropout_rng
     model.train()
     for i, (rows, token_ids, lengths) in enumerate(examples.batches(batch_size, shuffle=True, rng=rng), 1):
         dropout_rng.batch_size = len(rows)
@@ -67,7 +70,7 @@ def train_epoch(
 
 
 def fit(
-    model: SentimentLSTM,
+    model: SentimentNetwork,
     examples: dict[str, Examples],
     config: Config,
     rng: np.random.Generator,
@@ -190,7 +193,7 @@ def train(config: Config, run: Run, n_workers: int) -> dict[str, Any]:
             sizes = {name: len(part.labels) for name, part in examples.items()}
             config = replace(config, train_size=sizes["train"] + sizes["validation"], test_size=sizes["test"])
 
-            model = SentimentLSTM(embedding, config.hidden, model_rng)
+            model = SentimentNetwork(config, embedding, model_rng)
             n_parameters = sum(p.size for p in model.parameters())
             if team.rank == 0:
                 print(", ".join(f"{size:,} {name} reviews" for name, size in sizes.items()), end="; ")

@@ -46,6 +46,7 @@ class Recurrent(Layer):
         dropout: float,
         bidirectional: bool,
         recurrent_dropout: float,
+        weight_dropout: float,
         fused: bool,
         rng: Rng,
         dtype: DTypeLike,
@@ -56,6 +57,7 @@ class Recurrent(Layer):
         check_sizes(kind, 1, hidden_size=hidden_size, num_layers=num_layers)
         common.check_probability(kind, dropout)
         common.check_probability(kind, recurrent_dropout)
+        common.check_probability(kind, weight_dropout)
         if proj_size >= hidden_size:
             raise ValueError(f"{kind} projects to fewer than hidden_size {hidden_size}, not to {proj_size}")
         self.input_size = input_size
@@ -66,6 +68,7 @@ class Recurrent(Layer):
         self.dropout = dropout
         self.bidirectional = bidirectional
         self.recurrent_dropout = recurrent_dropout
+        self.weight_dropout = weight_dropout
         self.suffixes = ("", "_reverse") if bidirectional else ("",)
         self.fused = fused
         self.proj_size = proj_size
@@ -80,7 +83,7 @@ class Recurrent(Layer):
     def extra_repr(self) -> str:
         """The sizes, and what differs from one layer in one direction."""
         usual = {"num_layers": 1, "bias": True, "batch_first": True, "dropout": 0, "bidirectional": False}
-        usual |= {"recurrent_dropout": 0, "fused": True, "proj_size": 0}
+        usual |= {"recurrent_dropout": 0, "weight_dropout": 0, "fused": True, "proj_size": 0}
         changed = [f"{k}={getattr(self, k)}" for k, value in usual.items() if getattr(self, k) != value]
         return ", ".join([str(self.input_size), str(self.hidden_size), *changed])
 
@@ -166,6 +169,11 @@ class Recurrent(Layer):
             for suffix in self.suffixes:
                 initial = [state[len(last)] for state in states]
                 weights = [getattr(self, f"{name}_l{layer}{suffix}") for name in ("weight_ih", "weight_hh")]
+                # workers share the state of `rng`, which may draw for the rows of each: weights are dropped for all
+                common_rng = np.random.Generator(self.rng.bit_generator)
+                weights[1] = functional.dropout(
+                    weights[1], self.weight_dropout, self.training, rng=common_rng
+                )
                 if self.bias:
                     weights += [getattr(self, f"{name}_l{layer}{suffix}") for name in ("bias_ih", "bias_hh")]
                 else:
@@ -208,6 +216,7 @@ class RNN(Recurrent):
         bidirectional: bool = False,
         *,
         recurrent_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
         rng: Rng = None,
         dtype: DTypeLike = np.float32,
     ):
@@ -222,6 +231,7 @@ class RNN(Recurrent):
             dropout,
             bidirectional,
             recurrent_dropout,
+            weight_dropout,
             True,
             rng,
             dtype,
@@ -266,6 +276,9 @@ class LSTM(Recurrent):
     recurrent_dropout : float
         While training, dropout of h on its way into the gates of the next step, of the same elements at all steps
         (Gal and Ghahramani, 2016). With it, and with `proj_size`, a layer is built from many primitives.
+    weight_dropout : float
+        While training, dropout of the elements of weight_hh, the same ones for a whole batch (Merity et al., 2018).
+        It is done before the steps, so that a layer stays one primitive, and as quick.
     proj_size : int
         To so many features h is projected behind each step, if not 0 (Sak et al., 2014).
     fused : bool
@@ -299,6 +312,7 @@ class LSTM(Recurrent):
         proj_size: int = 0,
         forget_bias: float = 1.0,
         recurrent_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
         fused: bool = True,
         rng: Rng = None,
         dtype: DTypeLike = np.float32,
@@ -312,6 +326,7 @@ class LSTM(Recurrent):
             dropout,
             bidirectional,
             recurrent_dropout,
+            weight_dropout,
             fused,
             rng,
             dtype,
@@ -383,6 +398,7 @@ class GRU(Recurrent):
         bidirectional: bool = False,
         *,
         recurrent_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
         fused: bool = True,
         rng: Rng = None,
         dtype: DTypeLike = np.float32,
@@ -396,6 +412,7 @@ class GRU(Recurrent):
             dropout,
             bidirectional,
             recurrent_dropout,
+            weight_dropout,
             fused,
             rng,
             dtype,
