@@ -8,7 +8,7 @@ export OPENBLAS_NUM_THREADS = 1
 .PHONY: demo test thorough faults lint clean
 
 demo: .venv/demo
-	$(BIN)/python -m models.sentiment train --data demo --out runs/demo
+	$(BIN)/python -m models.sentiment train --data demo --out runs/demo --resume
 	$(BIN)/python -m models.sentiment predict --run runs/demo \
 	  "The plot was not good here and the music was really dull to me." \
 	  "The plot was good here and the music was not really dull to me." \

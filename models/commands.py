@@ -48,8 +48,8 @@ def execute(args: argparse.Namespace) -> int:
     try:
         with _handled(_interrupt):
             args.command(args)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(str(stop) or "interrupted", file=sys.stderr)
         return 130
     except MemoryError as error:
         return _failed(f"there is not enough memory: {str(error) or 'the system has no more'}")

@@ -172,9 +172,7 @@ def test_weights_of_samples_get_a_gradient() -> None:
 def test_weights_may_be_those_of_each_number_of_a_row() -> None:
     rng = np.random.default_rng(0)
     table, weights = leaf(), leaf(rng.normal(size=(*READ.shape, 3)))
-    gradcheck(
-        lambda t, w: F.embedding_bag(READ, t, mode="sum", per_sample_weights=w), [TABLE, weights.data]
-    )
+    gradcheck(lambda t, w: F.embedding_bag(READ, t, mode="sum", per_sample_weights=w), [TABLE, weights.data])
     out = F.embedding_bag(READ, table, mode="sum", per_sample_weights=weights)
     np.testing.assert_allclose(out.data, (TABLE[READ] * weights.data).sum(axis=1))
     flat = F.embedding_bag(

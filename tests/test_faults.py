@@ -320,11 +320,14 @@ def test_weights_of_another_epoch_are_found(tmp_path: Path) -> None:
     table["test_loss"] *= 1.001
     table.to_csv(path, index=False)
     assert "the weights have a test loss of" in str(kills.state_of(run)[1])
-    assert "the weights have a test loss of" in str(kills.check(run, before=True, told=0))
+    assert "the weights have a test loss of" in str(kills.check(run, before=True, told=0, seed=0))
     (run / "weights.safetensors").write_bytes(b"")
     assert "cannot be loaded: ValueError" in str(kills.state_of(run)[1])
-    assert kills.check(tmp_path / "nothing", before=True, told=0) == "the finished run that was there is lost"
-    told = kills.check(tmp_path / "nothing", before=False, told=2)
+    assert (
+        kills.check(tmp_path / "nothing", before=True, told=0, seed=0)
+        == "the finished run that was there is lost"
+    )
+    told = kills.check(tmp_path / "nothing", before=False, told=2, seed=0)
     assert told == "2 epochs were told as done, and 0 are there"
 
 

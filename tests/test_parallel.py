@@ -18,16 +18,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-import models.sentiment.train as training
 from models.sentiment.cli import main
 from models.sentiment.config import DIMENSIONS, Config
 from models.sentiment.data import Examples
-from models.sentiment.evaluate import evaluate
 from models.sentiment.model import SentimentNetwork
 from tinygrad_np import parallel
+from tinygrad_np.data import Batches
 from tinygrad_np.nn import Embedding
 from tinygrad_np.optim import Adam
-from tinygrad_np.weights import load_weights
+from tinygrad_np.training import fit, sharing
+from tinygrad_np.training.loop import Loop
 
 # beside this Python, as the extra `mpi` brings it, or on PATH
 FOUND = shutil.which(
@@ -85,42 +85,43 @@ def record(size: int, out: str, how: str) -> None:
             steps.append(np.concatenate([p.grad.ravel() for p in model.parameters()]))  # type: ignore[union-attr]
             super().step()
 
+    if how == "unsharded":
+        sharing.ShardedGenerator = Unsharded  # type: ignore[misc]
     with parallel.workers(size) as team:
-        team.start(sum(p.size for p in model.parameters()) + 2, np.float64)
-        if how == "unsharded":
-            training.ShardedGenerator = Unsharded  # type: ignore[misc]
         if how == "averaged":
             right = team.all_reduce
 
             def wrong(arrays: Any) -> None:
                 right(arrays)
-                for array in arrays:
-                    array /= team.size
+                if len(arrays) > 2:  # the gradients
+                    for array in arrays:
+                        array /= team.size
 
             team.all_reduce = wrong  # type: ignore[method-assign]
-        batches = np.random.default_rng(1)
-        optimizer = Recorder(model.parameters(), lr=0.01)
-        trained = training.train_epoch(model, optimizer, examples, 4, batches, team, lambda n: None)
-        tested = evaluate(model, examples, 4, team)
-        if how == "summed":
-            own = np.concatenate([array.ravel() for array in model.state_dict().values()])
-            total = own[: len(steps[0])].copy()
-            team.all_reduce([total])
-            assert np.array_equal(total, team.size * own[: len(total)]), "the models differ"
+        trained = fit(
+            model,
+            model.loss,
+            Batches(examples, 4, shuffle=True, rng=1),
+            Batches(examples, 4),
+            Recorder(model.parameters(), lr=0.01),
+            epochs=1,
+            metrics={"accuracy": model.accuracy},
+            progress=False,
+            team=team,
+        )
     assert steps[0].dtype == np.float64
-    np.savez(out, steps=np.stack(steps), metrics=[*trained, *tested])
+    row = trained.history[0]
+    metrics = [row[f"{name}_{metric}"] for name in ("train", "validation") for metric in ("loss", "accuracy")]
+    np.savez(out, steps=np.stack(steps), metrics=metrics)
 
 
 def fall(rank: int, how: str, *command: str) -> int:
     """Train, and after the first step of the third epoch a worker falls as told."""
-    whole, epochs = training.train_epoch, 0
+    whole = Loop.take_step
 
-    def train_epoch(*args: Any) -> tuple[float, float]:
-        nonlocal epochs
-        epochs += 1
-        *others, team, progress = args
-
-        def falls(words: int) -> None:
+    def take_step(self: Loop, batches: Any) -> None:
+        whole(self, batches)
+        if self.training.epoch == 3 and self.team.rank == rank:
             if how == "fails":
                 raise KeyError("plötzlich")
             if how == "leaves":
@@ -130,9 +131,7 @@ def fall(rank: int, how: str, *command: str) -> int:
             else:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        return whole(*others, team, falls if epochs == 3 and team.rank == rank else progress)
-
-    training.train_epoch = train_epoch
+    Loop.take_step = take_step  # type: ignore[method-assign]
     return main(["train", "--data", "demo", *SMALL, *command])
 
 
@@ -153,7 +152,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
 
 
 def recorded(
-    out: Path, size: int, how: str = "summed", launcher: list[str] | None = None
+    out: Path, size: int, how: str = "as it is", launcher: list[str] | None = None
 ) -> dict[str, np.ndarray]:
     assert program("record", str(size), out, how, launcher=launcher) == (0, "")
     with np.load(out) as file:
@@ -252,13 +251,11 @@ def test_a_lost_worker_ends_the_run_and_a_checkpoint_stays(tmp_path: Path, how: 
     status, errors = program("fall", "1", how, "--workers", "2", "--out", tmp_path)
     assert status == 1
     last = errors.splitlines()[-1]
-    assert (
-        last == f"error: {said}; {tmp_path} keeps 2 whole epochs, and the weights of now as last.safetensors"
+    assert last == (
+        f"error: {said}; {tmp_path} keeps 2 whole epochs, and the checkpoint of step 4: the same command with "
+        "--resume goes on from there"
     )
     assert len((tmp_path / "metrics.csv").read_text(encoding="utf-8").splitlines()) == 1 + 2
-    best, now = (load_weights(tmp_path / f"{name}.safetensors") for name in ("weights", "last"))
-    assert best.keys() == now.keys()
-    assert not np.array_equal(best["head.weight"], now["head.weight"])
     assert main(["evaluate", "--run", str(tmp_path)]) == 0
 
 
@@ -278,9 +275,12 @@ def test_an_error_of_the_first_worker_is_its_own(tmp_path: Path) -> None:
 def test_ctrl_c_keeps_the_whole_epochs(tmp_path: Path, launcher: list[str] | None) -> None:
     command = [] if launcher else ["--workers", "2"]
     status, errors = program("fall", "0", "Ctrl-C", *command, "--out", tmp_path, launcher=launcher)
-    assert (status, "error" in errors) == (0, False)
+    assert (status, "error" in errors) == (130, False)
+    assert f"interrupted; {tmp_path} keeps 2 whole epochs, and the checkpoint of step 5: the same" in errors
+    command = ["train", "--data", "demo", *SMALL, "--out", str(tmp_path), "--resume"]
+    assert main(command) == 0
     metrics = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
-    assert (metrics["epochs"], metrics["workers"]) == (2, 2)
+    assert (metrics["epochs"], metrics["workers"]) == (4, 1)
 
 
 @needs_mpi

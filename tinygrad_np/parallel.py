@@ -249,8 +249,10 @@ class Ranks(Workers):
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if not self.ended:
             self.flat[:] = 0
-            if error is None:  # after Ctrl-C the others are at another sum than worker 0, and leave with this
-                self._sum(GOES_ON if self.rank else LEFT)
+            if self.rank == 0 and not isinstance(error, Exception):
+                self._sum(LEFT)  # after Ctrl-C the others are at another sum, and leave with this
+            elif error is None:
+                self._sum(GOES_ON)
             else:
                 self._sum(FAILED, f"{type(error).__name__}: {error}")
         if self.rank:

@@ -14,10 +14,11 @@ from benchmarks.peers.shared import Arrays, Job, numpy_blas
 from models.sentiment.config import DIMENSIONS, Config
 from models.sentiment.data import Examples
 from models.sentiment.model import SentimentNetwork
-from models.sentiment.train import train_epoch
+from tinygrad_np.data import Batches
 from tinygrad_np.nn import Embedding
 from tinygrad_np.optim import Adam
 from tinygrad_np.parallel import workers
+from tinygrad_np.training import fit
 
 HIDDEN = 64
 WORDS = 50_000
@@ -84,12 +85,10 @@ def epoch(arrays: Arrays, reviews: int, batch_size: int, size: int) -> Job:
     def job() -> Arrays:
         model = new_model()
         with workers(size) as team:
-            team.start(numbers_to_sum(), np.float32)
-            optimizer, order = Adam(model.parameters(), lr=1e-3), np.random.default_rng(0)
-            start = time.perf_counter()
-            train_epoch(model, optimizer, examples, batch_size, order, team, lambda words: None)
-            seconds = time.perf_counter() - start
-        return {"seconds": np.array(seconds), "words": np.array(examples.lengths.sum())}
+            order = Batches(examples, batch_size, shuffle=True, rng=0)
+            optimizer = Adam(model.parameters(), lr=1e-3)
+            trained = fit(model, model.loss, order, None, optimizer, epochs=1, progress=False, team=team)
+        return {"seconds": np.array(trained.history[0]["seconds"]), "words": np.array(examples.lengths.sum())}
 
     return job
 

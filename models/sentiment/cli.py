@@ -25,7 +25,7 @@ def command_train(args: argparse.Namespace) -> None:
     given = {name: value for name in ALLOWED if (value := getattr(args, name)) is not None}
     config = Config(**DEFAULTS[args.data] | given)
     run = Run(args.out or f"runs/{args.data}")
-    metrics = train(config, run, args.workers)
+    metrics = train(config, run, args.workers, args.resume)
     if "bag_of_words_accuracy" in metrics:
         print(
             f"test accuracy of a bag of words, which cannot see order: {metrics['bag_of_words_accuracy']:.1%}"
@@ -93,6 +93,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     sub.add_argument(
         "--workers", type=positive, default=1, help="processes that share each batch; see docs/scaling.md"
+    )
+    sub.add_argument(
+        "--resume",
+        type=int,
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="STEP",
+        help="go on with the training in --out from its newest checkpoint, if there is one, or from that of a step",
     )
     sub.add_argument("--out", help="directory of the run, runs/demo or runs/imdb unless given")
 

@@ -31,15 +31,17 @@ def whole(first: int, last: int, or_none: bool = False) -> Allowed:
     """Whole numbers of a range; None is all there are."""
     return Allowed(
         lambda x: (or_none and x is None) or (type(x) is int and first <= x <= last),
-        f"a whole number from {first:,} to {last:,}{', or null for all there are' if or_none else ''}",
+        f"a whole number from {first:,} to {last:,}{', or null for no limit' if or_none else ''}",
         {"type": int},
     )
 
 
-def number(fits: Callable[[float], bool], description: str) -> Allowed:
+def number(fits: Callable[[float], bool], description: str, or_none: bool = False) -> Allowed:
     """Numbers, whole or not, of which a condition holds."""
     return Allowed(
-        lambda x: type(x) in (int, float) and abs(x) <= sys.float_info.max and fits(x),
+        lambda x: (
+            (or_none and x is None) or (type(x) in (int, float) and abs(x) <= sys.float_info.max and fits(x))
+        ),
         description,
         {"type": float},
     )
@@ -52,6 +54,7 @@ def one_of(*names: str) -> Allowed:
 
 
 SWITCH = Allowed(lambda x: type(x) is bool, "true or false", {"action": argparse.BooleanOptionalAction})
+NOT_NEGATIVE = number(lambda x: x >= 0, "a finite number from 0")
 SHARE = number(lambda x: 0 <= x < 1, "a number from 0 to below 1")
 ABOVE_ZERO = number(lambda x: x > 0, "a finite number above 0")
 DIRECTORY = Allowed(
@@ -106,6 +109,21 @@ class Config:
     channel_dropout: float = setting(SHARE, "dropout of the channels beside the words", 0.0)
     batch_size: int = setting(whole(1, 10**6), "reviews of one step", 32)
     lr: float = setting(ABOVE_ZERO, "learning rate of Adam, 0.01 for demo, 0.003 for imdb", 1e-2)
+    embedding_lr: float | None = setting(
+        number(lambda x: x > 0, "a finite number above 0, or null for that of the rest", or_none=True),
+        "learning rate of the word vectors, where they are trained",
+        None,
+    )
+    weight_decay: float = setting(NOT_NEGATIVE, "what AdamW takes of each weight, times the rate", 0.0)
+    schedule: str = setting(
+        one_of("constant", "linear", "cosine"), "how the learning rate falls until the end", "constant"
+    )
+    warmup: int = setting(whole(0, 10**6), "steps in which the learning rate rises", 0)
+    max_norm: float = setting(NOT_NEGATIVE, "the largest norm of all gradients; 0 is any", 5.0)
+    ema: float = setting(SHARE, "decay of the average of the weights that is kept; 0 is none", 0.0)
+    patience: int | None = setting(
+        whole(1, 10**6, or_none=True), "epochs without a smaller validation loss, after which it stops", None
+    )
     seed: int = setting(whole(0, 2**63 - 1), "of all that is drawn", 0)
 
     def __post_init__(self) -> None:

@@ -112,6 +112,17 @@ class Examples:
         ids = vocabulary.encode(reviews.texts.tokens)
         return cls([ids[text] for text in reviews.texts.token_ids], reviews.labels)
 
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        return self.shard(rows, slice(None))
+
+    def shard(self, rows: np.ndarray, part: slice) -> tuple[np.ndarray, ...]:
+        """A part of a batch: token ids (rows, time), as long as the longest of the whole batch, lengths, labels."""
+        token_ids, lengths = pad([self.token_ids[i] for i in rows])
+        return token_ids[part], lengths[part], self.labels[rows[part]]
+
     def batches(
         self, batch_size: int, *, shuffle: bool = False, rng: np.random.Generator | None = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+import tinygrad_np.functional as F
 from models.sentiment.config import Config
 from models.sentiment.reader import Reader
 from tinygrad_np import Tensor
@@ -24,3 +25,11 @@ class SentimentNetwork(Layer):
     def forward(self, token_ids: np.ndarray, lengths: np.ndarray) -> Tensor:
         """Token ids (batch, time) and lengths (batch,) to logits (batch,)."""
         return self.head(self.reader(token_ids, lengths))[:, 0]
+
+    def loss(self, logits: Tensor, labels: np.ndarray) -> Tensor:
+        """The mean cross-entropy of a batch."""
+        return F.binary_cross_entropy_with_logits(logits, labels)
+
+    def accuracy(self, logits: Tensor, labels: np.ndarray) -> float:
+        """The share of right answers."""
+        return float(((logits.data >= 0) == labels).mean())

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -49,7 +50,6 @@ class Run:
         self.config = self.directory / "config.json"
         self.vocabulary = self.directory / "vocabulary.txt"
         self.weights = self.directory / "weights.safetensors"  # of the best epoch
-        self.last_weights = self.directory / "last.safetensors"  # where a worker was lost
         self.epochs = self.directory / "metrics.csv"  # a row an epoch
         self.metrics = self.directory / "metrics.json"  # of the best epoch
         self.curves = self.directory / "loss.png"
@@ -59,6 +59,8 @@ class Run:
             self.directory / "run.json"
         )  # which files belong together, and how far the training came
         self.lock = self.directory / "run.lock"
+        self.checkpoints = self.directory / "checkpoints"  # of a training that has not finished
+        self.whole_epochs = 0  # that this object has written
         self._id = ""  # of the run that this object has started or loaded
         self._first: dict[Path, Write] = {}  # what the first epoch brings along
 
@@ -66,7 +68,7 @@ class Run:
     def _files(self) -> list[Path]:
         """All that a run may hold."""
         return [
-            *(self.config, self.vocabulary, self.weights, self.last_weights, self.epochs, self.metrics),
+            *(self.config, self.vocabulary, self.weights, self.epochs, self.metrics),
             *(self.curves, self.speeches, self.speech_bars),
         ]
 
@@ -89,7 +91,11 @@ class Run:
                 )
             sweep_parts(self.directory)
             self._settle()
-            yield
+            try:
+                yield
+            finally:
+                if not any(self.checkpoints.glob("*.safetensors")):  # of a training that soon failed
+                    shutil.rmtree(self.checkpoints, ignore_errors=True)
 
     def start(self, config: Config, vocabulary: Vocabulary) -> None:
         """Take settings and vocabulary of a new training, to be written with its first epoch."""
@@ -98,26 +104,27 @@ class Run:
             self.vocabulary: vocabulary.save,
         }
 
-    def save_epoch(self, history: Sequence[dict[str, float]], model: SentimentNetwork) -> None:
-        """Write the metrics of all epochs so far, and the weights if the last one is the best of them.
+    def save_epoch(self, history: Sequence[dict[str, float]], weights: dict[str, np.ndarray]) -> None:
+        """Write the metrics of all epochs so far, and the weights of the best of them.
 
         Parameters
         ----------
         history : sequence of dict
             A row an epoch: `epoch`, `train_loss`, `train_accuracy`, and the same for validation and test.
+        weights : dict of str to ndarray
+            The `state_dict` of the epoch that is the best so far. It is written when that is the last one, and
+            when this object writes for the first time: a training that goes on replaces what it wrote before.
         """
         table = import_optional("pandas").DataFrame(history)
+        table = table.drop(columns="seconds", errors="ignore")  # the same training gives the same file
         writes: dict[Path, Write] = {self.epochs: lambda path: _write_table(path, table)}
-        if best_epoch(history) is history[-1]:
-            writes[self.weights] = lambda path: save_weights(path, model.state_dict())
+        if best_epoch(history) is history[-1] or not self._id:
+            writes[self.weights] = lambda path: save_weights(path, weights)
         self._commit(writes, epochs=len(history), best_epoch=best_epoch(history)["epoch"])
-
-    def save_last(self, model: SentimentNetwork) -> None:
-        """Write the weights of a training that breaks off, beside those of its best epoch."""
-        self._commit({self.last_weights: lambda path: save_weights(path, model.state_dict())})
+        self.whole_epochs = len(history)
 
     def finish(self, history: Sequence[dict[str, float]], metrics: dict[str, Any], title: str) -> None:
-        """Write the closing metrics, and draw the learning curves under a title."""
+        """Write the closing metrics, draw the learning curves under a title, and remove the checkpoints."""
         table = import_optional("pandas").DataFrame(history)
         self._commit(
             {
@@ -125,6 +132,8 @@ class Run:
                 self.curves: lambda path: report.learning_curves(table, title, path),
             }
         )
+        if self.checkpoints.is_dir():
+            shutil.rmtree(self.checkpoints)  # there is nothing left to go on with
 
     def save_speeches(self, table: pd.DataFrame) -> None:
         """Write what the model says of speeches, as a table and as bars."""

@@ -4,7 +4,7 @@ A training of a second or two is started as a process of its own, with one or tw
 or over a finished run. It is killed at a moment drawn from all of its time, or right when it writes: the listing
 of the directory is watched, and one of its changes is the moment. Then the run is loaded and tested again: loss
 and accuracy have to be those that the run itself says of its best epoch, number by number, and no epoch that was
-told is missing.
+told is missing. Then it is gone on with, to its end.
 """
 
 from __future__ import annotations
@@ -158,8 +158,8 @@ def state_of(out: Path) -> tuple[int, str | None]:
     return len(rows), None
 
 
-def check(out: Path, before: bool, told: int) -> str | None:
-    """What is wrong with what a killed training left, and with a further start."""
+def check(out: Path, before: bool, told: int, seed: int) -> str | None:
+    """What is wrong with what a killed training left, and with going on with it."""
     if not out.exists():
         epochs, wrong = 0, None
     else:
@@ -172,12 +172,12 @@ def check(out: Path, before: bool, told: int) -> str | None:
         return f"{told} epochs were told as done, and {epochs} are there"
     quiet = io.StringIO()
     with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
-        again = main(command(out, 7, 1, epochs=2)[3:])
+        again = main([*command(out, seed, 1)[3:], "--resume"])
     if again != 0:
-        return f"a further start fails: {quiet.getvalue().strip().splitlines()[-1]}"
+        return f"going on fails: {quiet.getvalue().strip().splitlines()[-1]}"
     epochs, wrong = state_of(out)
-    if wrong or epochs != 2:
-        return f"a further start leaves {epochs} epochs: {wrong}"
+    if wrong or epochs != EPOCHS:
+        return f"going on leaves {epochs} epochs: {wrong}"
     left = [name for name, *_ in listing(out) if name.endswith((".part", ".next"))]
     return f"files are left over: {', '.join(left)}" if left else None
 
@@ -206,7 +206,7 @@ def trial(seed: int, k: int, directory: Path) -> Outcome:
         return Outcome(what, f"a worker of it still ran after {PATIENCE:.0f} s", "a worker is left")
     if "Traceback" in said:
         return Outcome(what, f"it ends with a traceback: {said.strip().splitlines()[-1]}", "a traceback")
-    wrong = check(out, before, told)
+    wrong = check(out, before, told, k)
     return Outcome(what, wrong, re.sub(r"[0-9a-f]{32}|/\S+|\d+(\.\d+)?", "...", wrong) if wrong else "")
 
 

@@ -118,4 +118,5 @@ class ExponentialMovingAverage:
         self.averages = [np.array(state[f"averages.{i}"], p.dtype) for i, p in enumerate(self.parameters)]
 
     def __repr__(self) -> str:
-        return f"ExponentialMovingAverage({len(self.parameters)} parameters, decay={self.decay}{', ramp=True' if self.ramp else ''})"
+        ramp = ", ramp=True" if self.ramp else ""
+        return f"ExponentialMovingAverage({len(self.parameters)} parameters, decay={self.decay}{ramp})"

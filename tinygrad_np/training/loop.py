@@ -264,9 +264,9 @@ class Loop:
                 row |= {f"{name}_{metric}": value for metric, value in self.evaluate(name).items()}
             training.note(row, self.monitor, self.sign, keep=self.patience is not None)
             if self.team.rank == 0:
-                self.progress.say(epoch_line(row))
                 for callback in self.callbacks:
                     callback(training)
+                self.progress.say(epoch_line(row))  # what is told has been kept
         training.stop = self.agreed(training.stop)
         self.check_alike(f"epoch {training.epoch}")
         if training.schedule is not None and not self.steps_schedule:
