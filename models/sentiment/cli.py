@@ -1,4 +1,4 @@
-"""The commands: train, evaluate, predict, speeches."""
+"""The commands: train, evaluate, predict, speeches, steps, tune."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
 
 import models.sentiment
 from datasets.speeches import load_speeches
@@ -17,13 +19,19 @@ from models.sentiment.evaluate import evaluate, probabilities
 from models.sentiment.model import SentimentNetwork
 from models.sentiment.run import Run
 from models.sentiment.speeches import speech_table
+from models.sentiment.steps import run_steps, train_command
 from models.sentiment.train import train
+from models.sentiment.tune import tune
 from tinygrad_np.parallel import Workers
 
 
+def settings(args: argparse.Namespace) -> dict[str, Any]:
+    """The settings that were given as options."""
+    return {name: value for name in ALLOWED if (value := getattr(args, name)) is not None}
+
+
 def command_train(args: argparse.Namespace) -> None:
-    given = {name: value for name in ALLOWED if (value := getattr(args, name)) is not None}
-    config = Config(**DEFAULTS[args.data] | given)
+    config = Config(**DEFAULTS[args.data] | settings(args))
     run = Run(args.out or f"runs/{args.data}")
     metrics = train(config, run, args.workers, args.resume)
     if "bag_of_words_accuracy" in metrics:
@@ -75,6 +83,30 @@ def command_speeches(args: argparse.Namespace) -> None:
     print(f"picture: {run.speech_bars}; table: {run.speeches}")
 
 
+def command_steps(args: argparse.Namespace) -> None:
+    run_steps(args.page, args.rows, args.data_dir)
+    print(f"page: {args.page}")
+
+
+def command_tune(args: argparse.Namespace) -> None:
+    directory = args.study or Path(f"runs/tune-{args.data}")
+    best, loss = tune(directory, settings(args), args.trials)
+    print(f"the smallest validation loss is {loss:.4f}, with")
+    print(train_command(best))
+    print(f"plots: {directory / 'study.html'}; the study: {directory}")
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """An option for each setting of `Config`."""
+    for field in fields(Config):
+        parser.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            required=field.name == "data",
+            help=field.metadata["help"],
+            **field.metadata["allowed"].option,
+        )
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit status is that of `models.commands.execute`."""
     parser = argparse.ArgumentParser(
@@ -84,13 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     sub = commands.add_parser("train", help="train on reviews and test")
     sub.set_defaults(command=command_train)
-    for field in fields(Config):
-        sub.add_argument(
-            f"--{field.name.replace('_', '-')}",
-            required=field.name == "data",
-            help=field.metadata["help"],
-            **field.metadata["allowed"].option,
-        )
+    add_settings(sub)
     sub.add_argument(
         "--workers", type=positive, default=1, help="processes that share each batch; see docs/scaling.md"
     )
@@ -119,5 +145,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     sub.set_defaults(command=command_speeches)
     sub.add_argument("--run", required=True)
     sub.add_argument("--data-dir")
+
+    sub = commands.add_parser(
+        "steps", help="measure what each of the next steps is worth, and write the page"
+    )
+    sub.set_defaults(command=command_steps)
+    sub.add_argument("--data-dir")
+    sub.add_argument("--page", type=Path, default=Path("docs/next-steps.md"))
+    sub.add_argument(
+        "rows", nargs="*", help="parts of the names of the rows to measure; all of them unless given"
+    )
+
+    sub = commands.add_parser("tune", help="search for settings: those that are given stay as they are")
+    sub.set_defaults(command=command_tune)
+    add_settings(sub)
+    sub.add_argument(
+        "--trials", type=positive, default=50, help="how many the study shall have, 50 unless given"
+    )
+    sub.add_argument("--study", type=Path, help="its directory, runs/tune-DATA unless given")
 
     return execute(parser.parse_args(argv))

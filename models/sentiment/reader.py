@@ -237,7 +237,8 @@ class Pooling(Layer):
 
     def mean(self, output: Tensor, lengths: np.ndarray) -> Tensor:
         """Over the words; the padding is 0, and a text without words has the mean 0."""
-        return output.sum(axis=1) / np.maximum(lengths, 1)[:, np.newaxis].astype(output.dtype)
+        mean: Tensor = output.sum(axis=1) / np.maximum(lengths, 1)[:, np.newaxis].astype(output.dtype)
+        return mean
 
     def max(self, output: Tensor, lengths: np.ndarray) -> Tensor:
         """The first of several largest ones has the gradient: so only so many numbers are sent back."""
