@@ -188,8 +188,8 @@ def train(config: Config, run: Run, n_workers: int, resume: bool | int = False) 
                     )
             train_reviews, validation = load_train(config)
             test = load_test(config)
-            sizes = {"train": train_reviews, "validation": validation, "test": test}
-            sizes = {name: len(part.labels) for name, part in sizes.items()}
+            parts = {"train": train_reviews, "validation": validation, "test": test}
+            sizes = {name: len(part.labels) for name, part in parts.items()}
             config = replace(config, train_size=sizes["train"] + sizes["validation"], test_size=sizes["test"])
             if team.rank == 0:
                 print(", ".join(f"{size:,} {name} reviews" for name, size in sizes.items()), flush=True)
