@@ -4,9 +4,11 @@ The same functions serve for training and for prediction, so a network never mee
 tokenized differently in its training. Standard library and NumPy only.
 """
 
+import functools
 import html
 import os
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,18 +20,38 @@ from datasets.messages import shortened
 from tinygrad_np.files import atomic_write
 
 LIGATURES = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
+
+
+def _other_shapes() -> dict[str, str]:
+    """Full-width, half-width and mathematical letters and signs, each with the plain one that it is a shape of.
+
+    Unicode's form NFKC does this too, and more than is wanted: it makes "71⁄2" of "7½" and "103" of "10³".
+    """
+    places = (range(0x2100, 0x2150), range(0xFF01, 0xFFEF), range(0x1D400, 0x1D800))
+    letters = (chr(place) for some in places for place in some)
+    return {
+        letter: unicodedata.normalize("NFKC", letter)
+        for letter in letters
+        if unicodedata.decomposition(letter).startswith(("<wide>", "<narrow>", "<font>"))
+    }
+
+
 # Every spelling of a quotation mark, dash or ligature becomes the plain one, because word vectors know only
 # that. U+0085 to U+0097 are what these marks become when Windows text (code page 1252) is read as Latin-1;
 # an acute accent or a backtick standing alone is in reviews nearly always a mistyped apostrophe.
 _PLAIN = str.maketrans(
     {
-        **dict.fromkeys("‘’‚‛′´`\u0091\u0092", "'"),
+        **_other_shapes(),
+        **dict.fromkeys("‘’‚‛′´`\u0091\u0092\uff07", "'"),
         **dict.fromkeys("“”„‟″«»\u0084\u0093\u0094", '"'),
         **dict.fromkeys("‐‑", "-"),
         **dict.fromkeys("–—―\u0096\u0097", " - "),
         **dict.fromkeys("…\u0085", "..."),
-        # Invisible: soft hyphen, zero-width space, byte-order mark.
-        **dict.fromkeys("\u00ad\u200b\ufeff", ""),
+        # Invisible: soft hyphen, zero-width space, byte-order mark, marks of the direction of writing, and what
+        # only chooses the look or the colour of an emoji: 👍🏽 is the word 👍.
+        **dict.fromkeys("\u00ad\u200b\u2060\ufeff\u200e\u200f\u061c", ""),
+        **{chr(i): "" for i in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))},
+        **{chr(i): "" for i in (*range(0xFE00, 0xFE10), *range(0x1F3FB, 0x1F400), *range(0xE0020, 0xE0080))},
         **LIGATURES,
     }
 )
@@ -43,12 +65,46 @@ _TAG = re.compile(
     re.VERBOSE,
 )
 _LAYERS = 24  # of markup within markup, with two readings that find nothing more; reviews have one or two
+# Dots in a row are three, with blanks between them or not.
+_DOTS = re.compile(r"\.(?:\s*+\.)++")
 # The words of GloVe 6B come from Stanford's tokenizer, which writes "don't" as "do" and "n't", "it's" as
 # "it" and "'s". Doing the same keeps the negation, and keeps it one token for every verb.
 _CONTRACTION = re.compile(r"(n't|'(?:s|m|d|re|ve|ll))\b")
-# A number with its decimals ("7.5"), or letters and digits, with apostrophes inside ("o'connor", "n't"), or
-# one of the other contractions, or the last of a run of "!" or of "?".
-_TOKEN = re.compile(r"\d+(?:[.,]\d+)+|[^\W_]+(?:'[^\W_]+)*|'(?:s|m|d|re|ve|ll)\b|!(?!!)|\?(?!\?)")
+_LONG_FACE = re.compile(r"([:;=]'?[-o^]?([()\[\]]))\2++(?![^\W_])")  # ":)))"
+# The accents and vowel signs of many scripts are no letters for Python, yet parts of words. So are the two signs
+# that join letters or keep them apart.
+_MARKS = "\u200c\u200d" + "".join(
+    chr(i) for i in range(0x300, 0xFE30) if unicodedata.category(chr(i)) in ("Mn", "Mc", "Me")
+)
+_LETTERS = rf"[^\W_]+(?:[{_MARKS}]+[^\W_]*)*"
+# Tokens that say something, in the order in which they are tried at a place.
+_WORDS = (
+    r"(?:[^\W\d_]\.){2,}(?!\.)",  # letters with full stops: "u.s.", "e.g."
+    r"\d++(?:[.,/]\d++)++",  # numbers: "7.5", "1,000", "7/10"
+    rf"{_LETTERS}(?:'{_LETTERS})*",  # letters and digits, with apostrophes inside: "o'connor", "n't"
+    r"'(?:s|m|d|re|ve|ll|em|til|cause|n|\d0s)\b",  # the other contractions, and words that lost their beginning
+    r">?[:;=]'?[-o^]?[()\[\]{}](?![^\W_])",  # faces: ":)", ";-)", ":'("; no face is in "director:(name)"
+    r"(?<![^\W_])[:;=]'?[-o^]?[dop/\\|](?![\w/\\*])",  # ":d", "=p", ":-/"; none is in "http://"
+    r"(?<![^\W_])\(-?[:;](?![^\W_(-])",  # "(:"
+    r"\^_{0,2}\^|-_{1,2}-|>_{1,2}<",
+    r"</?3(?!\d|[.,]\d)",  # hearts, but not "<30 minutes"
+    r"!{1,3}(?!!)|\?{1,3}(?!\?)",  # of a longer run its last three
+    r"(?<!\*)\*{1,5}(?!\*)",  # a critic's stars; more are a line across the page, and no token
+    r"[\U0001f1e6-\U0001f1ff]{2}",  # flags
+    # emoji and other pictures, several joined into one among them
+    r"[\u2190-\u2bff\U0001f000-\U0001fbff](?:\u200d[\u2190-\u2bff\U0001f000-\U0001fbff])*",
+)
+# All other signs one by one; but "..." and "''" are one, and so is a row of some.
+_SIGNS = (
+    r"\.(?:\.\.)?",
+    r"''?",
+    r"(?<![^\W_])-(?!-)|-(?![^\W_]|-)",  # none within "low-budget"
+    *(rf"\{sign}(?!\{sign})" for sign in "=~#+"),
+    r"[^\w\s!?.'*=~#+\x00-\x1f\x7f-\x9f-]",
+)
+_REMEMBERED = 30  # characters of text without blanks: nearly all that people write, and little to remember
+_WORD = re.compile("|".join(_WORDS))
+_TOKEN = re.compile("|".join(_WORDS + _SIGNS))
 
 # Words that carry grammar but hardly an opinion. Negations (no, not, n't, nor, never, neither, none, nothing,
 # nobody, nowhere, hardly, cannot, without) are not here, and neither are words that turn or weigh an opinion
@@ -66,6 +122,7 @@ _STOP_WORDS = {
         "and or so if then than as because since while when where there here how why",
         "of in on at by for from to into onto with about between through during before after above",
         "below over under out up down off again also just each both such own other some any same",
+        ". , : ; ' '' \" ( ) [ ] { } - /",
     )
     for word in line.split()
 }
@@ -87,15 +144,23 @@ def _character(entity: re.Match[str]) -> str:
         return "\ufffd"
 
 
+def _plain(text: str) -> str:
+    """Plain marks for all their spellings; a letter and its accents as one character where there is one (NFC)."""
+    if text.isascii():  # the quick way for most
+        return text.replace("`", "'")
+    return unicodedata.normalize("NFC", text.translate(_PLAIN))
+
+
 def _without_markup(text: str, lower: bool = False) -> str:
     """Plain text: no tags, no entities, plain quotation marks, single blanks; its own capitals unless `lower`."""
     # What an entity hides may be a tag or an entity again ("&amp;lt;br&amp;gt;"), a tag may hide one
     # ("<b<i>>"), and lower case may make an entity out of what was none ("&aMP;"): so until nothing changes.
     for _ in range(_LAYERS):
         before = text
-        text = text.translate(_PLAIN)
+        text = _plain(text)
         text = _ENTITY.sub(_character, text)
         text = _TAG.sub(" ", text)
+        text = _DOTS.sub("...", text)
         if lower and text == before:
             text = text.lower()
         if text == before:
@@ -104,7 +169,7 @@ def _without_markup(text: str, lower: bool = False) -> str:
         # Each layer costs a reading of the whole text, so a text of nothing but layers would cost the square
         # of its length. Without these two signs there is no further one.
         text = text.translate({ord("&"): " ", ord("<"): " "})
-        text = text.lower() if lower else text
+        text = _DOTS.sub("...", _plain(text.lower() if lower else text))
     return " ".join(text.split())
 
 
@@ -112,8 +177,11 @@ def clean(text: str) -> str:
     """Lower-case text without markup, in plain quotation marks, with single blanks.
 
     HTML tags become a blank, so that the words on both sides stay apart; entities such as ``&amp;`` become
-    their character; typographic quotation marks, apostrophes, dashes, dots and ligatures become plain ones. A
-    ``<`` that opens no tag ("a < b", "<3") stays. Punctuation stays. Cleaning twice is the same as once.
+    their character. Typographic quotation marks, apostrophes, dashes and ligatures become plain ones, and so do
+    full-width, half-width and mathematical letters. A letter with its accents is one character where there is
+    one (Unicode's form NFC). Dots in a row become three, whether there are blanks between them or not. Colours
+    of emoji and invisible signs go. A ``<`` that opens no tag ("a < b", "<3") stays. Punctuation stays. Cleaning
+    twice is the same as once.
 
     Markup within markup is undone too, some twenty layers deep; if there is more, every ``&`` and ``<`` that is
     left becomes a blank. So the time grows with the length of the text, whatever it holds.
@@ -129,24 +197,40 @@ def clean(text: str) -> str:
     return _without_markup(text, lower=True)
 
 
+def _cut(chunk: str) -> tuple[str, ...]:
+    """The tokens of clean text without blanks; no token depends on more of the text."""
+    return tuple(_TOKEN.findall(_LONG_FACE.sub(r"\1", _CONTRACTION.sub(r" \1", chunk))))
+
+
+# The same words come again and again, so what became of the last ones is remembered.
+_cut_before = functools.lru_cache(maxsize=1 << 16)(_cut)
+
+
 def tokenize(text: str, drop_stop_words: bool = False) -> list[str]:
-    """The tokens of a text, which is cleaned first: words, as GloVe 6B has them.
+    """The tokens of a text, which is cleaned first: words and signs, as GloVe 6B has them.
 
     Contractions are two tokens, and the negation is one of them: "don't" gives ``do``, ``n't``; "it's" gives
-    ``it``, ``'s``. Compounds are split at the hyphen. "!" and "?" are tokens, since they carry feeling (a run
-    of them is one token); all other punctuation is dropped.
+    ``it``, ``'s``. Compounds are split at the hyphen. A number is one token, and so is a mark such as "7/10", an
+    abbreviation such as "u.s.", an emoticon (``:)``, ``<3``) or an emoji (whatever its colour of skin). Every other
+    sign is a token: dots in a row are ``...``, of a row of "!" or "?" the last three are one token, and up to five
+    stars are one. Only ``_`` and longer rows of stars are dropped, with which people underline.
 
     Parameters
     ----------
     text : str
     drop_stop_words : bool
-        Leave out articles, pronouns, auxiliary verbs and the like. Negations always stay.
+        Leave out articles, pronouns, auxiliary verbs and the like, and full stops, commas, brackets, quotation
+        marks. Negations always stay.
 
     Returns
     -------
     list of str
     """
-    found = _TOKEN.findall(_CONTRACTION.sub(r" \1", clean(text)))
+    found = [
+        token
+        for chunk in clean(text).split(" ")
+        for token in (_cut_before if len(chunk) <= _REMEMBERED else _cut)(chunk)
+    ]
     if drop_stop_words:
         return [token for token in found if token not in _STOP_WORDS]
     return found
@@ -184,7 +268,8 @@ def sentences(text: str) -> list[str]:
 
     A sentence ends with a full stop, "!" or "?" before white space, closing quotation marks and brackets
     included, or with the text. A full stop inside a number ("7.5"), after a title or a usual abbreviation
-    ("Mr.", "etc."), or after a single letter other than "I" ("J. Smith", "e.g.") ends none.
+    ("Mr.", "etc."), or after a single letter other than "I" ("J. Smith", "e.g.") ends none. Signs alone are no
+    sentence: they begin the next one, or end the last.
 
     Parameters
     ----------
@@ -193,18 +278,25 @@ def sentences(text: str) -> list[str]:
     Returns
     -------
     list of str
-        Joined by blanks they are the whole text. Empty for a text of nothing but white space and markup.
+        Joined by blanks they are the whole text, as `clean` has it but for capitals. Empty for a text of nothing
+        but white space and markup.
     """
     text = _without_markup(text)
     found = []
-    start = 0
+    start = read = 0
+    has_words = False
     for end in _SENTENCE_END.finditer(text):
+        has_words = has_words or bool(_WORD.search(text, read, end.end()))
+        read = end.end()
         last_word = text[text.rfind(" ", 0, end.start()) + 1 : end.start()].strip("\"'([").lower()
-        if end["stop"] == "." and _NO_END.fullmatch(last_word):
+        if not has_words or (end["stop"] == "." and _NO_END.fullmatch(last_word)):
             continue
         found.append(text[start : end.end()].strip())
         start = end.end()
-    if text[start:]:
+        has_words = False
+    if found and not has_words and not _WORD.search(text, read):
+        found[-1] = f"{found[-1]} {text[start:]}".strip()
+    elif text[start:]:
         found.append(text[start:])
     return found
 
@@ -218,12 +310,12 @@ def paragraphs(text: str, n_words: int) -> list[str]:
     ----------
     text : str
     n_words : int
-        At least 1, counted as `tokenize` counts.
+        At least 1, counted as `tokenize` counts, but without signs such as a comma.
 
     Returns
     -------
     list of str
-        Empty for a text without words.
+        Empty for a text without words, emoticons, emoji, "!" or "?".
 
     Raises
     ------
@@ -235,9 +327,8 @@ def paragraphs(text: str, n_words: int) -> list[str]:
     found: list[list[str]] = [[]]
     count = 0
     for sentence in sentences(text):
-        length = len(tokenize(sentence))
-        # A "sentence" without words, such as a row of dots, never needs a paragraph of its own.
-        if length and count and count + length > n_words:
+        length = sum(_WORD.match(token) is not None for token in tokenize(sentence))
+        if count and count + length > n_words:
             found.append([])
             count = 0
         found[-1].append(sentence)

@@ -91,7 +91,7 @@ def test_an_empty_file(tmp_path):
 
 # --- tokenized -----------------------------------------------------------------------------------------
 
-REVIEWS = ["Don't miss it!", "... 。", "A café<br />\u2028it wasn’t", "1", "Don't miss it!"]
+REVIEWS = ["Don't miss it!", "_ <br />", "A café<br />\u2028it wasn’t", "1", "Don't miss it!"]
 TOKENS = [["do", "n't", "miss", "it", "!"], [], ["a", "café", "it", "was", "n't"], ["1"]]
 TOKENS.append(TOKENS[0])
 
@@ -131,7 +131,7 @@ def test_tokens_are_the_same_from_the_text_and_from_the_cache(tmp_path, cache, m
 
 
 def test_reviews_without_any_token(tmp_path, cache):
-    write_reviews(tmp_path, ["...", ".", "-"])
+    write_reviews(tmp_path, ["_", "<br />", "******"])
     for _ in range(2):
         texts, labels = load_tokenized_imdb("train", tmp_path)
         assert texts.tokens == []
@@ -156,7 +156,7 @@ def test_other_files_have_tokens_of_their_own(tmp_path, cache):
     write_reviews(tmp_path)
     write_reviews(tmp_path, ["To test."], "test")
     assert tokens("train", tmp_path) == TOKENS
-    assert tokens("test", tmp_path) == [["to", "test"]]
+    assert tokens("test", tmp_path) == [["to", "test", "."]]
     write_reviews(tmp_path, ["Dont miss it!", *REVIEWS[1:]])
     assert tokens("train", tmp_path) == [["dont", "miss", "it", "!"], *TOKENS[1:]]
     write_reviews(tmp_path)
