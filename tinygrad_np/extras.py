@@ -29,6 +29,11 @@ EXTRAS = {  # of pyproject.toml
     "graphviz": "graph",
     "nbformat": "notebook",
     "sklearn.datasets": "digits",
+    "sklearn.base": "sklearn",
+    "sklearn.model_selection": "sklearn",
+    "sklearn.utils.metaestimators": "sklearn",
+    "sklearn.utils.multiclass": "sklearn",
+    "sklearn.utils.validation": "sklearn",
 }
 
 
