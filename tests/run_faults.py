@@ -29,6 +29,7 @@ import pandas as pd
 from datasets.text import Vocabulary
 from models.sentiment.cli import main
 from models.sentiment.config import DIMENSIONS, Config
+from models.sentiment.encoding import Encoder
 from models.sentiment.model import SentimentNetwork
 from models.sentiment.run import Run
 from tinygrad_np.nn import Embedding
@@ -299,7 +300,7 @@ def write_run(directory: Path, marks: list[int], seed: int) -> None:
     model = SentimentNetwork(config, Embedding(3, DIMENSIONS, padding_idx=0, rng=rng), rng)
     run, history = Run(directory), []
     with run.locked():
-        run.start(config, vocabulary)
+        run.start(config, Encoder(vocabulary))
         for epoch, mark in enumerate(marks, 1):
             model.head.bias.data[:] = mark  # type: ignore[union-attr]
             row = {"epoch": epoch, "validation_loss": 1 / epoch, "test_loss": float(mark)}
@@ -342,13 +343,13 @@ def kill_at_each_step(scratch: Path) -> list[Outcome]:
         what = f"killed before step {step}" if status == -signal.SIGKILL else f"not killed, {step} steps"
         run = Run(directory)
         with contextlib.redirect_stderr(io.StringIO()):
-            config, vocabulary, model = run.load()
+            config, encoder, model = run.load()
         mark, curves = model.head.bias.data.item(), pd.read_csv(run.epochs)  # type: ignore[union-attr]
         marks = old if mark < 10 else new
         last = json.loads(run.metrics.read_text(encoding="utf-8"))["mark"] if run.metrics.exists() else None
         passed = (
             curves["test_loss"].tolist() == marks[: marks.index(mark) + 1]
-            and f"word{int(marks is new)}" in vocabulary
+            and f"word{int(marks is new)}" in encoder.vocabulary
             and config.seed == int(marks is new)
             and (last == marks[-1] or (last is None and bool(run.notes()) and marks is new))
             and run.metrics.exists() == run.curves.exists()

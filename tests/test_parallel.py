@@ -20,7 +20,7 @@ import pytest
 
 from models.sentiment.cli import main
 from models.sentiment.config import DIMENSIONS, Config
-from models.sentiment.data import Examples
+from models.sentiment.encoding import Examples
 from models.sentiment.model import SentimentNetwork
 from tinygrad_np import parallel
 from tinygrad_np.data import Batches

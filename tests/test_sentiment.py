@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from datasets import glove, imdb, tokenize
+from datasets import glove, imdb, tokenize_texts
 from models import report
 from models.sentiment.cli import main
 from models.sentiment.evaluate import probabilities
@@ -130,11 +130,10 @@ def test_predict_answers_for_any_text(demo_run: Path, capsys: pytest.CaptureFixt
 
 
 def test_prediction_does_not_depend_on_company(demo_run: Path) -> None:
-    _, vocabulary, model = Run(demo_run).load()
+    _, encoder, model = Run(demo_run).load()
     texts = ["the plot was good but the end was dull", "", "not bad", "good " * 70]
-    token_ids = [vocabulary.encode(tokenize(text)) for text in texts]
-    together = probabilities(model, token_ids, batch_size=3)
-    alone = [probabilities(model, [ids])[0] for ids in token_ids]
+    together = probabilities(model, encoder.encode(tokenize_texts(texts)), batch_size=3)
+    alone = [probabilities(model, encoder.encode(tokenize_texts([text])))[0] for text in texts]
     np.testing.assert_allclose(together, alone, rtol=1e-5)
 
 
@@ -230,13 +229,13 @@ def test_a_training_fetches_parses_and_tokenizes_each_file_once(
 
 
 def test_a_paragraph_at_exactly_one_half_is_counted(demo_run: Path) -> None:
-    _, vocabulary, model = Run(demo_run).load()
+    _, encoder, model = Run(demo_run).load()
     state = model.state_dict()
     state["head.weight"][:] = 0
     state["head.bias"][:] = 0
     model.load_state_dict(state)
     speeches = pd.DataFrame({"speaker": ["One"], "speech": ["Half of this is good."]})
-    row = speech_table(model, vocabulary, speeches).iloc[0]
+    row = speech_table(model, encoder, speeches).iloc[0]
     assert (row["paragraphs"], row["positive"], row["mean"], row["spread"]) == (1, 1.0, 0.5, 0.0)
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from datasets.imdb import load_imdb
-from datasets.text import Vocabulary, clean, paragraphs, sentences, tokenize
+from datasets.text import Vocabulary, clean, paragraphs, sentences, tokenize, tokenize_texts
 from models.sentiment.config import Config
 from models.sentiment.data import Reviews, load_test, load_train
+from models.sentiment.encoding import Encoder
 from models.sentiment.evaluate import probabilities
 from models.sentiment.model import SentimentNetwork
 from models.tutorial_lstm import model as tutorial_lstm
@@ -119,7 +120,7 @@ def test_one_text_with_an_unknown_word_has_many_answers_there_and_one_here() -> 
     embedding = Embedding.from_pretrained(table[:4].astype(np.float32), padding_idx=0)
     model = SentimentNetwork(Config(hidden=8), embedding, np.random.default_rng(0))
     readings = [
-        probabilities(model, [vocabulary.encode(tokenize(text))])[0]
+        probabilities(model, Encoder(vocabulary).encode(tokenize_texts([text])))[0]
         for text in ("a xyzzy film", "a xyzzy film", "a plugh film")
     ]
     assert readings[0] == readings[1] == readings[2]

@@ -34,6 +34,8 @@ EXTRAS = {  # of pyproject.toml
     "sklearn.utils.metaestimators": "sklearn",
     "sklearn.utils.multiclass": "sklearn",
     "sklearn.utils.validation": "sklearn",
+    "sklearn.feature_extraction.text": "sklearn",
+    "sklearn.linear_model": "sklearn",
 }
 
 

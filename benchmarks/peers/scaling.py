@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.peers.shared import Arrays, Job, numpy_blas
 from models.sentiment.config import DIMENSIONS, Config
-from models.sentiment.data import Examples
+from models.sentiment.encoding import Examples
 from models.sentiment.model import SentimentNetwork
 from tinygrad_np.data import Batches
 from tinygrad_np.nn import Embedding

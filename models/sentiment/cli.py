@@ -11,23 +11,28 @@ from typing import Any
 
 import models.sentiment
 from datasets.speeches import load_speeches
-from datasets.text import Vocabulary, tokenize
+from datasets.text import tokenize_texts
 from models.commands import execute, positive
+from models.sentiment.baselines import baselines
 from models.sentiment.config import ALLOWED, DEFAULTS, Config
-from models.sentiment.data import Examples, load_test
-from models.sentiment.evaluate import evaluate, probabilities
+from models.sentiment.data import load_test, load_train
+from models.sentiment.encoding import Encoder
+from models.sentiment.evaluate import probabilities
 from models.sentiment.model import SentimentNetwork
 from models.sentiment.run import Run
 from models.sentiment.speeches import speech_table
 from models.sentiment.steps import run_steps, train_command
 from models.sentiment.train import train
 from models.sentiment.tune import tune
-from tinygrad_np.parallel import Workers
+from tinygrad_np.data import Batches
+from tinygrad_np.training import evaluate
+
+DATA = ("data", "data_dir", "train_size", "test_size", "seed")  # the settings that say which reviews
 
 
 def settings(args: argparse.Namespace) -> dict[str, Any]:
     """The settings that were given as options."""
-    return {name: value for name in ALLOWED if (value := getattr(args, name)) is not None}
+    return {name: value for name in ALLOWED if (value := getattr(args, name, None)) is not None}
 
 
 def command_train(args: argparse.Namespace) -> None:
@@ -46,7 +51,7 @@ def command_train(args: argparse.Namespace) -> None:
     print(f"learning curves: {run.curves}; all of the run: {run.directory}")
 
 
-def load(run: Run) -> tuple[Config, Vocabulary, SentimentNetwork]:
+def load(run: Run) -> tuple[Config, Encoder, SentimentNetwork]:
     """Load a run, and say what is to be said of it."""
     loaded = run.load()
     for note in run.notes():
@@ -55,28 +60,33 @@ def load(run: Run) -> tuple[Config, Vocabulary, SentimentNetwork]:
 
 
 def command_evaluate(args: argparse.Namespace) -> None:
-    config, vocabulary, model = load(Run(args.run))
+    config, encoder, model = load(Run(args.run))
     if args.data_dir:
         config = replace(config, data_dir=args.data_dir)
-    examples = Examples.encode(load_test(config), vocabulary)
-    loss, accuracy = evaluate(model, examples, config.batch_size, Workers())
-    print(f"{len(examples.labels):,} test reviews of {config.data}: accuracy {accuracy:.1%}, loss {loss:.3f}")
+    test = load_test(config)
+    data = Batches(encoder.encode(test.texts, test.labels), config.batch_size)
+    found = evaluate(model, model.loss, data, {"accuracy": model.accuracy})
+    print(
+        f"{len(test.labels):,} test reviews of {config.data}: accuracy {found['accuracy']:.1%}, "
+        f"loss {found['loss']:.3f}"
+    )
 
 
 def command_predict(args: argparse.Namespace) -> None:
-    _, vocabulary, model = load(Run(args.run))
-    tokenized = [tokenize(text) for text in args.text]
-    p_positive = probabilities(model, [vocabulary.encode(tokens) for tokens in tokenized])
-    for text, tokens, p in zip(args.text, tokenized, p_positive, strict=True):
-        unknown = [token for token in tokens if token not in vocabulary]
+    _, encoder, model = load(Run(args.run))
+    texts = tokenize_texts(args.text)
+    p_positive = probabilities(model, encoder.encode(texts))
+    for text, ids, p in zip(args.text, texts.token_ids, p_positive, strict=True):
+        tokens = [texts.tokens[i] for i in ids]
+        unknown = [token for token in tokens if token not in encoder.vocabulary]
         note = "no words" if not tokens else f"unknown: {' '.join(unknown)}" if unknown else ""
         print(f"{p:.3f} {'positive' if p >= 0.5 else 'negative'}  {text!r}{f'  ({note})' if note else ''}")
 
 
 def command_speeches(args: argparse.Namespace) -> None:
     run = Run(args.run)
-    config, vocabulary, model = load(run)
-    table = speech_table(model, vocabulary, load_speeches(args.data_dir or config.data_dir))
+    config, encoder, model = load(run)
+    table = speech_table(model, encoder, load_speeches(args.data_dir or config.data_dir))
     with run.locked():
         run.save_speeches(table)
     print(table.to_string(index=False, float_format="{:.2f}".format, na_rep="-"))
@@ -96,14 +106,32 @@ def command_tune(args: argparse.Namespace) -> None:
     print(f"plots: {directory / 'study.html'}; the study: {directory}")
 
 
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """An option for each setting of `Config`."""
-    for field in fields(Config):
+def add_settings(parser: argparse.ArgumentParser, names: Sequence[str] = tuple(ALLOWED)) -> None:
+    """An option for each of these settings of `Config`; for all unless told."""
+    for field in (field for field in fields(Config) if field.name in names):
         parser.add_argument(
             f"--{field.name.replace('_', '-')}",
             required=field.name == "data",
             help=field.metadata["help"],
             **field.metadata["allowed"].option,
+        )
+
+
+def command_baselines(args: argparse.Namespace) -> None:
+    config = Config(**DEFAULTS[args.data] | settings(args))
+    (train, _), test = load_train(config), load_test(config)
+    print(f"{len(train.labels):,} reviews to train on, {len(test.labels):,} to test with")
+    for name, accuracy, parameters, seconds in baselines(train, test):
+        print(f"{accuracy:.1%}  {name}: {parameters:,} parameters, {seconds:.0f} s", flush=True)
+    for directory in args.run:
+        run = Run(directory)
+        config, encoder, model = load(run)
+        data = Batches(encoder.encode(test.texts, test.labels), config.batch_size)
+        accuracy = evaluate(model, model.loss, data, {"accuracy": model.accuracy})["accuracy"]
+        parameters = sum(p.size for p in model.parameters())
+        print(
+            f"{accuracy:.1%}  {run.directory}, features {config.features}: {parameters:,} parameters",
+            flush=True,
         )
 
 
@@ -135,6 +163,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     sub.set_defaults(command=command_evaluate)
     sub.add_argument("--run", required=True)
     sub.add_argument("--data-dir")
+
+    sub = commands.add_parser(
+        "baselines", help="train linear models of scikit-learn on the same reviews, and test"
+    )
+    sub.set_defaults(command=command_baselines)
+    add_settings(sub, DATA)
+    sub.add_argument(
+        "--run", action="append", default=[], help="a run to test beside them; may be given again"
+    )
 
     sub = commands.add_parser("predict", help="ask a run about texts")
     sub.set_defaults(command=command_predict)

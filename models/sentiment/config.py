@@ -82,13 +82,26 @@ class Config:
     data: str = setting(one_of("demo", "imdb"), "demo is synthetic, and bundled", "demo")
     data_dir: str | None = setting(DIRECTORY, "where the files are; without it they are downloaded", None)
     embeddings: str = setting(
-        one_of("glove", "learned"), "word vectors: glove for imdb, learned for demo", "learned"
+        one_of("glove", "tuned", "learned"),
+        "word vectors: glove as it is, tuned from glove, or learned; glove for imdb, learned for demo",
+        "learned",
     )
     train_size: int | None = setting(
         whole(1, 10**7, or_none=True), "a tenth for validation; 2,000 of demo, all of imdb", None
     )
     test_size: int | None = setting(whole(1, 10**7, or_none=True), "500 of demo, all of imdb", None)
     epochs: int = setting(whole(1, 10**6), "14 for demo, 6 for imdb", 14)
+    features: str = setting(
+        one_of("none", "channels", "wide", "joint"),
+        "what counted n-grams do: stand beside the words, are all there is (wide), or both",
+        "none",
+    )
+    max_ngram: int = setting(whole(1, 8), "words of the longest n-gram that is counted", 3)
+    max_tokens: int | None = setting(
+        whole(1, 10**6, or_none=True),
+        "words to read of a text, a quarter from its beginning, the rest its end",
+        None,
+    )
     network: str = setting(one_of("lstm", "transformer"), "what reads the words", "lstm")
     hidden: int = setting(whole(1, 10**9), "units of a layer and direction, 32 for demo, 64 for imdb", 32)
     layers: int = setting(whole(1, 100), "layers of the network", 1)
@@ -147,6 +160,8 @@ class Config:
 
     def network_size(self) -> int:
         """Numbers in the weights of the LSTMs or of the Transformer's blocks, at least."""
+        if self.features == "wide":
+            return 0
         if self.network == "transformer":
             return 8 * self.layers * self.hidden**2
         directions = 2 if self.bidirectional else 1

@@ -2,50 +2,33 @@
 
 from __future__ import annotations
 
-from itertools import islice
-from typing import NamedTuple
-
 import numpy as np
 
 import tinygrad_np.functional as F
-from models.sentiment.data import Examples
+from models.sentiment.encoding import INPUTS, Examples
 from models.sentiment.model import SentimentNetwork
 from tinygrad_np import Tensor, no_grad
+from tinygrad_np.data import Batches
 from tinygrad_np.nn import Linear
 from tinygrad_np.optim import Adam
-from tinygrad_np.parallel import Workers
 
 
-class Metrics(NamedTuple):
-    """Mean binary cross-entropy, and the part of the examples on the right side of a logit of 0."""
+def logits(model: SentimentNetwork, examples: Examples, batch_size: int = 64) -> np.ndarray:
+    """What the model says of each text, (texts,) of float32, or (texts, classes) of more than two."""
+    data = Batches(examples, batch_size)
+    rows, found = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
+    model.eval()
+    with no_grad():
+        for some in data.rows():
+            rows.append(some)
+            found.append(model(*examples[some][:INPUTS]).logits.data)
+    some_logits: np.ndarray = np.concatenate(found[1:] or found)
+    return some_logits[np.argsort(np.concatenate(rows))]
 
-    loss: float
-    accuracy: float
 
-
-def probabilities(model: SentimentNetwork, token_ids: list[np.ndarray], batch_size: int = 64) -> np.ndarray:
+def probabilities(model: SentimentNetwork, examples: Examples, batch_size: int = 64) -> np.ndarray:
     """The probability that each text is positive, (texts,), float32."""
-    out = np.zeros(len(token_ids), np.float32)
-    examples = Examples(token_ids, np.zeros(len(token_ids)))
-    model.eval()
-    with no_grad():
-        for rows, padded, lengths in examples.batches(batch_size):
-            out[rows] = F.sigmoid(model(padded, lengths)).data
-    return out
-
-
-def evaluate(model: SentimentNetwork, examples: Examples, batch_size: int, team: Workers) -> Metrics:
-    """Mean loss and accuracy; the workers take turns at the batches."""
-    totals = np.zeros(2)
-    model.eval()
-    with no_grad():
-        for rows, token_ids, lengths in islice(examples.batches(batch_size), team.rank, None, team.size):
-            logits = model(token_ids, lengths)
-            labels = examples.labels[rows]
-            totals[0] += F.binary_cross_entropy_with_logits(logits, labels, reduction="sum").item()
-            totals[1] += ((logits.data >= 0) == labels).sum()
-    team.all_reduce([totals])
-    return Metrics(*(totals / len(examples.labels)).tolist())
+    return F.sigmoid(Tensor(logits(model, examples, batch_size))).data
 
 
 def bag_of_words_accuracy(train: Examples, test: Examples, vocabulary_size: int) -> float:

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from datasets.text import Vocabulary
 from models import report
 from models.sentiment.config import DIMENSIONS, Config
+from models.sentiment.encoding import Encoder
 from models.sentiment.model import SentimentNetwork
 from tinygrad_np.extras import import_optional
 from tinygrad_np.files import atomic_write, locked, sweep_parts
@@ -40,15 +40,17 @@ Write = Callable[[Path], None]
 class Run:
     """All that is left of one training, and what was asked of it later.
 
-    `start` takes the settings and the vocabulary, `save_epoch` writes after each epoch its metrics and, if they are
-    the best so far, the weights, and `finish` the closing metrics and the learning curves. Who writes does so while
-    it is `locked`. What an older run left is removed when the first epoch of this one is there.
+    `start` takes the settings and what makes examples of texts, `save_epoch` writes after each epoch its metrics
+    and, if they are the best so far, the weights, and `finish` the closing metrics and the learning curves. Who
+    writes does so while it is `locked`. What an older run left is removed when the first epoch of this one is
+    there.
     """
 
     def __init__(self, directory: str | Path):
         self.directory = Path(directory)
         self.config = self.directory / "config.json"
         self.vocabulary = self.directory / "vocabulary.txt"
+        self.ngrams = self.directory / "ngrams.safetensors"  # where the features ask for them
         self.weights = self.directory / "weights.safetensors"  # of the best epoch
         self.epochs = self.directory / "metrics.csv"  # a row an epoch
         self.metrics = self.directory / "metrics.json"  # of the best epoch
@@ -68,7 +70,7 @@ class Run:
     def _files(self) -> list[Path]:
         """All that a run may hold."""
         return [
-            *(self.config, self.vocabulary, self.weights, self.epochs, self.metrics),
+            *(self.config, self.vocabulary, self.ngrams, self.weights, self.epochs, self.metrics),
             *(self.curves, self.speeches, self.speech_bars),
         ]
 
@@ -97,12 +99,14 @@ class Run:
                 if not any(self.checkpoints.glob("*.safetensors")):  # of a training that soon failed
                     shutil.rmtree(self.checkpoints, ignore_errors=True)
 
-    def start(self, config: Config, vocabulary: Vocabulary) -> None:
-        """Take settings and vocabulary of a new training, to be written with its first epoch."""
+    def start(self, config: Config, encoder: Encoder) -> None:
+        """Take settings, vocabulary and n-grams of a new training, to be written with its first epoch."""
         self._first = {
             self.config: lambda path: _write_json(path, asdict(config)),
-            self.vocabulary: vocabulary.save,
+            self.vocabulary: encoder.vocabulary.save,
         }
+        if encoder.ngrams is not None:
+            self._first[self.ngrams] = encoder.ngrams.save
 
     def save_epoch(self, history: Sequence[dict[str, float]], weights: dict[str, np.ndarray]) -> None:
         """Write the metrics of all epochs so far, and the weights of the best of them.
@@ -193,8 +197,8 @@ class Run:
 
     # --- reading ---
 
-    def load(self) -> tuple[Config, Vocabulary, SentimentNetwork]:
-        """The settings, vocabulary and model.
+    def load(self) -> tuple[Config, Encoder, SentimentNetwork]:
+        """The settings, what makes examples of texts, and the model.
 
         Raises
         ------
@@ -219,15 +223,19 @@ class Run:
                     return loaded
             # a training has written an epoch meanwhile
 
-    def _load(self, content: dict[str, Any] | None) -> tuple[Config, Vocabulary, SentimentNetwork]:
+    def _load(self, content: dict[str, Any] | None) -> tuple[Config, Encoder, SentimentNetwork]:
         hashes: dict[str, str] = content["files"] if content else {}
-        places = {}
-        for path in (self.config, self.vocabulary, self.weights):
+        places: dict[Path, Path] = {}
+
+        def find(path: Path) -> None:
             places[path] = self._place(path, hashes)
             if not places[path].is_file():
                 raise FileNotFoundError(
                     f"{self.directory} holds no {path.name}: train into it first, with --out {self.directory}"
                 )
+
+        for path in (self.config, self.vocabulary, self.weights):
+            find(path)
         try:
             settings = json.loads(places[self.config].read_text(encoding="utf-8"))
             given = {field.name: settings[field.name] for field in fields(Config)}
@@ -239,13 +247,15 @@ class Run:
             config = Config(**given)
         except ValueError as error:
             raise ValueError(f"{self.config}: {error}") from error
-        vocabulary = Vocabulary.load(places[self.vocabulary])
+        if config.features != "none":
+            find(self.ngrams)
+        encoder = Encoder.load(config, places[self.vocabulary], places.get(self.ngrams))
         state = load_weights(places[self.weights])
         if 4 * config.network_size() > places[self.weights].stat().st_size:
             raise ValueError(
                 f"{self.config}: hidden is {config.hidden}, and {self.weights} is of fewer units or layers"
             )
-        model = self._model(config, vocabulary, state)
+        model = self._model(config, encoder, state)
         if content is None:
             raise FileNotFoundError(
                 f"{self.directory} holds no {self.manifest.name}, so nothing says that its files belong together: "
@@ -258,15 +268,14 @@ class Run:
                     f"{self.manifest.name}: it is damaged, edited, or of another run; restore it or train again"
                 )
         self._id = content["run"]
-        return config, vocabulary, model
+        return config, encoder, model
 
-    def _model(
-        self, config: Config, vocabulary: Vocabulary, state: dict[str, np.ndarray]
-    ) -> SentimentNetwork:
+    def _model(self, config: Config, encoder: Encoder, state: dict[str, np.ndarray]) -> SentimentNetwork:
         """The network with these weights."""
-        vectors = np.zeros((len(vocabulary), DIMENSIONS), np.float32)
+        vectors = np.zeros((len(encoder.vocabulary), DIMENSIONS), np.float32)
         embedding = Embedding.from_pretrained(vectors, freeze=config.embeddings == "glove", padding_idx=0)
-        model = SentimentNetwork(config, embedding, np.random.default_rng(0))
+        outputs = np.size(state.get("head.bias", state.get("wide.bias", 0)))  # one for two classes
+        model = SentimentNetwork(config, embedding, np.random.default_rng(0), encoder.ngrams, max(2, outputs))
         dtypes = {name: tensor.dtype for name, tensor in model.named_tensors()}
         try:
             model.load_state_dict(state)

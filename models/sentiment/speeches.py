@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from datasets.text import Vocabulary, paragraphs, tokenize
+from datasets.text import paragraphs, tokenize_texts
+from models.sentiment.encoding import Encoder
 from models.sentiment.evaluate import probabilities
 from models.sentiment.model import SentimentNetwork
 from tinygrad_np.extras import import_optional
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 PARAGRAPH_WORDS = 60
 
 
-def speech_table(model: SentimentNetwork, vocabulary: Vocabulary, speeches: pd.DataFrame) -> pd.DataFrame:
+def speech_table(model: SentimentNetwork, encoder: Encoder, speeches: pd.DataFrame) -> pd.DataFrame:
     """What the model says of the paragraphs of each speech.
 
     Returns
@@ -31,7 +32,7 @@ def speech_table(model: SentimentNetwork, vocabulary: Vocabulary, speeches: pd.D
     rows = []
     for speaker, speech in zip(speeches["speaker"], speeches["speech"], strict=True):
         parts = paragraphs(speech, PARAGRAPH_WORDS)
-        p = probabilities(model, [vocabulary.encode(tokenize(part)) for part in parts])
+        p = probabilities(model, encoder.encode(tokenize_texts(parts)))
         known = len(p) > 0
         rows.append(
             {

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from models.sentiment.config import DEFAULTS, Config
-from models.sentiment.data import Examples, load_test, load_train
+from models.sentiment.data import load_test, load_train
 from models.sentiment.train import train_model
 from tinygrad_np.data import Batches
 from tinygrad_np.files import atomic_write
@@ -100,7 +100,8 @@ def measure(step: Step, seed: int, data_dir: str | None) -> Row:
     trained = train_model(config, train, validation, {}, Workers(), progress=False)
     seconds, processor_seconds = time.perf_counter() - start, time.process_time() - processor_start
     model = trained.model
-    test = Batches(Examples.encode(load_test(config), trained.vocabulary), config.batch_size)
+    asked = load_test(config)
+    test = Batches(trained.encoder.encode(asked.texts, asked.labels), config.batch_size)
     found = evaluate(model, model.loss, test, {"accuracy": model.accuracy})
     best = min(trained.history, key=lambda row: float(row["validation_loss"]))
     return Row(

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from datasets.text import Vocabulary
 from models.sentiment.config import Config
-from models.sentiment.data import Examples, Reviews, load_test, load_train, new_embedding
+from models.sentiment.data import Reviews, load_test, load_train
+from models.sentiment.encoding import Encoder, Examples, new_embedding
 from models.sentiment.evaluate import bag_of_words_accuracy
 from models.sentiment.model import SentimentNetwork
 from models.sentiment.run import Run, best_epoch
@@ -33,7 +33,7 @@ class Trained(NamedTuple):
     """What a training gives: the settings with the sizes that were found, and the model of the best epoch."""
 
     config: Config
-    vocabulary: Vocabulary
+    encoder: Encoder
     model: SentimentNetwork
     examples: dict[str, Examples]
     history: list[dict[str, Any]]
@@ -69,13 +69,14 @@ def train_model(
     KeyboardInterrupt, WorkerLost, OSError, ValueError
         As `fit` raises them. What was written after each epoch stays, and so do the checkpoints.
     """
-    model_rng, order_rng = np.random.default_rng(config.seed).spawn(2)
+    model_rng, order_rng, fold_rng = np.random.default_rng(config.seed).spawn(3)
     vocabulary, embedding = new_embedding(config, train.texts, model_rng)
-    examples = {
-        name: Examples.encode(part, vocabulary)
-        for name, part in {"train": train, "validation": validation, **others}.items()
-    }
-    model = SentimentNetwork(config, embedding, model_rng)
+    n_classes = max(2, int(train.labels.max()) + 1)
+    encoder, own = Encoder.fit(config, vocabulary, train.texts, train.labels, n_classes, fold_rng)
+    examples = {"train": own}
+    for name, part in {"validation": validation, **others}.items():
+        examples[name] = encoder.encode(part.texts, part.labels)
+    model = SentimentNetwork(config, embedding, model_rng, encoder.ngrams, n_classes)
     batches = {name: Batches(part, config.batch_size) for name, part in examples.items() if name != "train"}
     order = Batches(examples["train"], config.batch_size, shuffle=True, rng=order_rng)
     optimizer = new_optimizer(config, model)
@@ -87,7 +88,7 @@ def train_model(
             every_seconds=CHECKPOINT_SECONDS,
             identity={"config": what_decides(config), "data": fingerprint(examples)},
         )
-        run.start(config, vocabulary)
+        run.start(config, encoder)
         saves.append(lambda training: run.save_epoch(training.history, training.best_weights))
     training = fit(
         model,
@@ -109,7 +110,7 @@ def train_model(
     )
     if run is not None and team.rank == 0 and not run.whole_epochs:
         run.save_epoch(training.history, training.best_weights)  # the last thing that was left to do
-    return Trained(config, vocabulary, model, examples, training.history)
+    return Trained(config, encoder, model, examples, training.history)
 
 
 def new_optimizer(config: Config, model: SentimentNetwork) -> Optimizer:
@@ -223,7 +224,7 @@ def train(config: Config, run: Run, n_workers: int, resume: bool | int = False) 
         }
         if config.data == "demo":
             metrics["bag_of_words_accuracy"] = bag_of_words_accuracy(
-                examples["train"], examples["test"], len(trained.vocabulary)
+                examples["train"], examples["test"], len(trained.encoder.vocabulary)
             )
         source = "synthetic demo reviews" if config.data == "demo" else "IMDb reviews"
         run.finish(history, metrics, f"{config.train_size:,} {source}, LSTM of {config.hidden} units")

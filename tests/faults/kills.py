@@ -27,12 +27,12 @@ from pathlib import Path
 import numpy as np
 
 from models.sentiment.cli import main
-from models.sentiment.data import Examples, load_test
-from models.sentiment.evaluate import evaluate
+from models.sentiment.data import load_test
 from models.sentiment.run import Run
 from tests.faults.campaign import Outcome, Part
 from tests.faults.values import pick
-from tinygrad_np.parallel import Workers
+from tinygrad_np.data import Batches
+from tinygrad_np.training import evaluate
 
 ROOT = Path(__file__).parents[2]
 SIZES = ["--train-size", "60", "--test-size", "20", "--hidden", "6", "--lr", "0.02"]
@@ -135,7 +135,7 @@ def state_of(out: Path) -> tuple[int, str | None]:
     run = Run(out)
     try:
         with contextlib.redirect_stderr(io.StringIO()):  # a note on who left the directory
-            config, vocabulary, model = run.load()
+            config, encoder, model = run.load()
     except FileNotFoundError as error:
         text = str(error)
         return 0, None if "\n" not in text and str(out) in text else f"not one clear sentence: {text}"
@@ -143,13 +143,15 @@ def state_of(out: Path) -> tuple[int, str | None]:
         return 0, f"what is left cannot be loaded: {type(error).__name__}: {error}"
     if not run.epochs.exists():
         return 0, "weights are there without metrics.csv"
-    tested = evaluate(model, Examples.encode(load_test(config), vocabulary), config.batch_size, Workers())
+    test = load_test(config)
+    data = Batches(encoder.encode(test.texts, test.labels), config.batch_size)
+    tested = evaluate(model, model.loss, data, {"accuracy": model.accuracy})
     with open(run.epochs, encoding="utf-8", newline="") as file:
         rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
     if not rows:
         return 0, "weights without a row of metrics"
     best = min(rows, key=lambda row: row["validation_loss"])
-    for name, found in (("loss", tested.loss), ("accuracy", tested.accuracy)):
+    for name, found in tested.items():
         told = best[f"test_{name}"]
         if not np.isclose(found, told, rtol=1e-5, atol=1e-7):
             return len(
