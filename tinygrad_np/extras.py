@@ -28,6 +28,8 @@ EXTRAS = {  # of pyproject.toml
     "hypothesis.strategies": "test",
     "graphviz": "graph",
     "nbformat": "notebook",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
     "sklearn.datasets": "digits",
     "sklearn.base": "sklearn",
     "sklearn.model_selection": "sklearn",

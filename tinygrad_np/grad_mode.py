@@ -13,8 +13,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 # Record nothing; record vjps; and keep the inputs of each node too, for higher derivatives. To the latter two may
-# be added: look at every number on the way, see `anomaly`.
-NO_GRAD, GRAD, CREATE_GRAPH, ANOMALY = 0, 1, 2, 4
+# be added: look at every number on the way, see `anomaly`; and keep every call, see `recorded`.
+NO_GRAD, GRAD, CREATE_GRAPH, ANOMALY, RECORD = 0, 1, 2, 4, 8
 MODE: ContextVar[int] = ContextVar("grad_mode", default=GRAD)
 _open_blocks: ContextVar[tuple[set_grad_mode, ...]] = ContextVar("open_blocks", default=())
 

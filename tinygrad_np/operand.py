@@ -20,6 +20,8 @@ def as_array(x: Any, name: str = "") -> np.ndarray:
     """
     begin = f"{name}: " if name else ""
     if type(x) is not np.ndarray and isinstance(x, np.ndarray) and not isinstance(x, np.memmap):
+        if hasattr(x, "node"):
+            return x  # a `recorded.RecordedArray`
         raise TypeError(
             f"{begin}{type(x).__module__}.{type(x).__name__} is an array with rules of its own, which would be "
             "lost; give np.asarray(...) of it, or of a masked array .filled(...)"
@@ -54,4 +56,4 @@ def operand(name: str, x: Any) -> Any:
         raise ValueError(
             f"{name}: the whole number {x} is too large for NumPy's integers; write it as a float"
         )
-    return as_array(x, name)
+    return np.asarray(as_array(x, name))

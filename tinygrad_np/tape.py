@@ -30,14 +30,15 @@ import functools
 import inspect
 import itertools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeAlias, overload
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
 import numpy as np
 
-from tinygrad_np.anomaly import Trace
+from tinygrad_np.anomaly import Trace, users_line
 from tinygrad_np.declaration import POSITIONAL, check_form, check_free, checked_signature, origin
 from tinygrad_np.errors import BAD_INPUT, describe_error, names_itself, numpy_name
-from tinygrad_np.grad_mode import ANOMALY, CREATE_GRAPH, GRAD, MODE
+from tinygrad_np.grad_mode import ANOMALY, CREATE_GRAPH, GRAD, MODE, NO_GRAD, RECORD, set_grad_mode
 from tinygrad_np.operand import operand
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ Array: TypeAlias = Any
 Rule: TypeAlias = "tuple[np.ndarray | Tensor, Any]"  # the result and its vjps
 MultiRule: TypeAlias = "tuple[tuple[np.ndarray | Tensor, ...], Any]"  # several results and their joint vjp
 P = ParamSpec("P")
+R = TypeVar("R")
 
 _numbers = itertools.count()
 
@@ -94,6 +96,19 @@ class Node:
         self.grad: np.ndarray | None = None
 
 
+class Call(NamedTuple):
+    """A call as it was recorded: what was called with what, what came out, and the line of the user's program."""
+
+    function: Callable[..., Any]
+    inputs: tuple[Any, ...]
+    static: dict[str, Any]
+    out: Any
+    line: str
+
+
+CALLS: ContextVar[list[Call]] = ContextVar("calls")  # in the mode RECORD all calls, in their order
+
+
 # --- calling a primitive ------------------------------------------------------------------------------
 
 
@@ -112,7 +127,11 @@ def wrap_output(kind: type[Node], out: Any, parents: tuple[Node | None, ...], vj
 def kept(
     now: int, rule: Callable[..., Any], inputs: tuple[Any, ...], static: dict[str, Any], out: Any
 ) -> Any:
-    """What a node keeps where more than GRAD is recorded: how to run its rule again, and a trace."""
+    """What a node keeps where more than GRAD is recorded: how to run its rule again, and a trace or a call."""
+    if now & RECORD:
+        call = Call(rule, inputs, static, out, users_line())
+        CALLS.get().append(call)
+        return rule, inputs, static, call
     return rule, inputs, static, Trace(rule.__name__, inputs, out) if now & ANOMALY else None
 
 
@@ -207,10 +226,8 @@ def primitive(
             if type(x) is Tensor:
                 node, data = x.node, x.data
             else:
-                node, data = (
-                    None,
-                    np.asarray(operand(name, x)),
-                )  # a number alone meets nothing whose dtype to take
+                # a number alone meets nothing whose dtype to take; a RecordedArray has a node
+                node, data = getattr(x, "node", None), np.asarray(operand(name, x))
             try:
                 out, vjps = rule(data, **static) if static else rule(data)  # the latter is the faster call
             except BAD_INPUT as error:
@@ -348,3 +365,29 @@ def implements(*numpy_functions: Callable[..., Any]) -> Callable[[Callable[..., 
         return answer
 
     return register
+
+
+def whole(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a function composed of primitives be one call where calls are recorded, and not all those that it makes.
+
+    For what depends on the values of arrays, or runs over a length, in its Python code; and for what other programs
+    have an operation for.
+    """
+    kind: type[Node] = type(
+        f"Node of {function.__name__}", (Node,), {"__slots__": (), "name": function.__name__}
+    )
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if not (now := MODE.get()) & RECORD:
+            return function(*args, **kwargs)
+        with set_grad_mode(NO_GRAD):
+            result: Any = function(*args, **kwargs)
+        outs = [
+            x.data if isinstance(x, Tensor) else x for x in (result if type(result) is tuple else (result,))
+        ]
+        out = tuple(outs) if type(result) is tuple else outs[0]
+        recorded: R = wrap_output(kind, out, (None,), None, kept(now, function, args, kwargs, out))
+        return recorded
+
+    return call

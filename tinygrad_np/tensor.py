@@ -25,6 +25,7 @@ from tinygrad_np.operand import as_array, operand
 from tinygrad_np.ops import elementwise, index, linalg, reduce, shape
 from tinygrad_np.ops.constant import CONSTANT, IN_PLACE
 from tinygrad_np.ops.reduce import Axis
+from tinygrad_np.recorded import remember
 from tinygrad_np.row_grad import RowGrad
 from tinygrad_np.tape import NUMPY, Node
 from tinygrad_np.torch_names import torch_parameters
@@ -74,15 +75,16 @@ class Tensor(Methods):
     node: Node | None
 
     def __init__(self, data: ArrayLike | Tensor, requires_grad: bool = False, dtype: DTypeLike | None = None):
-        array = np.asarray(
-            as_array(data, "" if isinstance(data, Tensor) else "Tensor"), dtype=dtype
+        given = as_array(
+            data, "" if isinstance(data, Tensor) else "Tensor"
         )  # refuses a Tensor whose gradient would be lost
+        array = np.asarray(given, dtype=dtype)
         if array.dtype.kind not in "biufc":
             raise TypeError(
                 f"a Tensor holds numbers, and this has dtype {array.dtype}; make numbers of it first"
             )
         self.data = array
-        self.node = None
+        self.node = getattr(given, "node", None)  # of a RecordedArray
         if requires_grad:
             self.requires_grad = True
 
@@ -360,9 +362,10 @@ class Tensor(Methods):
             arrays = without_tensors(args)
             named = {key: without_tensors(value) for key, value in kwargs.items()}
             try:
-                return function(*arrays, **named)
+                result = function(*arrays, **named)
             except BAD_INPUT as error:
                 raise describe_error(numpy_name(function), error, arrays, named) from error
+            return remember(function, args, kwargs, result)
         if function in IN_PLACE:
             raise TypeError(
                 f"{numpy_name(function)} writes into its array, and a Tensor is a value: use t.at[index].set(v)"

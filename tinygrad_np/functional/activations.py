@@ -30,6 +30,7 @@ from tinygrad_np.ops.elementwise import (
 from tinygrad_np.ops.reduce import Axis
 from tinygrad_np.ops.shape import broadcast_to, reshape
 from tinygrad_np.ops.special import erfc
+from tinygrad_np.tape import whole
 from tinygrad_np.tensor import Tensor
 from tinygrad_np.torch_names import torch_named, torch_parameters
 
@@ -69,6 +70,7 @@ __all__ = [
 
 
 @torch_parameters
+@whole
 def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     """x held between two numbers. The derivatives on the bounds are 0, where those of `numpy.clip` are 1."""
     x = floats("hardtanh", x)
@@ -223,6 +225,7 @@ def softsign(x: Tensor) -> Tensor:
 
 
 @torch_named
+@whole
 def hardshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
     """0 from -lambd to lambd, and x elsewhere."""
     x = floats("hardshrink", x)
@@ -230,6 +233,7 @@ def hardshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
 
 
 @torch_parameters
+@whole
 def softshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
     """0 from -lambd to lambd, and elsewhere x that much nearer to 0."""
     x = floats("softshrink", x)
@@ -285,6 +289,7 @@ def logsumexp(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 @torch_named
+@whole
 def log_softmax(x: Tensor, axis: int = -1, *, dtype: DTypeLike | None = None) -> Tensor:
     """The logarithm of softmax along an axis, without overflow."""
     x = _as("log_softmax", x, dtype)

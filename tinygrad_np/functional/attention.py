@@ -5,6 +5,7 @@ The names and masks are PyTorch's. A query that may attend to nothing gets 0, an
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -18,6 +19,7 @@ from tinygrad_np.functional.shapes import swapaxes
 from tinygrad_np.operand import as_array
 from tinygrad_np.ops.elementwise import where
 from tinygrad_np.ops.shape import broadcast_to, concatenate, split
+from tinygrad_np.tape import whole
 from tinygrad_np.tensor import Tensor, without_tensors
 
 __all__ = ["multi_head_attention_forward", "scaled_dot_product_attention"]
@@ -231,6 +233,7 @@ def causal(queries: int, keys: int) -> np.ndarray:
     return np.tri(queries, keys, dtype=bool)
 
 
+@whole
 def attention_weights(name: str, q: Tensor, k: Tensor, mask: Any, scale: float | None) -> Tensor:
     """softmax(q k^T scale + mask) over the keys; a mask of bools is true where a query may attend to a key."""
     if scale is None:
@@ -286,7 +289,7 @@ def _joined_masks(
     if not found:
         return None
     if all(mask.dtype.kind == "b" for mask in found):
-        joined = np.logical_not(np.any(np.broadcast_arrays(*found), axis=0))
+        joined = np.logical_not(functools.reduce(np.logical_or, found))
         return np.concatenate([joined, np.ones((*joined.shape[:-1], more), bool)], -1)
     total: Any = 0.0
     for mask in found:

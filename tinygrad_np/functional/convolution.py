@@ -16,6 +16,7 @@ from tinygrad_np.errors import names_itself
 from tinygrad_np.functional.common import floats, per_axis
 from tinygrad_np.functional.shapes import moveaxis, swapaxes
 from tinygrad_np.ops.conv import Pairs, col2im, im2col
+from tinygrad_np.tape import whole
 from tinygrad_np.tensor import Tensor
 
 __all__ = [
@@ -288,6 +289,7 @@ def _checked(
 SHORT = 20  # of a last axis: rows of fewer elements are copied faster with the batch beside them (measured)
 
 
+@whole
 def _convolve(
     name: str,
     axes: int,
@@ -331,6 +333,7 @@ def _convolve(
     return whole[0] if unbatched else whole
 
 
+@whole
 def _transposed(
     name: str,
     axes: int,

@@ -11,6 +11,7 @@ from tinygrad_np.functional.common import check_indices, floats
 from tinygrad_np.operand import as_array
 from tinygrad_np.ops.elementwise import where
 from tinygrad_np.ops.index import getitem, zeros_at
+from tinygrad_np.tape import whole
 from tinygrad_np.tensor import Tensor
 
 __all__ = ["embedding", "embedding_bag"]
@@ -72,6 +73,7 @@ def embedding(
 
 
 @names_itself
+@whole
 def embedding_bag(
     indices: Any,
     weight: Tensor,

@@ -19,6 +19,7 @@ from tinygrad_np.functional.convolution import Size
 from tinygrad_np.functional.shapes import moveaxis
 from tinygrad_np.ops.conv import im2col
 from tinygrad_np.ops.shape import stack
+from tinygrad_np.tape import whole
 from tinygrad_np.tensor import Tensor
 
 __all__ = [
@@ -351,6 +352,7 @@ def _windows(
     return cols, list(zip(kernel, strides, sides, dilations, places, strict=True))
 
 
+@whole
 def _max_pool(
     name: str,
     axes: int,
@@ -376,6 +378,7 @@ def _max_pool(
     return largest, np.ravel_multi_index(found, x.shape[-axes:], mode="clip")
 
 
+@whole
 def _avg_pool(
     name: str,
     axes: int,

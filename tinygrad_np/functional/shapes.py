@@ -21,7 +21,7 @@ from tinygrad_np.functional.common import as_tensor
 from tinygrad_np.ops.elementwise import cast
 from tinygrad_np.ops.index import zeros_at
 from tinygrad_np.ops.shape import broadcast_to, concatenate, reshape, stack
-from tinygrad_np.tape import Array, implements
+from tinygrad_np.tape import Array, implements, whole
 from tinygrad_np.tensor import Tensor
 from tinygrad_np.torch_names import torch_named
 
@@ -501,6 +501,7 @@ PAD_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge", 
 
 
 @implements(np.pad)
+@whole
 def numpy_pad(array: Array, pad_width: Any, mode: str = "constant", *, constant_values: Any = 0) -> Array:
     """An array made longer at both ends of its axes: by a constant, by its edge, mirrored, or from its other end.
 

@@ -9,11 +9,12 @@ from tinygrad_np.ops.index import getitem
 from tinygrad_np.ops.recurrent.packing import Lengths
 from tinygrad_np.ops.recurrent.unroll import time_major, unroll
 from tinygrad_np.ops.shape import transpose
-from tinygrad_np.tape import Array
+from tinygrad_np.tape import Array, whole
 
 ACTIVATIONS = {"tanh": tanh, "relu": relu}
 
 
+@whole
 def rnn_composed(
     x: Array,
     h: Array,
