@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,9 @@ import tinygrad_np.functional as F
 from datasets import generate_demo, tokenize
 from models.commands import execute, positive, start
 from models.report import BLACK, BLUE, ORANGE, new_figure, save
-from tinygrad_np import Tensor, nn, no_grad, optim
+from tinygrad_np import Tensor, nn, optim
+from tinygrad_np.data import Batches
+from tinygrad_np.training import Training, fit, predict
 
 LETTERS = {letter: i for i, letter in enumerate("abcdefghijklmnopqrstuvwxyz", start=1)}  # 0 is none
 WIDTH, LONGEST_WORD, LONGEST_REVIEW = 32, 16, 64
@@ -61,12 +64,14 @@ class CharTransformer(nn.Layer):
         return logits[:, 0]
 
 
-def probabilities(model: CharTransformer, letters: np.ndarray) -> np.ndarray:
+def probabilities(model: nn.Layer, letters: np.ndarray) -> np.ndarray:
     """The probability that each review is positive."""
-    model.eval()
-    with no_grad():
-        parts = [F.sigmoid(model(part)).data for part in np.array_split(letters, len(letters) // 200 + 1)]
-    return np.concatenate(parts)
+    return F.sigmoid(predict(model, Batches((letters,), 200))).data
+
+
+def accuracy(logits: Tensor, labels: np.ndarray) -> float:
+    """The part of the reviews on the right side of a logit of 0."""
+    return float(((logits.data > 0) == labels).mean())
 
 
 def count_of_words(train: Sequence[str], labels: np.ndarray, test: Sequence[str], right: np.ndarray) -> float:
@@ -86,42 +91,36 @@ def count_of_words(train: Sequence[str], labels: np.ndarray, test: Sequence[str]
     return float(((model(counts(test)).data[:, 0] > 0) == right).mean())
 
 
-def fit(
+def train(
     letters: np.ndarray, labels: np.ndarray, test: tuple[np.ndarray, np.ndarray], epochs: int, seed: int
-) -> tuple[CharTransformer, list[float]]:
-    """A trained model, and its test accuracy after each epoch."""
+) -> Training:
+    """Train a model, tested after each epoch."""
     rng = np.random.default_rng(seed)
     model = CharTransformer(rng)
     optimizer = optim.Adam(model.parameters(), lr=0.005)
-    steps = epochs * -(-len(labels) // BATCH)
-    schedule = optim.schedules.OneCycleLR(optimizer, max_lr=0.005, total_steps=steps)
-    history = []
-    for epoch in range(1, epochs + 1):
-        model.train()
-        order, total = rng.permutation(len(labels)), 0.0
-        for rows in np.split(order, range(BATCH, len(order), BATCH)):
-            loss = F.binary_cross_entropy_with_logits(model(letters[rows]), labels[rows])
-            optimizer.zero_grad()
-            loss.backward()
-            optim.clip_grad_norm(model.named_parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            total += loss.item() * len(rows)
-        history.append(float(((probabilities(model, test[0]) > 0.5) == test[1]).mean()))
-        print(f"epoch {epoch:2}: loss {total / len(labels):.4f}, test {history[-1]:.1%}", flush=True)
-    return model, history
+    batches = Batches((letters, labels), BATCH, shuffle=True, rng=rng)
+    return fit(
+        model,
+        F.binary_cross_entropy_with_logits,
+        batches,
+        {"test": Batches(test, 200)},
+        optimizer,
+        epochs=epochs,
+        metrics={"accuracy": accuracy},
+        max_norm=1.0,
+        schedule=optim.schedules.OneCycleLR(optimizer, max_lr=0.005, total_steps=epochs * len(batches)),
+    )
 
 
 def picture(
-    history: list[float], counted: float, twins: Sequence[str], found: np.ndarray, path: Path
+    history: list[dict[str, Any]], counted: float, twins: Sequence[str], found: np.ndarray, path: Path
 ) -> None:
     """Accuracy by epoch, and the probabilities of some twins."""
     figure = new_figure(12, 4.2)
     left, right = figure.subplots(1, 2, width_ratios=[2, 3])
     epochs = range(1, len(history) + 1)
-    left.plot(
-        epochs, [100 * a for a in history], color=BLUE, marker="o", ms=4, label="Transformer over letters"
-    )
+    right_answers = [100 * row["test_accuracy"] for row in history]
+    left.plot(epochs, right_answers, color=BLUE, marker="o", ms=4, label="Transformer over letters")
     left.axhline(100 * counted, color=BLACK, linestyle=":", label="count of words")
     left.set(xlabel="epoch", ylabel="right answers on test reviews, %")
     left.xaxis.get_major_locator().set_params(integer=True)
@@ -147,19 +146,22 @@ TWINS = (
 def run(args: argparse.Namespace) -> None:
     """Train, and say how it went."""
     tables = generate_demo(args.reviews, seed=1), generate_demo(1000, seed=2)
-    train, test = (table["review"].tolist() for table in tables)
+    reviews, test = (table["review"].tolist() for table in tables)
     labels, right = (table["sentiment"].to_numpy(np.float32) for table in tables)
-    counted = count_of_words(train, labels, test, right)
+    counted = count_of_words(reviews, labels, test, right)
     print(
-        f"{len(train):,} train and {len(test):,} test reviews; a count of words: test {counted:.1%}",
+        f"{len(reviews):,} train and {len(test):,} test reviews; a count of words: test {counted:.1%}",
         flush=True,
     )
-    model, history = fit(as_letters(train), labels, (as_letters(test), right), args.epochs, args.seed)
+    trained = train(as_letters(reviews), labels, (as_letters(test), right), args.epochs, args.seed)
+    model, history = trained.model, trained.history
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "char-transformer.png"
     picture(history, counted, TWINS, probabilities(model, as_letters(TWINS)), path)
     weights = sum(p.size for p in model.parameters())
-    print(f"a Transformer of {weights:,} weights over letters: test {history[-1]:.1%}; {path}")
+    print(
+        f"a Transformer of {weights:,} weights over letters: test {history[-1]['test_accuracy']:.1%}; {path}"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

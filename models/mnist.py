@@ -14,6 +14,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,9 @@ import tinygrad_np.functional as F
 from datasets import Digits, load_mnist, load_small_digits
 from models.commands import execute, positive, start
 from models.report import BLUE, ORANGE, new_figure, save
-from tinygrad_np import Tensor, nn, no_grad, optim
+from tinygrad_np import Tensor, nn, optim
+from tinygrad_np.data import Batches
+from tinygrad_np.training import Training, fit, predict
 
 SHOWN = 18  # wrong answers in the picture
 EPOCHS = {"mnist": {"mlp": 10, "cnn": 3}, "digits": {"mlp": 60, "cnn": 40}}
@@ -58,55 +61,41 @@ MODELS = {"mlp": mlp, "cnn": cnn}
 
 def answers(model: nn.Layer, images: np.ndarray) -> np.ndarray:
     """The digit that the model sees in each image."""
-    model.eval()
-    with no_grad():
-        logits = [
-            model(batch[:, np.newaxis]).data for batch in np.array_split(images, len(images) // 500 + 1)
-        ]
-    digits: np.ndarray = np.concatenate(logits).argmax(axis=1)
+    digits: np.ndarray = predict(model, Batches((images[:, np.newaxis],), 500)).argmax(axis=1)
     return digits
 
 
-def train_epoch(model: nn.Layer, optimizer: optim.Optimizer, data: Digits, rng: np.random.Generator) -> float:
-    """One pass over the training images in random batches of 50; the mean loss."""
-    model.train()
-    total = 0.0
-    for rows in np.array_split(rng.permutation(len(data.train_labels)), len(data.train_labels) // 50):
-        loss = F.cross_entropy(model(Tensor(data.train_images[rows, np.newaxis])), data.train_labels[rows])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        total += loss.item() * len(rows)
-    return total / len(data.train_labels)
+def accuracy(logits: Tensor, digits: np.ndarray) -> float:
+    """The part of the digits that are right."""
+    return float((logits.data.argmax(axis=1) == digits).mean())
 
 
-def fit(name: str, data: Digits, epochs: int, seed: int) -> tuple[nn.Layer, list[tuple[float, float]]]:
-    """A trained model, and the accuracy on training and test images after each epoch."""
+def train(name: str, data: Digits, epochs: int, seed: int) -> Training:
+    """Train a model, in random batches of 50 images, with smaller steps at the end."""
     rng = np.random.default_rng(seed)
     model = MODELS[name](data.train_images.shape[1], rng)
     optimizer = optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-    history = []
-    for epoch in range(1, epochs + 1):
-        if epoch == epochs * 2 // 3 + 1:
-            optimizer.lr /= 10  # smaller steps at the end
-        loss = train_epoch(model, optimizer, data, rng)
-        right = (
-            float((answers(model, data.train_images) == data.train_labels).mean()),
-            float((answers(model, data.test_images) == data.test_labels).mean()),
-        )
-        history.append(right)
-        print(f"epoch {epoch:2}: loss {loss:.4f}, train {right[0]:.1%}, test {right[1]:.2%}", flush=True)
-    return model, history
+    return fit(
+        model,
+        F.cross_entropy,
+        Batches((data.train_images[:, np.newaxis], data.train_labels), 50, shuffle=True, rng=rng),
+        {"test": Batches((data.test_images[:, np.newaxis], data.test_labels), 500)},
+        optimizer,
+        epochs=epochs,
+        metrics={"accuracy": accuracy},
+        schedule=optim.schedules.MultiStepLR(optimizer, [epochs * 2 // 3]),
+        schedule_every="epoch",
+    )
 
 
-def picture(history: list[tuple[float, float]], data: Digits, found: np.ndarray, path: Path) -> None:
+def picture(history: list[dict[str, Any]], data: Digits, found: np.ndarray, path: Path) -> None:
     """Accuracy by epoch, beside test images that came out wrong."""
     figure = new_figure(10, 4)
     left, right = figure.subfigures(1, 2)
     axes = left.subplots()
-    for k, (name, color, marker) in enumerate((("train", BLUE, "o"), ("test", ORANGE, "s"))):
-        accuracy = [100 * epoch[k] for epoch in history]
-        axes.plot(range(1, len(history) + 1), accuracy, color=color, marker=marker, ms=4, label=name)
+    for name, color, marker in (("train", BLUE, "o"), ("test", ORANGE, "s")):
+        right_answers = [100 * row[f"{name}_accuracy"] for row in history]
+        axes.plot(range(1, len(history) + 1), right_answers, color=color, marker=marker, ms=4, label=name)
     axes.set(xlabel="epoch", ylabel="right answers, %")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend()
@@ -130,12 +119,14 @@ def run(args: argparse.Namespace) -> None:
             print(f"{error}\nin its place: the small digits of scikit-learn", file=sys.stderr)
             kind = "digits"
     data = data or load_small_digits()
-    model, history = fit(args.model, data, args.epochs or EPOCHS[kind][args.model], args.seed)
+    trained = train(args.model, data, args.epochs or EPOCHS[kind][args.model], args.seed)
+    model, history = trained.model, trained.history
     weights = sum(p.size for p in model.parameters())
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / f"{kind}-{args.model}.png"
     picture(history, data, answers(model, data.test_images), path)
-    print(f"{args.model} of {weights:,} weights on {kind}: {history[-1][1]:.2%} of the test images; {path}")
+    right = history[-1]["test_accuracy"]
+    print(f"{args.model} of {weights:,} weights on {kind}: {right:.2%} of the test images; {path}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -83,8 +83,8 @@ def fit(
         Stop when so many epochs in a row were no better than the best, and in any case give the model the weights
         of the best epoch at the end.
     monitor : str
-        The column of the history that says which epoch is best; without validation every epoch is better than those
-        before.
+        The column of the history that says which epoch is the best. Where there is no ``validation``, the last one
+        counts as the best.
     mode : {"min", "max"}, optional
         Whether better is smaller, or larger. It need not be said of a loss or an accuracy.
     callbacks : sequence of callable
@@ -136,7 +136,7 @@ def fit(
         max_norm=max_norm,
         steps_schedule=schedule_every == "step" and not isinstance(schedule, ReduceLROnPlateau),
         patience=patience,
-        monitor=monitored(monitor, training),
+        monitor=monitored(monitor, training, required=patience is not None),
         sign=direction(monitor, mode),
         callbacks=callbacks,
         team=team,
@@ -352,12 +352,12 @@ def check_data(data: Mapping[str, Any]) -> None:
             raise ValueError(f"there are no batches in {name}")
 
 
-def monitored(monitor: str, training: Training) -> str:
-    """The column of the history that says which epoch is the best; "" where there is no validation."""
+def monitored(monitor: str, training: Training, required: bool) -> str:
+    """The column of the history that says which epoch is the best; "" where there is none, nor has to be."""
     names = [f"{data}_{metric}" for data in training.data for metric in ("loss", *training.metrics)]
     if monitor in names:
         return monitor
-    if monitor == "validation_loss" and len(training.data) == 1:
+    if monitor == "validation_loss" and not required:
         return ""
     raise ValueError(f"there is no {monitor} to monitor: there will be {', '.join(names)}")
 
