@@ -206,6 +206,7 @@ class Batches:
         return {
             "rows": len(self.source),
             "batch_size": self.batch_size,
+            "drop_last": self.drop_last,
             "batches": self._given,
             "epoch_start": self._start,
             "generator": self._generator_state(),
@@ -217,12 +218,12 @@ class Batches:
         Raises
         ------
         ValueError
-            It is of other data: the number of rows, the batch size, or the kind of generator differ.
+            It is of other data: the number of rows, the settings, or the kind of generator differ.
         """
         own = self.state_dict()
         if problems := [
             f"{name} is {state.get(name)} and should be {own[name]}"
-            for name in ("rows", "batch_size")
+            for name in ("rows", "batch_size", "drop_last")
             if state.get(name) != own[name]
         ]:
             raise ValueError(f"the state does not fit these Batches: {'; '.join(problems)}")

@@ -126,6 +126,8 @@ def fit(
         raise TypeError("fit takes epochs or steps, and one of them only")
     if steps is None:
         steps = (epochs or 0) * math.ceil(len(train) / accumulate)
+    if schedule_every not in ("step", "epoch"):
+        raise ValueError(f"fit takes 'step' or 'epoch' for schedule_every, not {schedule_every!r}")
     if resume is not False and checkpoints is None:
         raise TypeError("fit resumes from checkpoints, and got none")
     training = Training(model, loss, optimizer, train, validation, metrics, schedule, average)
@@ -142,13 +144,15 @@ def fit(
         team=team,
         checkpoints=checkpoints,
     )
-    if checkpoints is not None and (state := resumed(checkpoints, resume, team)):
-        training.load_state_dict(state)
-    with loop.running(progress):
-        while loop.goes_on():
-            loop.train_epoch()
-            loop.finish_epoch()
-        loop.keep()
+    with nullcontext() if checkpoints is None else closing(checkpoints):
+        if checkpoints is not None and (state := resumed(checkpoints, resume, team)):
+            training.load_state_dict(state)
+        with loop.running(progress):
+            while loop.goes_on():
+                if not training.evaluates:
+                    loop.train_epoch()
+                loop.finish_epoch()
+            loop.keep()
     return training
 
 
@@ -179,8 +183,9 @@ class Loop:
             sharded_generators(training.owners(), self.team) as self.generators,
             Interruptible(self.progress.shown) as self.interruptible,
             closing(self.progress),
-            nullcontext() if self.checkpoints is None else closing(self.checkpoints),
         ):
+            if training.step:
+                self.progress.say(f"goes on after step {training.step:,} of {self.steps:,}")
             try:
                 yield
             except Interrupted:
@@ -205,6 +210,9 @@ class Loop:
             if train.inside and self.checkpoints is not None and self.checkpoints.is_due(training.step):
                 self.save()
             self.interruptible.watch()
+        if not train.inside:
+            next(batches, None)  # the end of its epoch
+        training.evaluates = True
 
     def take_step(self, batches: Sequence[np.ndarray]) -> None:
         """One step of the optimizer, from the rows of one batch or more."""
@@ -276,7 +284,7 @@ class Loop:
                 training.schedule.step()
         if self.patience is not None and training.epoch - training.best_epoch >= self.patience:
             training.stop = True
-        training.in_epoch = False
+        training.in_epoch = training.evaluates = False
         self.save(training.is_best)
         self.interruptible.watch()
 

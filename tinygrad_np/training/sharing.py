@@ -50,29 +50,30 @@ def share(rows: int, team: Workers) -> tuple[slice, int]:
     return (team.shard, own) if own else (slice(0, 1), 0)
 
 
-def generators_of(thing: object) -> Iterator[tuple[str, np.random.Generator]]:
-    """The random generators that are set on an object, by name."""
-    for name, value in getattr(thing, "__dict__", {}).items():
-        if isinstance(value, np.random.Generator):
-            yield name, value
+def generators_of(thing: object) -> Iterator[tuple[Any, Any, np.random.Generator]]:
+    """The random generators set on an object, in lists and dicts of a layer too: each with where it stands."""
+    inside: list[Any] = [getattr(thing, "__dict__", {})]
+    while inside:
+        there = inside.pop(0)
+        for key, value in list(there.items() if isinstance(there, dict) else enumerate(there)):
+            if isinstance(value, np.random.Generator):
+                yield there, key, value
+            elif isinstance(thing, Layer) and isinstance(value, dict | list):
+                inside.append(value)
 
 
 @contextmanager
 def sharded_generators(owners: Sequence[Any], team: Workers) -> Iterator[list[ShardedGenerator]]:
     """Let the generators of these objects draw for whole batches, of which each worker has its rows."""
-    own = (
-        [(thing, name, rng) for thing in owners for name, rng in generators_of(thing)]
-        if team.size > 1
-        else []
-    )
+    own = [place for thing in owners for place in generators_of(thing)] if team.size > 1 else []
     sharded = [ShardedGenerator(rng, team) for _, _, rng in own]
     try:
-        for (thing, name, _), new in zip(own, sharded, strict=True):
-            setattr(thing, name, new)
+        for (there, key, _), new in zip(own, sharded, strict=True):
+            there[key] = new
         yield sharded
     finally:
-        for thing, name, rng in own:
-            setattr(thing, name, rng)
+        for there, key, rng in own:
+            there[key] = rng
 
 
 def sum_gradients(team: Workers, params: Sequence[Tensor], totals: np.ndarray) -> None:
@@ -102,9 +103,8 @@ def sum_gradients(team: Workers, params: Sequence[Tensor], totals: np.ndarray) -
             values = np.zeros((len(rows), *p.shape[1:]), p.dtype)
             if isinstance(p.grad, RowGrad):
                 values[np.searchsorted(rows, p.grad.rows)] = p.grad.values
-            total = RowGrad(rows, values, p.shape).coalesce()
-            p.grad = total  # type: ignore[assignment]
-            arrays.append(total.values)
+            p.grad = RowGrad(rows, values, p.shape)  # type: ignore[assignment]
+            arrays.append(p.grad.values)  # type: ignore[union-attr]
         elif kinds[:, i].any():
             if p.grad is None:
                 p.grad = np.zeros_like(p.data)
@@ -144,6 +144,6 @@ def check_alike(
     if wrong.any():
         what = " and ".join(np.array(["weights", "settings of the optimizer"])[wrong[:2]])
         raise RuntimeError(
-            f"the workers differ in their {what} after {when}: callbacks run in the first worker alone, and change "
-            "neither; use schedule, or one worker"
+            f"the workers differ in their {what} after {when}: something has changed them in one worker alone, "
+            "such as a callback, which runs in the first; use schedule, or one worker"
         )

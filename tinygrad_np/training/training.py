@@ -64,6 +64,7 @@ class Training:
         self.history: list[dict[str, Any]] = []
         self.stop = False
         self.in_epoch = False  # it has begun, and has no row yet
+        self.evaluates = False  # its steps are done
         self.sums = np.zeros(2 + len(metrics))  # of this epoch: rows, loss and metrics times rows
         self.seconds = 0.0  # of this epoch
         self.lr = 0.0  # of the last step
@@ -83,9 +84,9 @@ class Training:
 
     def note(self, row: dict[str, Any], monitor: str, sign: int, keep: bool) -> None:
         """Add a row to the history. Is it the best, as `sign` times what is monitored is the smallest?"""
-        best = self.history[self.best_epoch - 1] if self.history else None
+        known = monitor and [past[monitor] for past in self.history[self.best_epoch - 1 : self.best_epoch]]
         self.history.append(row)
-        if best is None or not monitor or sign * row[monitor] < sign * best[monitor]:
+        if not known or np.isnan(known[0]) or sign * row[monitor] < sign * known[0]:
             self.best_epoch = self.epoch
             if keep:
                 self.best_weights = self.model.state_dict()
@@ -103,6 +104,7 @@ class Training:
             "best_epoch": self.best_epoch,
             "stop": self.stop,
             "in_epoch": self.in_epoch,
+            "evaluates": self.evaluates,
             "sums": self.sums.copy(),
             "seconds": self.seconds,
             "lr": self.lr,
@@ -148,7 +150,7 @@ class Training:
             self.average.load_state_dict(state["average"])
         for rng, own in zip(self.generators(), state["generators"], strict=True):
             rng.bit_generator.state = own
-        for name in ("epoch", "step", "best_epoch", "stop", "in_epoch", "seconds", "lr"):
+        for name in ("epoch", "step", "best_epoch", "stop", "in_epoch", "evaluates", "seconds", "lr"):
             setattr(self, name, state[name])
         self.history = [dict(row) for row in state["history"]]
         self.sums = np.array(state["sums"])
@@ -159,7 +161,7 @@ class Training:
 
     def generators(self) -> list[np.random.Generator]:
         """The random generators of all layers, and of the data; one that several share is there once."""
-        found = {id(rng.bit_generator): rng for owner in self.owners() for _, rng in generators_of(owner)}
+        found = {id(rng.bit_generator): rng for owner in self.owners() for _, _, rng in generators_of(owner)}
         return list(found.values())
 
     def owners(self) -> list[Any]:
