@@ -9,7 +9,7 @@ import pytest
 
 from models.sentiment import steps
 from models.sentiment.cli import main
-from models.sentiment.config import ALLOWED, DEFAULTS, Config
+from models.sentiment.config import ALLOWED, configured
 from models.sentiment.steps import END, START, STEPS, Row, Step, measure, settings_of, table, train_command
 
 SMALL: dict[str, Any] = {"data": "demo", "train_size": 60, "test_size": 20, "epochs": 2, "hidden": 4}
@@ -27,7 +27,7 @@ def page(tmp_path: Path) -> Path:
 
 
 def test_every_row_is_a_training_that_differs_from_the_first_in_its_own_way() -> None:
-    configs = [Config(**DEFAULTS["imdb"] | settings_of(step)) for step in STEPS]
+    configs = [configured(settings_of(step)) for step in STEPS]
     assert len(set(configs)) == len({step.name for step in STEPS}) == len(STEPS)
     for step, config in zip(STEPS, configs):
         assert replace(config, **{name: getattr(configs[0], name) for name in step.change}) == configs[0]

@@ -14,7 +14,7 @@ from datasets.speeches import load_speeches
 from datasets.text import tokenize_texts
 from models.commands import execute, positive
 from models.sentiment.baselines import baselines
-from models.sentiment.config import ALLOWED, DEFAULTS, Config
+from models.sentiment.config import ALLOWED, Config, configured
 from models.sentiment.data import load_test, load_train
 from models.sentiment.encoding import Encoder
 from models.sentiment.evaluate import probabilities
@@ -36,7 +36,7 @@ def settings(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def command_train(args: argparse.Namespace) -> None:
-    config = Config(**DEFAULTS[args.data] | settings(args))
+    config = configured(settings(args))
     run = Run(args.out or f"runs/{args.data}")
     metrics = train(config, run, args.workers, args.resume)
     if "bag_of_words_accuracy" in metrics:
@@ -118,7 +118,7 @@ def add_settings(parser: argparse.ArgumentParser, names: Sequence[str] = tuple(A
 
 
 def command_baselines(args: argparse.Namespace) -> None:
-    config = Config(**DEFAULTS[args.data] | settings(args))
+    config = configured(settings(args))
     (train, _), test = load_train(config), load_test(config)
     print(f"{len(train.labels):,} reviews to train on, {len(test.labels):,} to test with")
     for name, accuracy, parameters, seconds in baselines(train, test):

@@ -11,7 +11,7 @@ import math
 import os
 import reprlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
@@ -171,10 +171,22 @@ class Config:
 
 ALLOWED: dict[str, Allowed] = {field.name: field.metadata["allowed"] for field in fields(Config)}
 
-DEFAULTS: dict[str, dict[str, Any]] = {  # of some data, where they differ from those of `Config`
-    "demo": {},
-    "imdb": {"embeddings": "glove", "epochs": 6, "hidden": 64, "lr": 3e-3},
+OF_REAL_TEXTS = {"embeddings": "glove", "epochs": 6, "hidden": 64, "lr": 3e-3}
+OF_NGRAMS = {  # beside them the network learns quickly, and would soon learn by heart
+    **{"embeddings": "tuned", "embedding_lr": 1.5e-3, "max_ngram": 4, "max_tokens": 400},
+    **{"bidirectional": True, "pooling": "mean-max", "batch_size": 64, "epochs": 3},
+    **{"dropout": 0.5, "input_dropout": 0.3, "word_dropout": 0.2, "channel_dropout": 0.2},
+    **{"schedule": "cosine", "warmup": 50, "max_norm": 1.0, "ema": 0.995},
 }
+
+
+def configured(given: Mapping[str, Any]) -> Config:
+    """The settings that are given, and for all others those that go with the data and the features."""
+    real = given.get("data", "demo") != "demo"
+    usual = OF_REAL_TEXTS if real else {}
+    if real and given.get("features") in ("channels", "wide", "joint"):
+        usual = usual | OF_NGRAMS
+    return Config(**usual | dict(given))
 
 
 def _memory() -> float:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.sentiment.config import DEFAULTS, Config
+from models.sentiment.config import configured
 from models.sentiment.data import load_test, load_train
 from models.sentiment.train import train_model
 from tinygrad_np.data import Batches
@@ -94,7 +94,7 @@ def settings_of(step: Step) -> dict[str, Any]:
 def measure(step: Step, seed: int, data_dir: str | None) -> Row:
     """Train, and look at the test reviews."""
     settings = settings_of(step)
-    config = Config(**DEFAULTS[settings["data"]] | settings, seed=seed, data_dir=data_dir)
+    config = configured({**settings, "seed": seed, "data_dir": data_dir})
     train, validation = load_train(config)
     start, processor_start = time.perf_counter(), time.process_time()
     trained = train_model(config, train, validation, {}, Workers(), progress=False)
@@ -153,11 +153,12 @@ def train_command(settings: dict[str, Any], seed: int = 0) -> str:
 
 def options(settings: dict[str, Any]) -> list[str]:
     """Settings as options of the command line, those left out that are so anyway."""
-    usual = Config(**DEFAULTS[settings["data"]])
-    found = [f"--data {settings['data']}"]
+    leading = {name: settings[name] for name in ("data", "features") if name in settings}
+    usual = configured(leading)  # what goes with them
+    found = [f"--{name} {value}" for name, value in leading.items()]
     for name, value in settings.items():
         option = name.replace("_", "-")
-        if name == "data" or value == getattr(usual, name):
+        if name in leading or value == getattr(usual, name):
             continue
         if isinstance(value, bool):
             found.append(f"--{option}" if value else f"--no-{option}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from models import report
-from models.sentiment.config import DEFAULTS, Config
+from models.sentiment.config import Config, configured
 from models.sentiment.data import load_train
 from models.sentiment.train import train_model
 from tinygrad_np.extras import import_optional
@@ -60,11 +60,11 @@ def tune(directory: Path, given: dict[str, Any], trials: int) -> tuple[dict[str,
     for extra in ("plotly", "matplotlib.pyplot", "sklearn.ensemble"):
         import_optional(extra)  # one that is missing is told before the work
     study = open_study(directory, given)
-    train, validation = load_train(Config(**DEFAULTS[given["data"]] | given))
+    train, validation = load_train(configured(given))
 
     def objective(trial: Any) -> float:
         chosen = {name: choose(trial, name) for name, choose in SPACE.items() if name not in given}
-        config = Config(**DEFAULTS[given["data"]] | given | chosen)
+        config = configured(given | chosen)
         return validation_loss(trial, config, train, validation)
 
     states = import_optional("optuna.trial").TrialState
