@@ -85,7 +85,7 @@ def test_the_table_by_hand() -> None:
     start, last = STEPS[:2]
     rows = [row(start, 0, 0.80), row(start, 1, 0.82), row(last, 0, 0.75, seconds=300)]
     lines = table(rows).splitlines()[2:]
-    command = "`python -m models.sentiment train --data imdb --train-size 5000"
+    command = "`python -m models.sentiment train --data imdb --train-size 5000 --max-tokens 400"
     assert lines == [
         f"| {start.name} | 81.0 % ± 1.4 (2 seeds) |  | 1,234 | 1.5 | {command}` |",
         # other work took the processor meanwhile, so that its minutes say nothing

@@ -22,7 +22,7 @@ from tinygrad_np.files import atomic_write
 from tinygrad_np.parallel import Workers
 from tinygrad_np.training import evaluate
 
-BASE: dict[str, Any] = {"data": "imdb", "train_size": 5000}
+BASE: dict[str, Any] = {"data": "imdb", "train_size": 5000, "max_tokens": 400}
 SEEDS = 3  # of the main rows
 START, END = "<!-- table -->\n", "<!-- /table -->"
 
@@ -59,10 +59,15 @@ STEPS = (
     Step("learning rate 0.01", {"lr": 0.01}),
     Step("cosine schedule with warm-up", {"schedule": "cosine", "warmup": 50}),
     Step("average of the weights", {"ema": 0.99}),
+    Step("GloVe fine-tuned", {"embeddings": "tuned"}, is_main=True),
     Step("vectors learned, without GloVe", {"embeddings": "learned"}),
     Step("2,000 reviews", {"train_size": 2000}),
     Step("10,000 reviews", {"train_size": 10_000}),
     Step("longer training, stopped early", {"epochs": 20, "patience": 4}),
+    Step("a Transformer, at a third of the learning rate", {"network": "transformer", "lr": 0.001}),
+    Step("channels of n-grams beside the words", {"features": "channels"}, is_main=True),
+    Step("n-grams alone, without a network", {"features": "wide"}, is_main=True),
+    Step("channels, and the n-grams beside the network", {"features": "joint"}, is_main=True),
 )
 
 
@@ -100,8 +105,8 @@ def measure(step: Step, seed: int, data_dir: str | None) -> Row:
     trained = train_model(config, train, validation, {}, Workers(), progress=False)
     seconds, processor_seconds = time.perf_counter() - start, time.process_time() - processor_start
     model = trained.model
-    asked = load_test(config)
-    test = Batches(trained.encoder.encode(asked.texts, asked.labels), config.batch_size)
+    reviews = load_test(config)
+    test = Batches(trained.encoder.encode(reviews.texts, reviews.labels), config.batch_size)
     found = evaluate(model, model.loss, test, {"accuracy": model.accuracy})
     best = min(trained.history, key=lambda row: float(row["validation_loss"]))
     return Row(
