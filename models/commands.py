@@ -24,6 +24,14 @@ def positive(text: str) -> int:
     return number
 
 
+def from_zero(text: str) -> int:
+    """A whole number from 0."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"takes 0 or more, not {number}")
+    return number
+
+
 def start(module: str) -> NoReturn:
     """Import the module of a command line, and run its `main`.
 

@@ -5,13 +5,13 @@ import pytest
 
 from models.sentiment.calibration import (
     HIGHEST,
-    answers,
     calibration,
     class_probabilities,
     confidences,
     fit_temperature,
 )
 from models.sentiment.intervals import mean_interval, share_interval
+from models.sentiment.model import most_likely
 
 
 def test_temperature_of_two_classes_by_hand():
@@ -44,7 +44,7 @@ def test_two_logits_say_what_their_difference_says():
     pairs = np.stack([0.3 - logits / 2, 0.3 + logits / 2], axis=1)
     assert fit_temperature(pairs, labels) == pytest.approx(fit_temperature(logits, labels), rel=1e-9)
     np.testing.assert_allclose(class_probabilities(pairs, 1.7)[:, 1], class_probabilities(logits, 1.7))
-    assert (answers(pairs) == answers(logits)).all()
+    assert (most_likely(pairs) == most_likely(logits)).all()
 
 
 def test_no_temperature_is_the_best():
@@ -81,7 +81,7 @@ def test_probabilities_answers_and_confidence():
     assert p.dtype == np.float32
     np.testing.assert_allclose(p, [0.5, 0.8, 0.1], rtol=1e-6)
     np.testing.assert_allclose(class_probabilities(logits, 0.5)[1:], [16 / 17, 1 / 82], rtol=1e-6)
-    assert answers(logits).tolist() == [1, 1, 0]
+    assert most_likely(logits).tolist() == [1, 1, 0]
     np.testing.assert_allclose(confidences(p), [0.5, 0.8, 0.9], rtol=1e-6)
     np.testing.assert_allclose(confidences(np.array([[0.2, 0.5, 0.3]])), [0.5])
 
@@ -124,7 +124,7 @@ def test_the_interval_finds_the_error_that_a_wrong_temperature_makes():
     labels = (rng.random(len(logits)) < 1 / (1 + np.exp(-logits))).astype(np.int8)
     p = confidences(class_probabilities(3 * logits))
     place = np.minimum(((p - 0.5) / 0.05).astype(int), 9)
-    truth = np.abs(np.bincount(place, (answers(logits) == labels) - p)).sum() / len(p)
+    truth = np.abs(np.bincount(place, (most_likely(logits) == labels) - p)).sum() / len(p)
     sample = slice(0, 2000)
     wrong = calibration(3 * logits[sample], labels[sample], 1.0, rng)
     assert wrong.error.low < truth < wrong.error.high

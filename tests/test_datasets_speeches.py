@@ -116,10 +116,11 @@ NAMES = [
 def table(tmp_path):
     """What a model might say of speeches by these."""
     speakers = load_speeches(write(tmp_path, HEADER, *([name, "Hello.", "x"] for name in NAMES)))["speaker"]
-    n = len(speakers)
-    return pd.DataFrame(
-        {"speaker": speakers, "paragraphs": 2, "positive": 0.5, "mean": 0.5, "spread": [0.1] * n}
-    )
+    shares = {"positive": 0.5, "low": 0.0, "high": 1.0, "mean": 0.5, "mean_low": 0.4, "mean_high": 0.6}
+    return pd.DataFrame({"speaker": speakers, "context": 0, "paragraphs": 2, **shares, "spread": 0.1})
+
+
+PARAGRAPHS = pd.DataFrame({"speech": [1, 1, 2, 2], "positive": [0.4, 0.6, 0.4, 0.6]})
 
 
 def test_names_come_out_as_text_in_a_terminal(table):
@@ -131,9 +132,9 @@ def test_names_come_out_as_text_in_a_terminal(table):
 def test_names_come_out_as_text_in_pictures(table, tmp_path, monkeypatch):
     figures = []
     monkeypatch.setattr(report, "save", lambda figure, path: figures.append(figure))
-    report.speech_bars(table, tmp_path / "a.png")
+    report.speech_bars(table, PARAGRAPHS, "", tmp_path / "a.png")
     monkeypatch.undo()
-    labels = figures[0].axes[0].get_yticklabels()[::-1]
+    labels = figures[0].axes[0].get_yticklabels()
     assert [label.get_text() for label in labels[:2]] == ["$x^2$ and $100 (2)", r"\x1b[31mRed\x1b[0m\x07 (2)"]
     assert not any(label.get_parse_math() for label in labels)
     assert max(len(label.get_text()) for label in labels) < 80
@@ -142,13 +143,13 @@ def test_names_come_out_as_text_in_pictures(table, tmp_path, monkeypatch):
 
 
 def test_a_picture_of_very_many_speeches_has_the_first(table, tmp_path):
-    report.speech_bars(pd.concat([table] * 200), tmp_path / "a.png")
+    report.speech_bars(pd.concat([table] * 200), PARAGRAPHS, "", tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_no_name_is_a_formula_in_a_spreadsheet(table, tmp_path):
     path = tmp_path / "a.csv"
-    report.speech_csv(table, path)
+    report.csv_for_spreadsheets(table, path)
     with open(path, encoding="utf-8", newline="") as file:
         names = [row[0] for row in csv.reader(file)][1:]
     assert [name.removeprefix("'") for name in names] == table["speaker"].tolist()

@@ -20,7 +20,7 @@ from models import report
 from models.sentiment.cli import main
 from models.sentiment.evaluate import probabilities
 from models.sentiment.run import Run
-from models.sentiment.speeches import speech_table
+from models.sentiment.speeches import Asked, paragraph_table, speech_table
 from tinygrad_np.training.loop import Loop
 from tinygrad_np.weights import load_weights, save_weights
 
@@ -114,6 +114,13 @@ def test_evaluate_finds_what_training_found(demo_run: Path, capsys: pytest.Captu
     assert run("evaluate", "--run", demo_run) == 0
     printed = capsys.readouterr().out
     assert f"accuracy {metrics['test_accuracy']:.1%}, loss {metrics['test_loss']:.3f}" in printed
+    assert "as trained, temperature 1.00: loss" in printed
+    assert f"calibrated, temperature {metrics['temperature']:.2f}: loss" in printed
+    kept = json.loads((demo_run / "assessment.json").read_text(encoding="utf-8"))
+    assert kept["accuracy"]["value"] == metrics["test_accuracy"]
+    for name in ("calibration", "lengths", "mistakes"):
+        assert (demo_run / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert len(pd.read_csv(demo_run / f"{name}.csv")) > 0
 
 
 def test_predict_answers_for_any_text(demo_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,14 +169,25 @@ def test_imdb_with_glove_and_speeches(data_dir: Path, capsys: pytest.CaptureFixt
 
     capsys.readouterr()
     assert run("speeches", "--run", out) == 0
-    table = pd.read_csv(out / "speeches.csv").set_index("speaker")
-    assert list(table["paragraphs"]) == [2, 1, 0]
-    assert table.loc["First", "positive"] == 1.0
-    assert table.loc["First", "mean"] > 0.8
-    assert table.loc["Second", "positive"] == 0.0
-    assert table.loc["Silent", ["positive", "mean", "spread"]].isna().all()
+    table = pd.read_csv(out / "speeches.csv").set_index(["speaker", "context"])
+    assert list(table["paragraphs"]) == [2, 2, 1, 1, 0, 0]
+    assert table.loc[("First", 0), "positive"] == 1.0
+    assert table.loc[("First", 0), "mean"] > 0.8
+    assert table.loc[("Second", 0), "positive"] == 0.0
+    assert table.loc[("Silent", 0), ["positive", "mean", "spread"]].isna().all()
+    paragraphs = pd.read_csv(out / "paragraphs.csv")
+    assert list(paragraphs["speaker"]) == ["First", "First", "Second"]
+    assert table.loc[("First", 1), "mean"] == pytest.approx(paragraphs["positive_in_context"][:2].mean())
+    domain = pd.read_csv(out / "domain.csv").set_index("kind")
+    assert domain.loc["reviews", ["texts", "accuracy"]].tolist() == [40, 1.0]
     assert (out / "speeches.png").read_bytes().startswith(b"\x89PNG")
-    assert "Silent" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "Silent" in printed
+    assert "The model has learnt from reviews" in printed
+    assert run("speeches", "--run", out, "--context", "0") == 0
+    assert set(pd.read_csv(out / "speeches.csv")["context"]) == {0}
+    with pytest.raises(SystemExit):
+        run("speeches", "--run", out, "--context", "-1")
 
 
 def test_the_weights_kept_are_those_of_the_smallest_validation_loss(demo_run: Path, tmp_path: Path) -> None:
@@ -235,7 +253,8 @@ def test_a_paragraph_at_exactly_one_half_is_counted(demo_run: Path) -> None:
     state["head.bias"][:] = 0
     model.load_state_dict(state)
     speeches = pd.DataFrame({"speaker": ["One"], "speech": ["Half of this is good."]})
-    row = speech_table(model, encoder, speeches).iloc[0]
+    table = paragraph_table(Asked(model, encoder, 1.0), speeches, 0)
+    row = speech_table(table, speeches, 0, np.random.default_rng(0)).iloc[0]
     assert (row["paragraphs"], row["positive"], row["mean"], row["spread"]) == (1, 1.0, 0.5, 0.0)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 import tinygrad_np.functional as F
 from models.sentiment.intervals import TAILS, Interval, bootstrap, share_interval
+from models.sentiment.model import most_likely
 from tinygrad_np import Tensor, grad, no_grad
 from tinygrad_np.extras import import_optional
 
@@ -96,11 +97,6 @@ def class_probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndar
     return np.asarray(p.data)
 
 
-def answers(logits: np.ndarray) -> np.ndarray:
-    """The most probable class of each text, (texts,) of int; of two that are as probable, the second one."""
-    return (logits >= 0).astype(np.int64) if logits.ndim == 1 else logits.argmax(axis=1)
-
-
 def confidences(p: np.ndarray) -> np.ndarray:
     """The probability of each answer, (texts,), from the probabilities of `class_probabilities`."""
     return np.asarray(np.maximum(p, 1 - p) if p.ndim == 1 else p.max(axis=1))
@@ -142,7 +138,7 @@ def calibration(
     logits = logits.astype(np.float64)
     with no_grad():
         loss = log_loss(Tensor(logits / temperature), labels).item()
-    confidence, right = confidences(class_probabilities(logits, temperature)), answers(logits) == labels
+    confidence, right = confidences(class_probabilities(logits, temperature)), most_likely(logits) == labels
     guess = 1 / (2 if logits.ndim == 1 else logits.shape[1])
     place = np.minimum(((confidence - guess) / (1 - guess) * BINS).astype(np.int64), BINS - 1)
 

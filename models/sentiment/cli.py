@@ -9,18 +9,21 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import models.sentiment
 from datasets.speeches import load_speeches
 from datasets.text import tokenize_texts
-from models.commands import execute, positive
+from models.commands import execute, from_zero, positive
+from models.sentiment.assessment import assess, described
 from models.sentiment.baselines import baselines
 from models.sentiment.config import ALLOWED, Config, configured
 from models.sentiment.data import load_test, load_train
 from models.sentiment.encoding import Encoder
-from models.sentiment.evaluate import probabilities
+from models.sentiment.evaluate import logits, probabilities
 from models.sentiment.model import SentimentNetwork
 from models.sentiment.run import Run
-from models.sentiment.speeches import speech_table
+from models.sentiment.speeches import Asked, domain_table, paragraph_table, speech_table, warning
 from models.sentiment.steps import run_steps, train_command
 from models.sentiment.train import train
 from models.sentiment.tune import tune
@@ -28,6 +31,7 @@ from tinygrad_np.data import Batches
 from tinygrad_np.training import evaluate
 
 DATA = ("data", "data_dir", "train_size", "test_size", "seed")  # the settings that say which reviews
+CLASSES = ("negative", "positive")
 
 
 def settings(args: argparse.Namespace) -> dict[str, Any]:
@@ -60,22 +64,32 @@ def load(run: Run) -> tuple[Config, Encoder, SentimentNetwork]:
 
 
 def command_evaluate(args: argparse.Namespace) -> None:
-    config, encoder, model = load(Run(args.run))
+    run = Run(args.run)
+    config, encoder, model = load(run)
     if args.data_dir:
         config = replace(config, data_dir=args.data_dir)
     test = load_test(config)
-    data = Batches(encoder.encode(test.texts, test.labels), config.batch_size)
-    found = evaluate(model, model.loss, data, {"accuracy": model.accuracy})
-    print(
-        f"{len(test.labels):,} test reviews of {config.data}: accuracy {found['accuracy']:.1%}, "
-        f"loss {found['loss']:.3f}"
+    found = assess(
+        logits(model, encoder.encode(test.texts), config.batch_size),
+        test.labels,
+        test.texts,
+        CLASSES,
+        run.temperature,
+        np.random.default_rng(config.seed),
     )
+    title = f"{len(test.labels):,} test reviews of {config.data}"
+    print(f"{title}: accuracy {found.accuracy.value:.1%}, loss {found.as_trained.loss:.3f}")
+    print(described(found))
+    with run.locked():
+        run.save_assessment(found, title)
+    print(f"pictures: {run.calibration_curves}, {run.length_curves}, {run.mistake_bars}; tables beside them")
 
 
 def command_predict(args: argparse.Namespace) -> None:
-    _, encoder, model = load(Run(args.run))
+    run = Run(args.run)
+    _, encoder, model = load(run)
     texts = tokenize_texts(args.text)
-    p_positive = probabilities(model, encoder.encode(texts))
+    p_positive = probabilities(model, encoder.encode(texts), temperature=run.temperature)
     for text, ids, p in zip(args.text, texts.token_ids, p_positive, strict=True):
         tokens = [texts.tokens[i] for i in ids]
         unknown = [token for token in tokens if token not in encoder.vocabulary]
@@ -86,11 +100,19 @@ def command_predict(args: argparse.Namespace) -> None:
 def command_speeches(args: argparse.Namespace) -> None:
     run = Run(args.run)
     config, encoder, model = load(run)
-    table = speech_table(model, encoder, load_speeches(args.data_dir or config.data_dir))
+    if args.data_dir:
+        config = replace(config, data_dir=args.data_dir)
+    speeches, rng = load_speeches(config.data_dir), np.random.default_rng(config.seed)
+    asked = Asked(model, encoder, run.temperature)
+    paragraphs = paragraph_table(asked, speeches, args.context)
+    table = speech_table(paragraphs, speeches, args.context, rng)
+    domain = domain_table(asked, paragraphs, load_test(config), rng)
     with run.locked():
-        run.save_speeches(table)
-    print(table.to_string(index=False, float_format="{:.2f}".format, na_rep="-"))
-    print(f"picture: {run.speech_bars}; table: {run.speeches}")
+        run.save_speeches(table, paragraphs, domain, warning(domain))
+    for part in (table, domain):
+        print(part.to_string(index=False, float_format="{:.3f}".format, na_rep="-"), end="\n\n")
+    print(warning(domain))
+    print(f"picture: {run.speech_bars}; tables: {run.speeches}, {run.paragraphs}, {run.domain}")
 
 
 def command_steps(args: argparse.Namespace) -> None:
@@ -181,6 +203,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     sub = commands.add_parser("speeches", help="let a run read the speeches, by paragraphs")
     sub.set_defaults(command=command_speeches)
     sub.add_argument("--run", required=True)
+    sub.add_argument(
+        "--context",
+        type=from_zero,
+        default=1,
+        help="neighbours on each side with which a paragraph is read too",
+    )
     sub.add_argument("--data-dir")
 
     sub = commands.add_parser(

@@ -1,10 +1,11 @@
-"""How good is it? Loss and accuracy of a model, the probabilities behind them, and a baseline beside them."""
+"""How good is it? Loss and accuracy of a model, the logits and probabilities behind them, and a baseline."""
 
 from __future__ import annotations
 
 import numpy as np
 
 import tinygrad_np.functional as F
+from models.sentiment.calibration import class_probabilities
 from models.sentiment.encoding import INPUTS, Examples
 from models.sentiment.model import SentimentNetwork
 from tinygrad_np import Tensor, no_grad
@@ -26,9 +27,11 @@ def logits(model: SentimentNetwork, examples: Examples, batch_size: int = 64) ->
     return some_logits[np.argsort(np.concatenate(rows))]
 
 
-def probabilities(model: SentimentNetwork, examples: Examples, batch_size: int = 64) -> np.ndarray:
+def probabilities(
+    model: SentimentNetwork, examples: Examples, batch_size: int = 64, temperature: float = 1.0
+) -> np.ndarray:
     """The probability that each text is positive, (texts,), float32."""
-    return F.sigmoid(Tensor(logits(model, examples, batch_size))).data
+    return class_probabilities(logits(model, examples, batch_size), temperature)
 
 
 def bag_of_words_accuracy(train: Examples, test: Examples, vocabulary_size: int) -> float:

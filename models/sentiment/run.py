@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models import report
+from models.sentiment.assessment import Assessment, both_bins, curve_name, summary
 from models.sentiment.config import DIMENSIONS, Config
 from models.sentiment.encoding import Encoder
 from models.sentiment.model import SentimentNetwork
@@ -55,7 +56,16 @@ class Run:
         self.epochs = self.directory / "metrics.csv"  # a row an epoch
         self.metrics = self.directory / "metrics.json"  # of the best epoch
         self.curves = self.directory / "loss.png"
+        self.assessment = self.directory / "assessment.json"  # of the test reviews: accuracy, calibration
+        self.calibration = self.directory / "calibration.csv"  # a row a bin, as trained and calibrated
+        self.calibration_curves = self.directory / "calibration.png"
+        self.lengths = self.directory / "lengths.csv"  # accuracy by length
+        self.length_curves = self.directory / "lengths.png"
+        self.mistakes = self.directory / "mistakes.csv"  # the most confident ones
+        self.mistake_bars = self.directory / "mistakes.png"
         self.speeches = self.directory / "speeches.csv"
+        self.paragraphs = self.directory / "paragraphs.csv"  # of the speeches
+        self.domain = self.directory / "domain.csv"  # how far speeches are from reviews
         self.speech_bars = self.directory / "speeches.png"
         self.manifest = (
             self.directory / "run.json"
@@ -71,7 +81,9 @@ class Run:
         """All that a run may hold."""
         return [
             *(self.config, self.vocabulary, self.ngrams, self.weights, self.epochs, self.metrics),
-            *(self.curves, self.speeches, self.speech_bars),
+            *(self.curves, self.assessment, self.calibration, self.calibration_curves, self.lengths),
+            *(self.length_curves, self.mistakes, self.mistake_bars, self.speeches, self.paragraphs),
+            *(self.domain, self.speech_bars),
         ]
 
     # --- writing ---
@@ -139,12 +151,32 @@ class Run:
         if self.checkpoints.is_dir():
             shutil.rmtree(self.checkpoints)  # there is nothing left to go on with
 
-    def save_speeches(self, table: pd.DataFrame) -> None:
-        """Write what the model says of speeches, as a table and as bars."""
+    def save_assessment(self, found: Assessment, title: str) -> None:
+        """Write what there is to say of the finished model, as tables and as pictures under a title."""
         self._commit(
             {
-                self.speeches: lambda path: report.speech_csv(table, path),
-                self.speech_bars: lambda path: report.speech_bars(table, path),
+                self.assessment: lambda path: _write_json(path, summary(found)),
+                self.calibration: lambda path: _write_table(path, both_bins(found)),
+                self.calibration_curves: lambda path: report.reliability_diagram(
+                    {curve_name(at): at.bins for at in (found.as_trained, found.calibrated)}, title, path
+                ),
+                self.lengths: lambda path: _write_table(path, found.by_length),
+                self.length_curves: lambda path: report.accuracy_by_length(found.by_length, title, path),
+                self.mistakes: lambda path: report.csv_for_spreadsheets(found.mistakes, path),
+                self.mistake_bars: lambda path: report.mistakes(found.mistakes, title, path),
+            }
+        )
+
+    def save_speeches(
+        self, table: pd.DataFrame, paragraphs: pd.DataFrame, domain: pd.DataFrame, warning: str
+    ) -> None:
+        """Write what the model says of speeches, as tables and as a picture with a warning."""
+        self._commit(
+            {
+                self.speeches: lambda path: report.csv_for_spreadsheets(table, path),
+                self.paragraphs: lambda path: report.csv_for_spreadsheets(paragraphs, path),
+                self.domain: lambda path: _write_table(path, domain),
+                self.speech_bars: lambda path: report.speech_bars(table, paragraphs, warning, path),
             }
         )
 
@@ -285,6 +317,13 @@ class Run:
         except ValueError as error:
             raise ValueError(f"{self.weights}: {error}") from error
         return model.eval()
+
+    @property
+    def temperature(self) -> float:
+        """By what the logits of the run are divided, chosen on its validation reviews; 1 where it chose none."""
+        with suppress(FileNotFoundError):
+            return float(json.loads(self.metrics.read_text(encoding="utf-8")).get("temperature", 1.0))
+        return 1.0
 
     def notes(self) -> list[str]:
         """What is to be said of a run that was loaded: that it did not finish, or that a file is not its own."""

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from models.sentiment.calibration import fit_temperature
 from models.sentiment.config import Config
 from models.sentiment.data import Reviews, load_test, load_train
 from models.sentiment.encoding import Encoder, Examples, new_embedding
-from models.sentiment.evaluate import bag_of_words_accuracy
+from models.sentiment.evaluate import bag_of_words_accuracy, logits
 from models.sentiment.model import SentimentNetwork
 from models.sentiment.run import Run, best_epoch
 from tinygrad_np.data import Batches
@@ -214,6 +215,9 @@ def train(config: Config, run: Run, n_workers: int, resume: bool | int = False) 
             "test_accuracy": best["test_accuracy"],
             "test_loss": best["test_loss"],
             "validation_accuracy": best["validation_accuracy"],
+            "temperature": fit_temperature(
+                logits(trained.model, examples["validation"]), examples["validation"].labels
+            ),
             "best_epoch": int(best["epoch"]),
             "epochs": len(history),
             **{f"{name}_reviews": size for name, size in sizes.items()},
