@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from datasets import glove, lines, load_glove
+from datasets import lines, load_glove, vectors
 from tests.datasets_real import DATA_DIR, needs_data
 
 LINES = [
@@ -56,7 +56,7 @@ def test_words_and_vectors(tmp_path, cache):
 def test_later_calls_do_not_read_the_text(tmp_path, monkeypatch):
     data = write(tmp_path)
     load_glove(data, 3)
-    monkeypatch.setattr(glove, "_parse", None)
+    monkeypatch.setattr("datasets.glove.parse", None)
     assert_is_right(load_glove(data, 3))
 
 
