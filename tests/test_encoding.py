@@ -1,16 +1,21 @@
 """From texts to the network's logits: what is read, what is counted, and that the parts add up."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import tinygrad_np.functional as F
+from datasets.glove import Glove
 from datasets.text import TokenizedTexts, tokenize_texts
-from models.sentiment.config import Config
+from models.sentiment import encoding
+from models.sentiment.cli import main
+from models.sentiment.config import DIMENSIONS, Config
 from models.sentiment.encoding import Encoder, Examples, new_embedding
 from models.sentiment.model import DEEP_SHARE, NGRAM_DROPOUT, SentimentNetwork
-from models.sentiment.ngrams import Joined, channels
+from models.sentiment.ngrams import Joined, NGrams, channels
 from tinygrad_np import no_grad
 from tinygrad_np.data import Batches
 from tinygrad_np.optim import Adam
@@ -171,3 +176,57 @@ def test_every_kind_learns(features: str, n_classes: int) -> None:
         *inputs, _ = encoder.encode(texts, labels)[np.arange(60)]
         assert network.accuracy(network(*inputs), labels) > 0.9
     assert trained.history[-1]["train_accuracy"] > 0.9
+
+
+@pytest.mark.parametrize("embeddings", ["glove", "tuned", "learned"])
+def test_words_to_know_and_their_vectors(embeddings: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = np.arange(3 * DIMENSIONS, dtype=np.float32).reshape(3, DIMENSIONS)
+    monkeypatch.setattr(encoding, "load_glove", lambda *args: Glove(["film", "the", "once"], vectors))
+    texts = tokenize_texts(["a film once", "a film xyzzy", "a plugh xyzzy"])
+    known = {
+        ("glove", "none"): ["film", "once", "the"],
+        ("glove", "joint"): ["a", "film", "xyzzy", "once", "the"],
+        ("tuned", "none"): ["a", "film", "xyzzy"],
+        ("tuned", "joint"): ["a", "film", "xyzzy"],
+        ("learned", "none"): ["a", "film", "xyzzy"],
+        ("learned", "joint"): ["a", "film", "xyzzy"],
+    }
+    for features in ("none", "joint"):
+        config = Config(embeddings=embeddings, features=features)
+        vocabulary, embedding = new_embedding(config, texts, np.random.default_rng(0))
+        assert vocabulary.tokens[2:] == known[embeddings, features]
+        table = embedding.weight.data
+        assert len(table) == len(vocabulary)
+        assert not table[0].any()
+        assert embedding.weight.requires_grad == (embeddings != "glove")
+        if embeddings != "learned":
+            row = {word: table[i] for i, word in enumerate(vocabulary.tokens)}
+            np.testing.assert_array_equal(row["film"], vectors[0])
+            for word in {"<unk>", "a", "xyzzy"} & row.keys():
+                np.testing.assert_array_equal(row[word], vectors.mean(axis=0))
+
+
+@pytest.mark.parametrize("features", FEATURES[1:])
+def test_a_run_works_elsewhere_and_each_of_its_files_is_its_own(
+    features: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    sizes = ["--train-size", "60", "--test-size", "20", "--epochs", "1", "--hidden", "4", "--max-ngram", "2"]
+    assert main(["train", "--data", "demo", "--features", features, *sizes, "--out", str(here)]) == 0
+    accuracy = json.loads((here / "metrics.json").read_text(encoding="utf-8"))["test_accuracy"]
+    here.rename(there)
+    capsys.readouterr()
+    assert main(["baselines", "--data", "demo", *sizes[:4], "--run", str(there)]) == 0
+    *linear, own = capsys.readouterr().out.splitlines()[1:]
+    assert [line.split("  ")[0][-1] for line in linear] == ["%", "%"]
+    assert own.startswith(f"{accuracy:.1%}  {there}, features {features}: ")
+    (there / "ngrams.safetensors").rename(there / "away")
+    assert main(["predict", "--run", str(there), "good"]) == 1
+    assert "holds no ngrams.safetensors" in capsys.readouterr().err
+    ngrams = NGrams.load(there / "away")
+    NGrams(ngrams.keys, ngrams.ratios + np.float32(0.5), ngrams.n_tokens).save(there / "ngrams.safetensors")
+    assert main(["predict", "--run", str(there), "good"]) == 1
+    assert "ngrams.safetensors is not the file that this training wrote" in capsys.readouterr().err
+    NGrams(ngrams.keys[:1], ngrams.ratios[: len(ngrams.keys[0])], 9).save(there / "ngrams.safetensors")
+    assert main(["predict", "--run", str(there), "good"]) == 1
+    assert "ngrams.safetensors holds n-grams of 1 to 1 of 9 words, and it should" in capsys.readouterr().err
