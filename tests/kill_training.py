@@ -4,6 +4,7 @@
 program of its own and not a part of the tests' process, which has threads.
 """
 
+import errno
 import json
 import os
 import resource
@@ -30,20 +31,24 @@ EPOCHS = 3
 
 
 class Reader(nn.Layer):
-    """A small network with generators of its own in three places, one of them shared with the batches."""
+    """A small network that draws from three generators, one of which is that of the batches too."""
 
     def __init__(self, rng: np.random.Generator):
         self.embedding = nn.Embedding(20, 4, rng=rng)
         self.lstm = nn.LSTM(
             4, 6, num_layers=2, dropout=0.2, recurrent_dropout=0.2, bidirectional=True, rng=rng
         )
-        self.dropout = nn.Dropout(0.3, rng=11)
+        self.dropout = [nn.Dropout(0.3, rng=11)]
+        self.noise = {"input": [np.random.default_rng(13)]}
         self.head = nn.Linear(12, 2, rng=12)
 
     def forward(self, words: np.ndarray, lengths: np.ndarray) -> Tensor:
         """(batch, time) and (batch,) to (batch, 2)."""
-        output, _ = self.lstm(self.embedding(words), lengths=lengths)
-        return self.head(self.dropout(output.max(axis=1)))
+        x = self.embedding(words)
+        if self.training:
+            x = x + self.noise["input"][0].normal(0, 0.1, x.shape).astype(np.float32)
+        output, _ = self.lstm(x, lengths=lengths)
+        return self.head(self.dropout[0](output.max(axis=1)))
 
 
 def train(directory: Path | None, n_workers: int, every_steps: int = 1) -> Training:
@@ -106,6 +111,8 @@ def in_a_process(directory: Path, n_workers: int, before: Callable[[], Any], end
         training = train(directory, n_workers)
         end.write_bytes(end_of(training))
         status = 0
+    except OSError as error:
+        status = error.errno or 1
     finally:
         os._exit(status)
 
@@ -113,7 +120,8 @@ def in_a_process(directory: Path, n_workers: int, before: Callable[[], Any], end
 def kill_in_write(number: int, place: str, size: int) -> None:
     """Let this process be killed in its nth write of a checkpoint: before, within, or behind it.
 
-    Within it, that is the system's own doing: it kills who writes more than a limit of a file's size.
+    Within it, that is the system's own doing: it kills who writes more than a limit of a file's size. Or it refuses
+    to write more, as a full disk does, and the training fails.
     """
     seen = 0
 
@@ -124,8 +132,8 @@ def kill_in_write(number: int, place: str, size: int) -> None:
             seen += 1
             if seen == number and place == "before":
                 os.kill(os.getpid(), signal.SIGKILL)
-            if seen == number and place == "within":
-                signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+            if seen == number and place in ("within", "full disk"):
+                signal.signal(signal.SIGXFSZ, signal.SIG_DFL if place == "within" else signal.SIG_IGN)
                 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
                 resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
         if event == "os.rename" and name.endswith(".part") and seen == number and place == "renaming":
@@ -136,7 +144,7 @@ def kill_in_write(number: int, place: str, size: int) -> None:
     sys.addaudithook(hook)
 
 
-PLACES = ["before", "within", "renaming", "tidying"]
+PLACES = ["before", "within", "full disk", "renaming", "tidying"]
 
 
 def kills(count: int, seed: int, n_workers: int) -> dict[str, Any]:
@@ -147,8 +155,8 @@ def kills(count: int, seed: int, n_workers: int) -> dict[str, Any]:
     Returns
     -------
     dict
-        "ends": of each training that came to its end, whether it is the right one. "kills": how they came, with
-        how often. "left": how many of them left a part of a file.
+        "ends": of each training that came to its end, whether it is the right one, and no part of a file is left.
+        "kills": how they came, with how often. "left": how many of them left a part of a file.
     """
     rng = np.random.default_rng([seed, n_workers])
     came: dict[str, int] = {}
@@ -164,26 +172,25 @@ def kills(count: int, seed: int, n_workers: int) -> dict[str, Any]:
         run, end = scratch / "0", scratch / "0.end"
         while sum(came.values()) < count or not end.exists():
             if end.exists():
-                ends.append(end.read_bytes() == right)
+                ends.append(end.read_bytes() == right and not any(run.glob("*.part")))
                 run, end = scratch / str(len(ends)), scratch / f"{len(ends)}.end"
             number, size = int(rng.integers(1, 6)), int(rng.integers(1, 30_000))
             moment, kill = rng.uniform(0, seconds / 3), (os.kill, os.killpg)[rng.integers(2)]
             place = "any moment" if rng.integers(2) else min(PLACES, key=lambda p: came.get(p, 0))
             if sum(came.values()) >= count:
-                pid = in_a_process(run, n_workers, lambda: None, end)
-            elif place == "any moment":
-                pid = in_a_process(run, n_workers, lambda: None, end)
+                place = "nowhere"
+            hook = lambda n=number, p=place, s=size: kill_in_write(n, p, s)
+            pid = in_a_process(run, n_workers, hook if place in PLACES else lambda: None, end)
+            if place == "any moment":
                 time.sleep(moment)
                 kill(pid, signal.SIGKILL)
-            else:
-                hook = lambda n=number, p=place, s=size: kill_in_write(n, p, s)
-                pid = in_a_process(run, n_workers, hook, end)
             status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-            assert status in (0, -signal.SIGKILL, -signal.SIGXFSZ), f"the training ends with {status}"
+            expected = {"full disk": errno.EFBIG, "within": -signal.SIGXFSZ}.get(place, -signal.SIGKILL)
+            assert status in (0, expected), f"the training ends with {status}, at {place}"
             if status:
                 came[place] = came.get(place, 0) + 1
                 left += any(run.glob("*.part"))
-        ends.append(end.read_bytes() == right)
+        ends.append(end.read_bytes() == right and not any(run.glob("*.part")))
     return {"ends": ends, "kills": came, "left": left}
 
 

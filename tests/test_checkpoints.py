@@ -400,7 +400,7 @@ def test_a_training_killed_at_thirty_moments_ends_in_the_same_bits(n_workers: in
     assert came["ends"]
     assert all(came["ends"])
     assert sum(came["kills"].values()) == 30
-    assert set(came["kills"]) == {"any moment", "before", "within", "renaming", "tidying"}
+    assert set(came["kills"]) == {"any moment", "before", "within", "full disk", "renaming", "tidying"}
     assert came["left"] >= came["kills"]["within"] + came["kills"]["renaming"]  # parts of files were there
 
 

@@ -11,6 +11,7 @@ from tests.recurrent_cases import call, every_way
 from tinygrad_np import Tensor
 from tinygrad_np.nn import GRU, LSTM, Embedding, Layer, Linear, LSTMCell
 from tinygrad_np.testing import generators
+from tinygrad_np.weights import from_torch, to_torch
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e '.[oracle]'")
 pytestmark = pytest.mark.oracle
@@ -19,9 +20,9 @@ pytestmark = pytest.mark.oracle
 def same_state(mine: Layer, theirs: Any, to_pytorch: bool) -> None:
     """Give one the weights of the other, by name."""
     if to_pytorch:
-        theirs.load_state_dict({name: torch.from_numpy(array) for name, array in mine.state_dict().items()})
+        theirs.load_state_dict(to_torch(mine), strict=True)
     else:
-        mine.load_state_dict({name: weight.numpy() for name, weight in theirs.state_dict().items()})
+        from_torch(mine, theirs.state_dict())
 
 
 def both(x: np.ndarray) -> tuple[Tensor, Any]:

@@ -20,6 +20,7 @@ from tinygrad_np.check.checks import Static, concatenate_outputs, gradient_of, o
 from tinygrad_np.check.draw import Rng
 from tinygrad_np.check.rows import Edge
 from tinygrad_np.tensor import Tensor
+from tinygrad_np.weights import from_torch, to_torch
 
 TOLERANCE = 1e-10  # relative
 
@@ -86,10 +87,8 @@ def compare_layer(torch: Any, name: str, rng: Rng) -> None:
     if case.torch is None:
         return
     theirs = case.torch(torch).double()
-    theirs.load_state_dict(
-        {key: torch.from_numpy(a) for key, a in case.layer.state_dict().items()}, strict=True
-    )
-    case.layer.load_state_dict({key: a.numpy() for key, a in theirs.state_dict().items()})
+    theirs.load_state_dict(to_torch(case.layer), strict=True)
+    from_torch(case.layer, theirs.state_dict())
     call = partial(case.torch_call, torch) if case.torch_call else case.call
     for a, b in both(torch, partial(case.call, case.layer), partial(call, theirs), case.inputs, rng):
         np.testing.assert_allclose(a, b, rtol=TOLERANCE, atol=1e-12)
