@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.sentiment.config import configured
+from models.sentiment.config import OF_NGRAMS, Config, configured
 from models.sentiment.data import load_test, load_train
 from models.sentiment.train import train_model
 from tinygrad_np.data import Batches
@@ -35,6 +36,8 @@ class Step(NamedTuple):
     is_main: bool = False
 
 
+OTHER = ("max_ngram", "channel_dropout", "max_tokens")  # of n-grams alone, or as it is in all rows
+TOGETHER = {name: value for name, value in OF_NGRAMS.items() if name not in OTHER}
 STEPS = (
     Step("where it starts", {}, is_main=True),
     Step("pooling: the last state", {"pooling": "last"}, is_main=True),
@@ -65,14 +68,15 @@ STEPS = (
     Step("10,000 reviews", {"train_size": 10_000}),
     Step("longer training, stopped early", {"epochs": 20, "patience": 4}),
     Step("a Transformer, at a third of the learning rate", {"network": "transformer", "lr": 0.001}),
-    Step("channels of n-grams beside the words", {"features": "channels"}, is_main=True),
-    Step("n-grams alone, without a network", {"features": "wide"}, is_main=True),
-    Step("channels, and the n-grams beside the network", {"features": "joint"}, is_main=True),
+    Step("many together: all that goes with n-grams, without them", TOGETHER, is_main=True),
+    Step("counted n-grams beside the words, and many together", {"features": "channels"}, is_main=True),
+    Step("counted n-grams alone, without a network", {"features": "wide"}, is_main=True),
+    Step("both of these as one model, and many together", {"features": "joint"}, is_main=True),
 )
 
 
 class Row(NamedTuple):
-    """A training that was finished."""
+    """A training that has ended. Its settings are all there were then, but the seed and where the data is."""
 
     settings: dict[str, Any]
     seed: int
@@ -90,16 +94,28 @@ class Row(NamedTuple):
         """What it took; None where the machine had other work meanwhile."""
         return self.seconds / 60 if self.processor_seconds > 0.9 * self.seconds else None
 
+    def is_of(self, step: Step) -> bool:
+        """Whether it is of a step as it is now; a setting that there was not then was as it is unless given."""
+        usual = asdict(Config())
+        wanted = recorded(configured(settings_of(step)))
+        return self.settings.keys() <= wanted.keys() and wanted == {
+            name: self.settings.get(name, usual[name]) for name in wanted
+        }
+
 
 def settings_of(step: Step) -> dict[str, Any]:
-    """All that differs from the settings of `Config`."""
+    """The settings that are given for a step."""
     return BASE | step.change
+
+
+def recorded(config: Config) -> dict[str, Any]:
+    """The settings as a row keeps them."""
+    return {name: value for name, value in asdict(config).items() if name not in ("seed", "data_dir")}
 
 
 def measure(step: Step, seed: int, data_dir: str | None) -> Row:
     """Train, and look at the test reviews."""
-    settings = settings_of(step)
-    config = configured({**settings, "seed": seed, "data_dir": data_dir})
+    config = configured({**settings_of(step), "seed": seed, "data_dir": data_dir})
     train, validation = load_train(config)
     start, processor_start = time.perf_counter(), time.process_time()
     trained = train_model(config, train, validation, {}, Workers(), progress=False)
@@ -110,7 +126,7 @@ def measure(step: Step, seed: int, data_dir: str | None) -> Row:
     found = evaluate(model, model.loss, test, {"accuracy": model.accuracy})
     best = min(trained.history, key=lambda row: float(row["validation_loss"]))
     return Row(
-        settings,
+        recorded(config),
         seed,
         found["accuracy"],
         found["loss"],
@@ -158,7 +174,7 @@ def train_command(settings: dict[str, Any], seed: int = 0) -> str:
 
 def options(settings: dict[str, Any]) -> list[str]:
     """Settings as options of the command line, those left out that are so anyway."""
-    leading = {name: settings[name] for name in ("data", "features") if name in settings}
+    leading: dict[str, Any] = {name: settings[name] for name in ("data", "features") if name in settings}
     usual = configured(leading)  # what goes with them
     found = [f"--{name} {value}" for name, value in leading.items()]
     for name, value in settings.items():
@@ -178,25 +194,20 @@ def table(rows: Sequence[Row]) -> str:
         "| what is changed | test accuracy | against the first row | parameters | minutes | command |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    first = accuracies(rows, STEPS[0])
+    first = [row.test_accuracy for row in rows if row.is_of(STEPS[0])]
     for step in STEPS:
-        found = accuracies(rows, step)
-        if not found:
+        mine = [row for row in rows if row.is_of(step)]
+        if not mine:
             continue
-        mine = [row for row in rows if row.settings == settings_of(step)]
+        found = [row.test_accuracy for row in mine]
         minutes = [row.minutes for row in mine if row.minutes is not None]
         spread = f" ± {100 * np.std(found, ddof=1):.1f} ({len(found)} seeds)" if len(found) > 1 else ""
         difference = f"{100 * (np.mean(found) - np.mean(first)):+.1f}" if first and step.change else ""
         lines.append(
             f"| {step.name} | {100 * np.mean(found):.1f} %{spread} | {difference} | {mine[0].parameters:,} "
-            f"| {f'{np.mean(minutes):.1f}' if minutes else ''} | `{train_command(mine[0].settings)}` |"
+            f"| {f'{np.mean(minutes):.1f}' if minutes else ''} | `{train_command(settings_of(step))}` |"
         )
     return "\n".join(lines) + "\n"
-
-
-def accuracies(rows: Sequence[Row], step: Step) -> list[float]:
-    """Of a step, on the test reviews, one a seed."""
-    return [row.test_accuracy for row in rows if row.settings == settings_of(step)]
 
 
 def write_page(page: Path, rows: Sequence[Row]) -> None:
@@ -226,7 +237,7 @@ def run_steps(page: Path, names: Sequence[str], data_dir: str | None) -> None:
         raise ValueError(f"no row is named so; there are {', '.join(step.name for step in STEPS)}")
     write_page(page, load_rows(results))
     for step, seed in in_order(chosen):
-        if any(row.settings == settings_of(step) and row.seed == seed for row in load_rows(results)):
+        if any(row.is_of(step) and row.seed == seed for row in load_rows(results)):
             continue
         row = measure(step, seed, data_dir)
         add_row(results, row)
