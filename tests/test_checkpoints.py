@@ -146,6 +146,11 @@ def test_the_last_ones_and_the_best_are_kept(tmp_path: Path) -> None:
     assert checkpoints.load(4) == {"mark": 4.0}
 
 
+def test_one_alone_is_called_the_best(tmp_path: Path) -> None:
+    save(Checkpoints(tmp_path, keep=3), [1, 2, 3], best=[1, 2])
+    assert names(tmp_path) == [f"step-00000000{n}.safetensors" for n in ("1", "2-best", "3")]
+
+
 def test_the_best_step_stays_the_best_when_it_is_saved_again(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, keep=1)
     save(checkpoints, [5, 5], best=[5])
@@ -189,6 +194,10 @@ def test_when_one_is_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert by_time.is_due(1)
     save(by_time, [1])
     assert not by_time.is_due(2)
+    now = 111.0
+    assert by_time.is_due(2)
+    save(by_time, [2])
+    assert not by_time.is_due(3)
 
 
 # --- a new training, and one that goes on -------------------------------------------------------------
