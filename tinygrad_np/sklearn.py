@@ -115,7 +115,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.dtype = dtype
         self.random_state = random_state
         self.verbose = verbose
-        vars(self).update(settings)  # scikit-learn wants no error here: `fit` refuses what is no setting
+        self.__dict__.update(settings)  # scikit-learn wants no error here: `fit` refuses what is no setting
 
     # --- settings ---
 
@@ -127,7 +127,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         """Change settings by name; a new one with a prefix too."""
         prefixed = {name: value for name, value in params.items() if name.startswith(PREFIXES)}
         super().set_params(**{name: value for name, value in params.items() if name not in prefixed})
-        vars(self).update(prefixed)
+        self.__dict__.update(prefixed)
         return self
 
     def _settings(self, prefix: str) -> dict[str, Any]:
@@ -205,7 +205,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
                     f"{type(self).__name__} has no setting {name!r}; those of what it builds are written "
                     f"{', '.join(f'{prefix}{name}' for prefix in PREFIXES)}"
                 )
-        self._rng = _generator(self.random_state)
+        self._rng = as_generator(self.random_state)
         settings = self._settings("module__")
         if isinstance(self.module, nn.Layer):
             if settings:
@@ -272,9 +272,10 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             return lambda outputs, y: criterion(self._aligned(outputs), y)
 
         def weighted_loss(outputs: Tensor, targets: np.ndarray) -> Tensor:
-            losses = criterion(self._aligned(outputs), targets["y"])
+            losses: Tensor = criterion(self._aligned(outputs), targets["y"])
             weight = targets["weight"].astype(losses.dtype)
-            return (losses * weight.reshape(-1, *[1] * (losses.ndim - 1))).mean()
+            mean: Tensor = (losses * weight.reshape(-1, *[1] * (losses.ndim - 1))).mean()
+            return mean
 
         return weighted_loss
 
@@ -292,7 +293,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         """What the module gives for the rows of X."""
         checks.check_is_fitted(self, "history_")
         inputs = self._as_input(checks.validate_data(self, X, reset=False, allow_nd=True))
-        return self._aligned(Tensor(predict(self.module_, Batches(inputs, self.batch_size))))
+        outputs: Tensor = self._aligned(Tensor(predict(self.module_, Batches(inputs, self.batch_size))))
+        return outputs
 
     def _as_input(self, X: np.ndarray) -> np.ndarray:
         """X in `dtype`, or in that of the weights.
@@ -318,7 +320,7 @@ def _called(what: str, function: Any, settings: dict[str, Any]) -> Any:
     return function(**settings)
 
 
-def _generator(random_state: Any) -> np.random.Generator:
+def as_generator(random_state: Any) -> np.random.Generator:
     """What scikit-learn takes for a `random_state`, as a Generator."""
     if isinstance(random_state, np.random.RandomState):
         random_state = random_state.randint(2**31)
@@ -333,12 +335,15 @@ def _checked_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray:
     ValueError
         They are not one finite number from 0 for each row, or all are zero.
     """
-    weight = checks.check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    weight: np.ndarray = checks.check_array(
+        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
+    )
     if weight.shape != (len(X),):
         raise ValueError(f"sample_weight has shape {weight.shape}, and X has {len(X)} rows")
     if (weight < 0).any() or not weight.any():
         raise ValueError("sample_weight has to be numbers from 0 that are not all zero")
-    return weight / weight.mean()
+    scaled: np.ndarray = weight / weight.mean()
+    return scaled
 
 
 def _beside(y: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -35,6 +35,7 @@ from tinygrad_np.weights import load_weights, save_weights
 if TYPE_CHECKING:
     import pandas as pd
 
+CLASSES = ("negative", "positive")  # where a run names none
 Write = Callable[[Path], None]
 
 
@@ -324,6 +325,13 @@ class Run:
         with suppress(FileNotFoundError):
             return float(json.loads(self.metrics.read_text(encoding="utf-8")).get("temperature", 1.0))
         return 1.0
+
+    @property
+    def classes(self) -> list[Any]:
+        """The labels, in the order of the outputs."""
+        with suppress(FileNotFoundError):
+            return list(json.loads(self.metrics.read_text(encoding="utf-8")).get("classes", CLASSES))
+        return list(CLASSES)
 
     def notes(self) -> list[str]:
         """What is to be said of a run that was loaded: that it did not finish, or that a file is not its own."""
