@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -187,7 +187,7 @@ class Examples:
         """Of each text the words to read."""
         return np.array([len(ids) for ids in self.token_ids], dtype=np.int64)
 
-    def __getitem__(self, rows: np.ndarray) -> tuple[np.ndarray | None, ...]:
+    def __getitem__(self, rows: np.ndarray) -> tuple[Any, ...]:
         """A batch, as `SentimentNetwork.forward` takes it; the labels come last, if there are any.
 
         Token ids (texts, time), lengths (texts,), channels (texts, time, channels), the n-grams of all texts, and
@@ -195,7 +195,7 @@ class Examples:
         """
         return self.shard(rows, slice(None))
 
-    def shard(self, rows: np.ndarray, part: slice) -> tuple[np.ndarray | None, ...]:
+    def shard(self, rows: np.ndarray, part: slice) -> tuple[Any, ...]:
         """A part of a batch, its texts padded as those of the whole batch."""
         time = max((len(self.token_ids[i]) for i in rows), default=0)
         rows = rows[part]

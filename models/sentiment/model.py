@@ -57,11 +57,16 @@ class SentimentNetwork(Layer):
         n_classes: int = 2,
     ):
         n_outputs = 1 if n_classes == 2 else n_classes
+        self.reader, self.head, self.wide = None, None, None
         if config.features != "wide":
-            n_channels = ngrams.ratios.shape[1] * len(ngrams.keys) if config.features != "none" else 0
+            n_channels = 0 if ngrams is None else ngrams.ratios.shape[1] * len(ngrams.keys)
             self.reader = Reader(config, embedding, n_channels, rng)
             self.head = Linear(self.reader.features, n_outputs, rng=rng, dtype=embedding.weight.dtype)
         if config.features in ("wide", "joint"):
+            if ngrams is None:
+                raise ValueError(
+                    f"a network with features {config.features} takes the n-grams of its encoder"
+                )
             self.wide = Wide(ngrams, rng)
 
     def forward(
@@ -73,11 +78,17 @@ class SentimentNetwork(Layer):
         ngram_offsets: np.ndarray | None = None,
     ) -> Answer:
         """A batch as `Examples` gives it, without the labels."""
-        wide = self.wide(ngram_ids, ngram_offsets) if hasattr(self, "wide") else None
-        deep = self.head(self.reader(token_ids, lengths, channels)) if hasattr(self, "reader") else None
-        parts = [
-            logits if logits.shape[1] > 1 else logits[:, 0] for logits in (wide, deep) if logits is not None
-        ]
+        parts = []
+        if self.wide is not None:
+            if ngram_ids is None or ngram_offsets is None:
+                raise ValueError(
+                    "a network with n-grams takes those of the texts too, as its encoder gives them"
+                )
+            parts.append(self.wide(ngram_ids, ngram_offsets))
+        if self.reader is not None and self.head is not None:
+            parts.append(self.head(self.reader(token_ids, lengths, channels)))
+        if parts[0].shape[1] == 1:
+            parts = [logits[:, 0] for logits in parts]
         if len(parts) == 1:
             return Answer(parts[0])
         wide, deep = parts
@@ -85,8 +96,11 @@ class SentimentNetwork(Layer):
 
     def loss(self, answer: Answer, labels: np.ndarray) -> Tensor:
         """The mean cross-entropy of a batch; in training that of each part is added."""
-        one = F.cross_entropy if answer.logits.ndim == 2 else F.binary_cross_entropy_with_logits
-        return sum((one(logits, labels) for logits in answer.parts), one(answer.logits, labels))
+        cross_entropy = F.cross_entropy if answer.logits.ndim == 2 else F.binary_cross_entropy_with_logits
+        total: Tensor = cross_entropy(answer.logits, labels)
+        for logits in answer.parts:
+            total = total + cross_entropy(logits, labels)
+        return total
 
     def accuracy(self, answer: Answer, labels: np.ndarray) -> float:
         """The share of right answers."""

@@ -255,14 +255,15 @@ def log_ratios(counts: np.ndarray) -> np.ndarray:
     others = counts.sum(axis=0) - counts
 
     def log_share(n: np.ndarray) -> np.ndarray:
-        return np.log(n + 1) - np.log(np.maximum((n + 1).sum(axis=1, keepdims=True), 1))
+        share: np.ndarray = np.log(n + 1) - np.log(np.maximum((n + 1).sum(axis=1, keepdims=True), 1))
+        return share
 
-    ratios: np.ndarray = log_share(counts) - log_share(others)
-    return (ratios[1:] if len(counts) == 2 else ratios).T.astype(np.float32, order="C")
+    ratios = log_share(counts) - log_share(others)
+    return np.ascontiguousarray((ratios[1:] if len(counts) == 2 else ratios).T, np.float32)
 
 
 def channels(numbers: np.ndarray, ratios: np.ndarray) -> np.ndarray:
     """The ratios of the n-grams that end at each token, (tokens, lengths * columns); 0 of those not known."""
     rows = np.concatenate([ratios, np.zeros((1, ratios.shape[1]), np.float32)])  # NONE is the last one
-    by_place = rows[numbers].transpose(1, 0, 2)
+    by_place: np.ndarray = rows[numbers].transpose(1, 0, 2)
     return by_place.reshape(len(by_place), len(numbers) * ratios.shape[1])
