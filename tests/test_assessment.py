@@ -68,6 +68,8 @@ def test_an_assessment_says_its_figures(found):
     assert f"calibrated, temperature 2.00: loss {right.loss:.3f}" in text
     assert f"error {right.error.value:.1%} (95 % interval {right.error.low:.1%} to" in text
     assert "of 10 bins of the same width, 50% to 100% sure" in text
+    for _, row in found.mistakes[:5].iterrows():
+        assert f"{row['probability']:.1%} {row['said']}, but {row['label']}: $ x ^ 2 $ = 1 + 1 word" in text
     assert right.loss < wrong.loss
     assert right.error.value < wrong.error.value
 

@@ -6,18 +6,24 @@ import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.container import BarContainer
 
-from datasets.text import TokenizedTexts, paragraphs, tokenize, tokenize_texts
+from datasets.text import TokenizedTexts, Vocabulary, paragraphs, tokenize, tokenize_texts
 from models import report
+from models.sentiment.config import Config
 from models.sentiment.data import Reviews
+from models.sentiment.encoding import Encoder
 from models.sentiment.intervals import bootstrap, share_interval
+from models.sentiment.model import Answer
 from models.sentiment.speeches import (
     PARAGRAPH_WORDS,
     Answers,
+    Asked,
     domain_table,
+    new_pairs,
     paragraph_table,
     speech_table,
     warning,
 )
+from tinygrad_np import Tensor
 
 GOOD, BAD = "good " * 49 + "good. ", "bad " * 49 + "bad. "
 
@@ -27,7 +33,8 @@ def asked(texts: TokenizedTexts) -> Answers:
     words = [[texts.tokens[i] for i in ids] for ids in texts.token_ids]
     lengths = np.array([len(text) for text in words])
     good = np.array([text.count("good") for text in words])
-    return Answers(good / np.maximum(lengths, 1), lengths, np.array([text.count("qwx") for text in words]))
+    unknown = np.array([text.count("qwx") for text in words])
+    return Answers(good / np.maximum(lengths, 1), lengths, unknown, 2.0 * unknown)
 
 
 @pytest.fixture(scope="module")
@@ -112,13 +119,46 @@ def test_how_far_speeches_are_from_reviews(table):
     assert domain["words"]["pieces of reviews"] in set(table["words"])
     assert domain["unknown"].tolist()[0] == pytest.approx(1 / 3)
     assert domain["unknown"].tolist()[2] == pytest.approx(1 / table["words"].sum())
+    assert domain["new_pairs"].tolist()[0] == pytest.approx(2 * 300 / (3 * 299))
     assert domain["confidence"]["reviews"] == 1
     assert domain["accuracy"].tolist()[:2] == pytest.approx([2 / 3, 2 / 3])
     assert np.isnan(domain["accuracy"]["paragraphs of speeches"])
     text = warning(domain.reset_index())
     assert f"{1 / table['words'].sum():.1%} of the words of these speeches (test reviews: 33.3%)" in text
+    assert "pairs of neighbouring words are new to it (test reviews: 67%)" in text
     assert "(reviews: 300)" in text
+    assert "pairs" not in warning(domain.reset_index().assign(new_pairs=np.nan))
     assert "67% of these come out right" in text
+
+
+def test_new_pairs_by_hand():
+    """Of the training texts two have "a b" and "b c", so that "c a" and what unknown words are in are new."""
+    texts = tokenize_texts(["a b c", "a b c", "c"])
+    vocabulary = Vocabulary(["<pad>", "<unk>", "a", "b", "c"])
+    config = Config(features="wide", max_ngram=2)
+    encoder, _ = Encoder.fit(config, vocabulary, texts, np.array([0, 1, 1]), 2, np.random.default_rng(0))
+    asked_about = tokenize_texts(["a b c a", "", "a", "a x b", "b c b c"])
+    assert new_pairs(encoder, asked_about).tolist() == [1, 0, 0, 2, 1]
+    without, _ = Encoder.fit(
+        Config(features="none"), vocabulary, texts, np.array([0, 1, 1]), 2, np.random.default_rng(0)
+    )
+    assert np.isnan(new_pairs(without, asked_about)).all()
+
+
+def test_a_model_of_three_classes_has_no_say():
+    class Three:
+        def eval(self) -> None: ...
+
+        def __call__(self, token_ids, lengths, *rest):
+            return Answer(Tensor(np.zeros((len(lengths), 3))))
+
+    texts = tokenize_texts(["a b"])
+    vocabulary = Vocabulary(["<pad>", "<unk>", "a", "b"])
+    encoder, _ = Encoder.fit(
+        Config(features="none"), vocabulary, texts, np.array([0]), 2, np.random.default_rng(0)
+    )
+    with pytest.raises(ValueError, match="this run was trained on 3 classes"):
+        Asked(Three(), encoder, 1.0)(texts)
 
 
 def test_pieces_are_parts_of_reviews_and_shorter_reviews_stay_whole(table):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from datasets.messages import shortened
 from datasets.text import TokenizedTexts
 from models.sentiment.calibration import Calibration, calibration, class_probabilities, confidences
 from models.sentiment.intervals import Interval, share_interval
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 LENGTHS = 10  # groups of texts, of about the same number each
 MISTAKES = 20
+SAID = 5  # of them in the terminal
 BEGINNING = 60  # words of a text, to be read
 
 
@@ -170,6 +172,11 @@ def described(found: Assessment) -> str:
         span = f"{row['shortest']:,} to {row['longest']:,}"
         lines.append(
             f"{span:>16}  {row['accuracy']:6.1%}  {row['low']:6.1%} to {row['high']:6.1%}  {row['confidence']:6.1%}"
+        )
+    lines.append(f"of the {len(found.mistakes)} most confident mistakes the first, with their labels:")
+    for row in found.mistakes[:SAID].to_dict("records"):
+        lines.append(
+            f"{row['probability']:6.1%} {row['said']}, but {row['label']}: {shortened(row['beginning'], 80)}"
         )
     return "\n".join(lines)
 

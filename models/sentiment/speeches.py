@@ -12,10 +12,11 @@ import numpy as np
 from datasets.text import TokenizedTexts, paragraphs, tokenize_texts
 from models.sentiment.calibration import class_probabilities, confidences
 from models.sentiment.data import Reviews
-from models.sentiment.encoding import Encoder
+from models.sentiment.encoding import Encoder, with_ids_of
 from models.sentiment.evaluate import logits
 from models.sentiment.intervals import mean_interval, share_interval
 from models.sentiment.model import SentimentNetwork
+from models.sentiment.ngrams import NONE, Joined
 from tinygrad_np.extras import import_optional
 
 if TYPE_CHECKING:
@@ -26,11 +27,23 @@ COMPARED = 1000  # test reviews at most
 
 
 class Answers(NamedTuple):
-    """What a model says of some texts, each (texts,): probabilities of positive, their words, the unknown ones."""
+    """What a model says of some texts, each (texts,), and how much of them it knows.
+
+    Attributes
+    ----------
+    positive : ndarray of float32
+        The probability that it is positive.
+    words, unknown : ndarray of int64
+        How many words it has, and how many of these the model does not know.
+    new_pairs : ndarray of float64
+        How many pairs of neighbouring words it has that no two training texts have; NaN where the model counts no
+        pairs.
+    """
 
     positive: np.ndarray
     words: np.ndarray
     unknown: np.ndarray
+    new_pairs: np.ndarray
 
 
 class Asked(NamedTuple):
@@ -41,12 +54,28 @@ class Asked(NamedTuple):
     temperature: float
 
     def __call__(self, texts: TokenizedTexts) -> Answers:
+        said = logits(self.model, self.encoder.encode(texts))
+        if said.ndim == 2:
+            raise ValueError(
+                f"speeches are positive or negative, and this run was trained on {said.shape[1]} classes"
+            )
         unknown = np.array([token not in self.encoder.vocabulary for token in texts.tokens], dtype=bool)
         return Answers(
-            class_probabilities(logits(self.model, self.encoder.encode(texts)), self.temperature),
+            class_probabilities(said, self.temperature),
             np.array([len(ids) for ids in texts.token_ids], dtype=np.int64),
             np.array([unknown[ids].sum() for ids in texts.token_ids], dtype=np.int64),
+            new_pairs(self.encoder, texts),
         )
+
+
+def new_pairs(encoder: Encoder, texts: TokenizedTexts) -> np.ndarray:
+    """How many pairs of neighbouring words of each text a model does not know, (texts,); NaN if it counts none."""
+    if encoder.ngrams is None or len(encoder.ngrams.keys) < 2:
+        return np.full(len(texts.token_ids), np.nan)
+    joined = Joined.join(with_ids_of(encoder.vocabulary, texts))
+    is_new = encoder.ngrams.numbers(joined)[1] == NONE
+    is_new[joined.offsets[:-1][np.diff(joined.offsets) > 0]] = False  # the first word of a text ends no pair
+    return np.bincount(joined.owners(), is_new, minlength=len(joined))
 
 
 def paragraph_table(asked: Asked, speeches: pd.DataFrame, context: int) -> pd.DataFrame:
@@ -56,7 +85,8 @@ def paragraph_table(asked: Asked, speeches: pd.DataFrame, context: int) -> pd.Da
     -------
     pandas.DataFrame
         A row a paragraph: `speech` and `paragraph` (their numbers from 1), `speaker`, `words`, `unknown` (of these
-        words), `positive` (the probability), `positive_in_context` (with a context above 0) and `text`.
+        words), `new_pairs` (as `Answers` has them), `positive` (the probability), `positive_in_context` (with a
+        context above 0) and `text`.
 
     Raises
     ------
@@ -73,7 +103,7 @@ def paragraph_table(asked: Asked, speeches: pd.DataFrame, context: int) -> pd.Da
         raise ValueError("no speech has words, so there is no paragraph to ask about")
     table: pd.DataFrame = import_optional("pandas").DataFrame(rows)
     alone = asked(tokenize_texts(table["text"]))
-    found = {"words": alone.words, "unknown": alone.unknown, "positive": alone.positive}
+    found = {name: getattr(alone, name) for name in ("words", "unknown", "new_pairs", "positive")}
     if context:
         found["positive_in_context"] = asked(tokenize_texts(in_context)).positive
     return table.assign(**found)[["speech", "speaker", "paragraph", *found, "text"]]
@@ -138,8 +168,9 @@ def domain_table(
     -------
     pandas.DataFrame
         A row for each of `reviews`, `pieces of reviews` and `paragraphs of speeches`, under `kind`: `texts` (how
-        many), `words` (the median), `unknown` (the share of all their words), mean `confidence` with its interval
-        (`low`, `high`), and `accuracy`, NaN for speeches, of which nobody has said what is right.
+        many), `words` (the median), `unknown` and `new_pairs` (shares of all their words and pairs, NaN where the
+        model counts no pairs), mean `confidence` with its interval (`low`, `high`), and `accuracy`, NaN for
+        speeches, of which nobody has said what is right.
     """
     rows = rng.permutation(len(reviews.labels))[:COMPARED]
     whole, labels = reviews.texts.take(rows), reviews.labels[rows]
@@ -162,6 +193,7 @@ def domain_table(
                 "texts": len(answers.words),
                 "words": float(np.median(answers.words)),
                 "unknown": float(answers.unknown.sum() / max(1, answers.words.sum())),
+                "new_pairs": float(answers.new_pairs.sum() / max(1, np.maximum(answers.words - 1, 0).sum())),
                 "confidence": confidence.value,
                 "low": confidence.low,
                 "high": confidence.high,
@@ -175,11 +207,17 @@ def domain_table(
 def warning(domain: pd.DataFrame) -> str:
     """What is to be said beside any figure of a speech, from the table of `domain_table`."""
     reviews, pieces, speeches = domain.to_dict("records")
+    pairs = ""
+    if not np.isnan(speeches["new_pairs"]):
+        pairs = (
+            f", and {speeches['new_pairs']:.0%} of their pairs of neighbouring words are new to it (test reviews: "
+            f"{reviews['new_pairs']:.0%})"
+        )
     return (
         "The model has learnt from reviews, and reads a speech as if it were one. "
         f"It does not know {speeches['unknown']:.1%} of the words of these speeches (test reviews: "
-        f"{reviews['unknown']:.1%}); half of the paragraphs have {speeches['words']:.0f} words or more (reviews: "
-        f"{reviews['words']:.0f}); it is {speeches['confidence']:.0%} sure on average (reviews: "
+        f"{reviews['unknown']:.1%}){pairs}; half of the paragraphs have {speeches['words']:.0f} words or more "
+        f"(reviews: {reviews['words']:.0f}); it is {speeches['confidence']:.0%} sure on average (reviews: "
         f"{reviews['confidence']:.0%}; pieces of reviews as short as paragraphs: {pieces['confidence']:.0%}, and "
         f"{pieces['accuracy']:.0%} of these come out right). What is right for a speech nobody has said: grief and "
         "anger about its subject count as negative."
