@@ -70,6 +70,11 @@ def test_any_state_comes_back_to_the_bit(state: dict[str, Any]) -> None:
     assert same((state, about), states.unpack(states.pack(state, about)))
 
 
+def test_no_two_arrays_get_the_same_name() -> None:
+    state = {"a/b": np.ones(1), "a": {"b": np.zeros(2)}, "a~1b": np.ones(3), "a~0": {"1b": np.ones(4)}}
+    assert same(state, states.unpack(states.pack(state, None))[0])
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
