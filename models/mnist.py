@@ -93,9 +93,12 @@ def picture(history: list[dict[str, Any]], data: Digits, found: np.ndarray, path
     figure = new_figure(10, 4)
     left, right = figure.subfigures(1, 2)
     axes = left.subplots()
-    for name, color, marker in (("train", BLUE, "o"), ("test", ORANGE, "s")):
+    for name, label, color, marker in (
+        ("train", "train, with dropout", BLUE, "o"),
+        ("test", "test", ORANGE, "s"),
+    ):
         right_answers = [100 * row[f"{name}_accuracy"] for row in history]
-        axes.plot(range(1, len(history) + 1), right_answers, color=color, marker=marker, ms=4, label=name)
+        axes.plot(range(1, len(history) + 1), right_answers, color=color, marker=marker, ms=4, label=label)
     axes.set(xlabel="epoch", ylabel="right answers, %")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend()

@@ -29,7 +29,9 @@ def accuracy(outputs: Any, targets: np.ndarray) -> float:
 
 
 def network(rng: np.random.Generator) -> nn.Sequential:
+    """One dropout has a generator of its own, and one shares that of the weights and the data."""
     return nn.Sequential(
+        nn.Dropout(0.1, rng=5),
         nn.Linear(5, 8, rng=rng, dtype=np.float64),
         nn.Tanh(),
         nn.Dropout(0.2, rng=rng),
@@ -254,6 +256,11 @@ def test_callbacks_are_told_after_each_epoch_and_may_end_it() -> None:
 # --- going on -----------------------------------------------------------------------------------------
 
 
+def slower(training: Training) -> None:
+    """A callback that changes the rate, beside a schedule."""
+    training.optimizer.lr *= 0.9
+
+
 def everything(directory: Path, resume: bool | int = False, **settings: Any) -> Training:
     """A training with all that has a state."""
     rng = np.random.default_rng(1)
@@ -272,6 +279,7 @@ def everything(directory: Path, resume: bool | int = False, **settings: Any) -> 
             "schedule": optim.schedules.CosineAnnealingLR(optimizer, 15),
             "average": optim.ExponentialMovingAverage(model.parameters(), 0.7),
             "patience": 3,
+            "callbacks": [slower],
             "checkpoints": Checkpoints(directory, every_steps=1, keep=99),
             "resume": resume,
             **settings,

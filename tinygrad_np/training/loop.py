@@ -206,7 +206,7 @@ class Loop:
             start = time.perf_counter()
             self.take_step(rows)
             training.seconds += time.perf_counter() - start
-            self.progress.step(training.epoch, sum(map(len, rows)), training.means())
+            self.progress.step(training.epoch, sum(map(len, rows)), training.means)
             if train.inside and self.checkpoints is not None and self.checkpoints.is_due(training.step):
                 self.save()
             self.interruptible.watch()

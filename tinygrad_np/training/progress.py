@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tinygrad_np.extras import import_optional
@@ -41,8 +41,8 @@ class Progress:
             tqdm.monitor_interval = 0  # a thread of it would be lost in a forked worker
             self.bar = tqdm(total=steps, initial=done, unit="step", dynamic_ncols=True)
 
-    def step(self, epoch: int, rows: int, means: Mapping[str, float]) -> None:
-        """A step of so many rows was taken; `means` are those of its epoch until now."""
+    def step(self, epoch: int, rows: int, means: Callable[[], Mapping[str, float]]) -> None:
+        """A step of so many rows was taken; `means` gives those of its epoch until now."""
         if not self.shown:
             return
         self.done += 1
@@ -52,13 +52,13 @@ class Progress:
         rate = self.rows_here / max(now - self.start, 1e-9)
         if self.bar is not None:
             self.bar.set_description(f"epoch {epoch}", refresh=False)
-            self.bar.set_postfix_str(f"{rate:,.0f} rows/s, {described(means)}", refresh=False)
+            self.bar.set_postfix_str(f"{rate:,.0f} rows/s, {described(means())}", refresh=False)
             self.bar.update()
         elif now - self.told >= EVERY:
             self.told = now
             left = (self.steps - self.done) * (now - self.start) / self.steps_here
             print(
-                f"epoch {epoch}, step {self.done:,} of {self.steps:,}: {described(means)}; {rate:,.0f} rows/s, "
+                f"epoch {epoch}, step {self.done:,} of {self.steps:,}: {described(means())}; {rate:,.0f} rows/s, "
                 f"{duration(left)} left",
                 file=sys.stderr,
                 flush=True,
