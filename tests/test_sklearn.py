@@ -208,6 +208,13 @@ def test_callbacks_see_each_epoch_and_may_stop(line: Any) -> None:
     assert len(model.history_) == 2
 
 
+def test_progress_is_shown_where_it_is_asked_for(line: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    Classifier(max_epochs=2).fit(*line)
+    assert capsys.readouterr() == ("", "")
+    Classifier(max_epochs=2, verbose=True).fit(*line)
+    assert "train_loss" in "".join(capsys.readouterr()).replace(" ", "_")
+
+
 # --- scikit-learn's own tools -------------------------------------------------------------------------
 
 

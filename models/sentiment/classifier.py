@@ -51,7 +51,8 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     **settings
         Those of `models.sentiment.config.Config` by name, with its defaults, but for those that say where texts
-        come from. ``DEFAULTS["imdb"]`` of the same file are those for many texts of some hundred words.
+        come from. For texts of some hundred words the same file has ``OF_REAL_TEXTS``, and ``OF_NGRAMS`` beside it
+        where the features are of n-grams.
     random_state : int, numpy.random.RandomState or numpy.random.Generator, optional
         The seed; None draws one.
     verbose : bool
@@ -222,8 +223,9 @@ def checked_texts(X: str | Iterable[str]) -> Iterator[str]:
     ValueError
         Something among them is no string, or it is a table.
     """
-    if getattr(X, "ndim", 1) != 1:
-        raise ValueError(f"texts are one column, such as frame['text'], and not of shape {X.shape}")
+    shape = getattr(X, "shape", (1,))
+    if len(shape) != 1:
+        raise ValueError(f"texts are one column, such as frame['text'], and not of shape {shape}")
     for i, text in enumerate([X] if isinstance(X, str) else X):
         if not isinstance(text, str):
             raise ValueError(f"text {i} is {text!r}, which is no string")
