@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import doctest
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import tinygrad_np.functional as F
+from models import mnist
+from models.char_transformer import CharTransformer
+from models.sentiment.config import Config
+from models.sentiment.model import SentimentNetwork
 from tinygrad_np import Tensor, nn
 from tinygrad_np.onnx import OPSET, export_onnx
 
@@ -302,11 +309,74 @@ CASES: dict[str, Case] = {
 }
 
 
+def letters(batch: int, words: int) -> np.ndarray:
+    there = np.arange(words) < lengths_of(batch, words)[:, None]
+    return np.where(there[..., None], rng.integers(1, 27, (batch, words, 16)), 0)
+
+
+def network(features: str, **settings: Any) -> nn.Layer:
+    """The model of models/sentiment, with n-grams that nobody counted."""
+    ngrams: Any = None if features == "none" else SimpleNamespace(ratios=floats(50, 1), keys=[1, 2, 3])
+    config = Config(hidden=8, features=features, **settings)
+    embedding = nn.Embedding.from_pretrained(floats(20, 6), padding_idx=0)
+    return SentimentNetwork(config, embedding, np.random.default_rng(1), ngrams)
+
+
+def reviews(batch: int, time: int, held: int) -> tuple[np.ndarray, ...]:
+    offsets = np.append(offsets_of(batch, held), held)
+    return (
+        ids(batch, time),
+        lengths_of(batch, time),
+        floats(batch, time, 3),
+        rng.integers(0, 50, held),
+        offsets,
+    )
+
+
+CASES |= {
+    "models/mnist": (mnist.cnn(8, np.random.default_rng(1)), lambda batch: floats(batch, 1, 8, 8)),
+    "models/char_transformer": (CharTransformer(np.random.default_rng(1)), letters),
+    "models/sentiment": (network("joint", pooling="mean-max", bidirectional=True), reviews),
+    "models/sentiment, wide": (
+        network("wide"),
+        lambda batch, held: (None, None, None, *reviews(batch, 1, held)[3:]),
+    ),
+    "models/sentiment, normed": (
+        network("none", norm="layer", layers=2, pooling="attention"),
+        lambda batch, time: reviews(batch, time, 0)[:2],
+    ),
+}
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_the_file_gives_what_the_model_gives(name: str, tmp_path: Path) -> None:
     model, example = CASES[name]
     assert export_onnx(model, tmp_path / "model.onnx", example) <= AGREES
     assert (tmp_path / "model.onnx").stat().st_size > 0
+
+
+def test_an_array_that_is_computed_for_each_length_goes_up_to_the_longest(tmp_path: Path) -> None:
+    """Sines of the places, as a model makes them for each batch."""
+    model = Calls(lambda x: nn.PositionalEncoding(4, x.shape[1])(x))
+
+    def example(batch: int, time: int) -> np.ndarray:
+        return floats(batch, time, 4)
+
+    assert export_onnx(model, tmp_path / "m.onnx", example, sizes={"time": (7, 11, 40, 30)}) <= AGREES
+    with pytest.raises(
+        ValueError, match=r"at batch=6, time=15 .*the longest that was recorded, \[11, 4\]: give sizes"
+    ):
+        export_onnx(model, tmp_path / "m.onnx", example)
+
+
+def test_the_page_says_what_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[1] / "docs/onnx.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    examples = "\n".join(re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE))
+    test = doctest.DocTestParser().get_doctest(examples, {}, "onnx", None, 0)
+    said: list[str] = []
+    assert doctest.DocTestRunner().run(test, out=said.append) == (0, len(test.examples)), "".join(said)
+    assert len(test.examples) > 12
 
 
 # --- what the file says -------------------------------------------------------------------------------
@@ -343,7 +413,7 @@ def test_outputs_in_tuples_and_lists_are_numbered_and_those_of_a_dict_keep_their
         return [one.name for one in onnx.load(tmp_path / "m.onnx").graph.output]
 
     assert names(lambda x: x * 2) == ["output"]
-    assert names(lambda x: (x * 2, [x + 1, None])) == ["output_0", "output_1"]
+    assert names(lambda x: (x * 2, [x + 1, None])) == ["output_0", "output_1_0"]
     assert names(lambda x: {"twice": x * 2, "it": x}) == ["twice", "it"]
 
 
@@ -357,9 +427,11 @@ def test_the_model_stays_as_it_was(tmp_path: Path) -> None:
     assert [name for name, _ in model.named_parameters()] == [*("0.weight", "0.bias", "2.weight", "2.bias")]
     for name, array in model.state_dict().items():
         np.testing.assert_array_equal(array, before[name])
-    with pytest.raises(ValueError, match="a mask for an index"):
+    with pytest.raises(ValueError, match="a mask beside others"):
         export_onnx(
-            Calls(lambda x, m: x[x[:, 0] > 0], m=model), tmp_path / "m.onnx", lambda batch: floats(batch, 4)
+            Calls(lambda x, m: x[x[:, 0] > 0, 1], m=model),
+            tmp_path / "m.onnx",
+            lambda batch: floats(batch, 4),
         )
     assert [layer.training for layer in model.modules()] == [True, True, True, False, True]
 
@@ -498,7 +570,11 @@ REFUSED: dict[str, tuple[Callable[..., Any], Callable[..., Any], str]] = {
         lambda batch: floats(batch, 4),
         "at batch=1 output of the file is .* off the model's .* nothing was written",
     ),
-    "a mask as an index": (lambda x: x[x > 0], lambda batch: floats(batch, 4), "a mask for an index"),
+    "a mask beside others": (
+        lambda x: x[x[:, 0] > 0, 1],
+        lambda batch: floats(batch, 4),
+        "a mask beside others",
+    ),
     "no counterpart": (
         lambda x: np.linalg.svd(x)[1],
         lambda batch: floats(batch, 4),

@@ -8,13 +8,16 @@ Tensor has. What they compute goes through the primitives wherever these give ju
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinygrad_np import tape
 from tinygrad_np.grad_mode import MODE, RECORD
 from tinygrad_np.tape import NUMPY, PRIMITIVES, Node
+
+if TYPE_CHECKING:
+    from tinygrad_np.tensor import Tensor  # which hands its class down, as it does to the tape
 
 
 class RecordedArray(np.ndarray):
@@ -26,7 +29,7 @@ class RecordedArray(np.ndarray):
         self.node = None
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if any(isinstance(x, tape.Tensor) for x in inputs):
+        if any(isinstance(x, Tensor) for x in inputs):
             return NotImplemented
         if "out" in kwargs and any(isinstance(x, RecordedArray) for x in kwargs["out"]):
             raise TypeError(
@@ -35,10 +38,8 @@ class RecordedArray(np.ndarray):
         function = ufunc if method == "__call__" else getattr(ufunc, method)
         return self.__array_function__(function, (), inputs, kwargs)
 
-    def __array_function__(
-        self, function: Callable[..., Any], types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        if any(issubclass(kind, tape.Tensor) for kind in types):
+    def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
+        if any(issubclass(kind, Tensor) for kind in types):
             return NotImplemented
         return remember(function, args, kwargs, function(*without_nodes(args), **without_nodes(kwargs)))
 
@@ -62,8 +63,8 @@ class RecordedArray(np.ndarray):
         order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
         return np.transpose(self, order)
 
-    T = property(np.transpose)  # type: ignore[assignment]
-    mT = property(np.matrix_transpose)  # type: ignore[assignment]
+    T = property(np.transpose)
+    mT = property(np.matrix_transpose)
 
 
 def method(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -106,9 +107,7 @@ def through_primitives(function: Callable[..., Any], args: Any, kwargs: dict[str
         return None
     several = isinstance(result, tuple | list)
     pairs = list(zip(made, result, strict=True)) if several else [(made, result)]
-    if not all(
-        isinstance(ours, tape.Tensor) and is_same(ours.data, np.asarray(other)) for ours, other in pairs
-    ):
+    if not all(isinstance(ours, Tensor) and is_same(ours.data, np.asarray(other)) for ours, other in pairs):
         return None
     recorded = [ours.data if ours.node is None else with_node(ours.data, ours.node) for ours, _ in pairs]
     if not several:
@@ -131,7 +130,7 @@ def with_node(array: np.ndarray, node: Node) -> RecordedArray:
 def as_tensors(x: Any) -> Any:
     """Recorded arrays as Tensors with their nodes, in tuples, lists and dicts too."""
     if isinstance(x, RecordedArray):
-        return tape.Tensor._of(np.asarray(x), x.node)
+        return Tensor._of(np.asarray(x), x.node)
     return each(as_tensors, x)
 
 

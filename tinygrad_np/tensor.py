@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from tinygrad_np import backward, tape
+from tinygrad_np import backward, recorded, tape
 from tinygrad_np.errors import BAD_INPUT, GradientLost, describe_error, numpy_name
 from tinygrad_np.methods import Methods, method
 from tinygrad_np.operand import as_array, operand
@@ -609,4 +609,4 @@ def _flat(values: tuple[Any, ...]) -> tuple[int, ...]:
 
 
 # The wrappers of the primitives make Tensors, and a Tensor's methods are primitives: this closes the circle.
-vars(tape)["Tensor"] = Tensor
+vars(tape)["Tensor"] = vars(recorded)["Tensor"] = Tensor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,17 +16,17 @@ from tinygrad_np.grad_mode import no_grad
 from tinygrad_np.nn import Layer
 from tinygrad_np.onnx import layers, shapes  # noqa: F401 - they fill TRANSLATIONS
 from tinygrad_np.onnx.elementwise import TRANSLATIONS
-from tinygrad_np.onnx.graph import Graph
+from tinygrad_np.onnx.graph import Graph, all_equal
 from tinygrad_np.onnx.recording import (
     Recording,
     Step,
     Value,
     Varying,
     aligned,
-    all_recorded,
     arguments_of,
     arrays_in,
     as_array,
+    in_evaluation,
     record,
     told,
 )
@@ -96,12 +96,8 @@ def export_onnx(
     tried = choices(example, sizes or {})
     check_drawn(model, example, tried[0])
     recordings = [record(model, example, one) for one in tried[:RECORDED]]
-    content = translated(model, recordings, output_names, metadata or {})
-    if len(content) > LARGEST:
-        raise ValueError(
-            f"export_onnx: the file would have {len(content):,} bytes, and ONNX's format ends at 2 GB"
-        )
-    distance = compared(model, example, tried, content)
+    content, limits = translated(model, recordings, output_names, metadata or {})
+    distance = compared(model, example, tried, content, limits)
     with atomic_write(path) as part:
         part.write_bytes(content)
     return distance
@@ -151,8 +147,8 @@ def check_drawn(model: Layer, example: Callable[..., Any], sizes: Mapping[str, i
 
 def translated(
     model: Layer, recordings: Sequence[Recording], output_names: Sequence[str], metadata: Mapping[str, Any]
-) -> bytes:
-    """The file's bytes."""
+) -> tuple[bytes, list[str]]:
+    """The file's bytes, and what it cannot do at larger sizes."""
     steps, output, inputs = aligned(recordings)
     g = Graph(inputs)
     for step in steps:
@@ -170,6 +166,9 @@ def translated(
             f"export_onnx: the output does not depend on {', '.join(unread)} in any example; leave that input out, "
             "or draw examples in which it does, such as sequences that are shorter than others"
         )
+    constants = {name: array for name, array in g.constants.items() if name in read}
+    if (size := sum(array.nbytes for array in constants.values())) > LARGEST:
+        raise ValueError(f"export_onnx: the file would have {size:,} bytes, and ONNX's format ends at 2 GB")
     graph = onnx.helper.make_graph(
         [*g.nodes, *results],
         type(model).__name__,
@@ -178,7 +177,7 @@ def translated(
             described(onnx, node.output[0], value, recordings)
             for node, value in zip(results, outputs.values(), strict=True)
         ],
-        [onnx.numpy_helper.from_array(array, name) for name, array in g.constants.items() if name in read],
+        [onnx.numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
     proto = onnx.helper.make_model(
         graph,
@@ -192,7 +191,7 @@ def translated(
         | {key: json.dumps(value, ensure_ascii=False) for key, value in metadata.items()},
     )
     onnx.checker.check_model(proto, full_check=True)
-    return bytes(proto.SerializeToString())
+    return bytes(proto.SerializeToString()), g.limits
 
 
 def translate(g: Graph, step: Step) -> None:
@@ -205,7 +204,7 @@ def translate(g: Graph, step: Step) -> None:
     """
     g.step = step
     arguments = (*step.arguments.args, *step.arguments.kwargs.values())
-    if is_fixed(arguments) and all(len({a.tobytes() for a in out.arrays}) == 1 for out in step.outputs):
+    if is_fixed(arguments) and all(all_equal(out.arrays) for out in step.outputs):
         of = [value.name for value in values_in(arguments) if value.name]
         for out in step.outputs:
             out.constant, out.name = True, g.new_name(f"{of[0] if of else 'constant'}.{step.function}")
@@ -233,7 +232,7 @@ def values_in(x: Any) -> list[Value]:
 def is_fixed(x: Any) -> bool:
     """Whether an argument is the same at all sizes and for all inputs."""
     if isinstance(x, Value):
-        return x.constant or (not x.name and all(np.array_equal(a, x.arrays[0]) for a in x.arrays))
+        return x.constant or (not x.name and all_equal(x.arrays))
     if isinstance(x, Varying):
         return False
     parts = x.values() if isinstance(x, dict) else (x.start, x.stop, x.step) if isinstance(x, slice) else x
@@ -248,15 +247,26 @@ def named_outputs(output: Any, names: Sequence[str]) -> dict[str, Value]:
     ValueError
         There are as many names as there are no outputs.
     """
-    values = values_in(output)
-    keys = list(output) if isinstance(output, dict) and len(output) == len(values) else []
-    usual = keys or (["output"] if len(values) == 1 else [f"output_{i}" for i in range(len(values))])
-    found = list(names) or usual
-    if len(found) != len(values) or len(set(found)) != len(found):
+    found = dict(leaves(output, ""))
+    if not names:
+        return found
+    if len(names) != len(found) or len(set(names)) != len(names):
         raise ValueError(
-            f"export_onnx: the model returns {len(values)} arrays, and output_names are {list(names)}"
+            f"export_onnx: the model returns {len(found)} arrays, and output_names are {list(names)}"
         )
-    return dict(zip(map(str, found), values, strict=True))
+    return dict(zip(map(str, names), found.values(), strict=True))
+
+
+def leaves(output: Any, name: str) -> Iterator[tuple[str, Value]]:
+    """The values in what a model returns, each with the keys and numbers that lead to it for a name."""
+    if isinstance(output, Value):
+        yield name or "output", output
+    elif isinstance(output, dict) or hasattr(output, "_fields"):
+        for key, part in (output if isinstance(output, dict) else output._asdict()).items():
+            yield from leaves(part, f"{name}_{key}" if name else str(key))
+    elif isinstance(output, tuple | list):
+        for i, part in enumerate(output):
+            yield from leaves(part, f"{name or 'output'}_{i}")
 
 
 def described(onnx: Any, name: str, value: Value, recordings: Sequence[Recording]) -> Any:
@@ -271,7 +281,11 @@ def described(onnx: Any, name: str, value: Value, recordings: Sequence[Recording
 
 
 def compared(
-    model: Layer, example: Callable[..., Any], tried: Sequence[Mapping[str, int]], content: bytes
+    model: Layer,
+    example: Callable[..., Any],
+    tried: Sequence[Mapping[str, int]],
+    content: bytes,
+    limits: Sequence[str],
 ) -> float:
     """Run the file and the model on new examples; the largest distance.
 
@@ -299,8 +313,9 @@ def compared(
         try:
             found = session.run(None, one.inputs)
         except Exception as error:
+            why = "; ".join([" ".join(str(error).split()), *limits])
             raise ValueError(
-                f"export_onnx: at {told(sizes)} onnxruntime cannot run the file: {error}"
+                f"export_onnx: at {told(sizes)} onnxruntime cannot run the file: {why}"
             ) from error
         for info, x, y in zip(session.get_outputs(), found, wanted, strict=True):
             distance = apart(x, y)
@@ -317,7 +332,7 @@ def compared(
 def plain_run(model: Layer, example: Callable[..., Any], sizes: Mapping[str, int]) -> Recording:
     """What the model gives for a new example."""
     given, call = arguments_of(model, example(**sizes))
-    with all_recorded(model), no_grad():
+    with in_evaluation(model), no_grad():
         return Recording(sizes, {name: as_array(x) for name, x in given.items()}, call(given), [], {})
 
 

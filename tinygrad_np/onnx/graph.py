@@ -30,6 +30,7 @@ class Graph:
         self.constants: dict[str, np.ndarray] = {}
         self.taken: set[str] = set(inputs)
         self.made: dict[Any, str] = {}  # what was made already, by what it is
+        self.limits: list[str] = []  # what the file cannot do at larger sizes
         self.step = Step("", None, [], "")  # type: ignore[arg-type]
 
     @property
@@ -179,7 +180,7 @@ class Graph:
         """An array that comes from no input, and is another one at another size, by what it holds.
 
         It may be one number, or go up by the same step, or be a triangle as masks are; along further axes it may be
-        repeated.
+        repeated. Or shorter ones are the beginning of longer ones: then the file has the longest that was recorded.
 
         Raises
         ------
@@ -207,11 +208,12 @@ class Graph:
             made = self.rising(bare)
         elif len(kept) == 2:
             made = self.triangle(bare)
+        made = self.beginning(bare) if made is None else made
         if made is None:
             raise ValueError(
                 f"{x.line or self.step.line}: an array of shape {list_of([a.shape for a in x.arrays])} holds other "
                 "numbers at another size or for other inputs, and how they were computed is not known: of NumPy "
-                "calls, those with the inputs or comparisons are followed, and none with .data or in a Python loop"
+                "calls, those with the inputs or comparisons are followed, and nothing with .data or under no_grad"
             )
         new = [axis for axis in range(x.ndim) if axis not in kept]
         if new:
@@ -233,7 +235,7 @@ class Graph:
     def triangle(self, arrays: Sequence[np.ndarray]) -> str | None:
         """One number up to a diagonal, and another one beyond it."""
         for offset in range(-2, 3):
-            inside = [np.tri(*array.shape, offset, dtype=bool) for array in arrays]
+            inside = [np.tri(len(array), array.shape[1], offset, dtype=bool) for array in arrays]
             lows = [array[mask] for array, mask in zip(arrays, inside, strict=True)]
             highs = [array[~mask] for array, mask in zip(arrays, inside, strict=True)]
             low, high = np.concatenate(lows), np.concatenate(highs)
@@ -250,6 +252,21 @@ class Graph:
                     return str(below if low[0] else self.op("Not", below))
                 return str(self.op("Where", below, np.asarray(low[0]), np.asarray(high[0])))
         return None
+
+    def beginning(self, arrays: Sequence[np.ndarray]) -> str | None:
+        """The first elements along each axis of the largest array, if these are the others too."""
+        largest = max(arrays, key=lambda array: array.size)
+        if largest.dtype.kind not in "biuf" or not all(
+            same(largest[tuple(map(slice, array.shape))], array) for array in arrays
+        ):
+            return None
+        lengths = [number([array.shape[axis] for array in arrays]) for axis in range(largest.ndim)]
+        self.limits.append(
+            f"{self.step.line}: an array is computed for each length, and the file has the longest that was "
+            f"recorded, {list(largest.shape)}: give sizes among whose first three is the longest there will be"
+        )
+        axes = self.axes(*range(largest.ndim))
+        return str(self.op("Slice", largest, self.axes(*[0] * largest.ndim), self.shape(lengths), axes))
 
 
 def same(x: np.ndarray, y: np.ndarray) -> bool:

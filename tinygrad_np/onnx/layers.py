@@ -295,7 +295,9 @@ def embedding_bag(
         real = g.op("Not", g.op("Equal", numbers, np.int64(padding_idx % len(weight.arrays[0]))))
         there = g.op("Unsqueeze", g.cast(real, dtype), g.axes(-1))
     if per_sample_weights is not None:
-        rows = g.op("Mul", rows, g.op("Unsqueeze", g.cast(per_sample_weights, dtype), g.axes(-1)))
+        factors = g.cast(per_sample_weights, dtype)
+        one_each = per_sample_weights.ndim == indices.ndim
+        rows = g.op("Mul", rows, g.op("Unsqueeze", factors, g.axes(-1)) if one_each else factors)
     ones = g.op(
         "Expand",
         np.ones((1,) * (indices.ndim + 1), dtype),

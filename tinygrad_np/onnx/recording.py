@@ -113,7 +113,7 @@ class Recording:
 
 def record(model: Layer, make: Callable[..., Any], sizes: Mapping[str, int]) -> Recording:
     """Run a model on an example of these sizes, and keep what it did."""
-    given, call = arguments_of(model, make(**sizes))
+    given, run = arguments_of(model, make(**sizes))
     leaves: dict[Node, str] = {}
     passed: dict[str, Any] = {}
     inputs = {name: as_array(x) for name, x in given.items()}
@@ -125,9 +125,9 @@ def record(model: Layer, make: Callable[..., Any], sizes: Mapping[str, int]) -> 
     calls: list[Call] = []
     token = CALLS.set(calls)
     try:
-        with all_recorded(model) as weights, set_grad_mode(GRAD | RECORD):
+        with in_evaluation(model), all_recorded(model) as weights, set_grad_mode(GRAD | RECORD):
             leaves |= weights
-            output = call(passed)
+            output = run(passed)
     finally:
         CALLS.reset(token)
     recording = Recording(sizes, inputs, output, calls, leaves)
@@ -180,12 +180,14 @@ def arguments_of(model: Layer, given: Any) -> tuple[dict[str, Any], Callable[[di
         return by_position, by_name
 
     def noted(name: str, x: Any) -> None:
+        if x is None:
+            return
         if not isinstance(x, np.ndarray | Tensor):
             raise TypeError(f"export_onnx takes an array for the input {name!r}, not {type(x).__name__}")
         named[name] = x
 
     def call(passed: dict[str, Any]) -> Any:
-        by_position, by_name = each(lambda name, _: passed[name])
+        by_position, by_name = each(lambda name, _: passed.get(name))
         return model(*by_position, **by_name)
 
     each(noted)
@@ -193,25 +195,46 @@ def arguments_of(model: Layer, given: Any) -> tuple[dict[str, Any], Callable[[di
 
 
 @contextmanager
-def all_recorded(model: Layer) -> Iterator[dict[Node, str]]:
-    """The model in evaluation, with a node for frozen weights too, so that what is made of them is recorded.
-
-    Yields the nodes of all weights, and their names.
-    """
+def in_evaluation(model: Layer) -> Iterator[None]:
+    """The model in evaluation, and afterwards as it was."""
     modes = [(layer, layer.training) for layer in model.modules()]
-    tensors = dict(model.named_tensors())
-    frozen = [t for t in tensors.values() if t.node is None and t.dtype.kind == "f"]
     try:
         model.eval()
-        for t in frozen:
-            t.node = Node(t.shape, t.dtype)
-        yield {t.node: name for name, t in tensors.items() if t.node is not None}
+        yield
     finally:
-        for t in frozen:
-            t.node = None
         for layer, mode in modes:
             if layer.training != mode:
                 layer.training = mode
+
+
+@contextmanager
+def all_recorded(model: Layer) -> Iterator[dict[Node, str]]:
+    """A node for frozen weights, and for arrays that layers have, too: so what is made of them is recorded.
+
+    Yields the nodes of all weights and arrays, and their names.
+    """
+    tensors = dict(model.named_tensors())
+    frozen = [t for t in tensors.values() if t.node is None and t.dtype.kind == "f"]
+    arrays = [
+        (layer, key, f"{name}.{key}" if name else key, array)
+        for name, layer in model.named_modules()
+        for key, array in vars(layer).items()
+        if type(array) is np.ndarray and array.dtype.kind in "biuf"
+    ]
+    nodes: dict[Node, str] = {}
+    try:
+        for t in frozen:
+            t.node = Node(t.shape, t.dtype)
+        for layer, key, name, array in arrays:
+            node = Node(array.shape, array.dtype)
+            nodes[node] = name
+            setattr(layer, key, with_node(array, node))
+        yield nodes | {t.node: name for name, t in tensors.items() if t.node is not None}
+    finally:
+        for t in frozen:
+            t.node = None
+        for layer, key, _, array in arrays:
+            setattr(layer, key, array)
 
 
 def call_of(node: Node) -> tuple[Call, int] | None:
@@ -284,7 +307,8 @@ def aligned(recordings: Sequence[Recording]) -> tuple[list[Step], Any, dict[str,
             return number(xs)
         if all(type(x) is type(first) for x in xs):
             if isinstance(first, tuple | list) and len({len(x) for x in xs}) == 1:
-                return type(first)([merged(parts, what, line) for parts in zip(*xs, strict=True)])
+                parts = [merged(several, what, line) for several in zip(*xs, strict=True)]
+                return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
             if isinstance(first, dict) and all(x.keys() == first.keys() for x in xs):
                 return {key: merged([x[key] for x in xs], what, line) for key in first}
             if isinstance(first, slice):
@@ -336,7 +360,7 @@ def aligned(recordings: Sequence[Recording]) -> tuple[list[Step], Any, dict[str,
         outputs = [Value(tuple(map(np.asarray, several)), line=line) for several in zip(*outs, strict=True)]
         values |= {(i, j): value for j, value in enumerate(outputs)}
         steps.append(Step(name, bound(first.function, positional, joined), outputs, line))
-    output = merged([one.output for one in recordings], "the output", type(recordings[0]).__name__)
+    output = merged([one.output for one in recordings], "the output", "export_onnx: the output")
     return steps, output, inputs
 
 

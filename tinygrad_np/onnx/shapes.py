@@ -103,13 +103,8 @@ def cut(g: Graph, x: Operand, axis: int, start: Any, stop: Any, step: int, *near
 def getitem(g: Graph, x: Value, *, index: Any, as_rows: bool = False) -> Any:
     """Slices first, then arrays of places and single places, then new axes."""
     parts = list(index) if isinstance(index, tuple) else [index]
-    if any(isinstance(p, Value) and p.dtype == bool for p in parts) or any(
-        isinstance(p, bool) for p in parts
-    ):
-        raise ValueError(
-            f"{g.step.line}: a mask for an index gives as many elements as it holds true ones, which no shape in "
-            "the file can say; use np.where"
-        )
+    if any(isinstance(p, bool) or (isinstance(p, Value) and p.dtype == bool) for p in parts):
+        return g.op("GatherND", x, places_of(g, parts))
     parts = [p.arrays[0].item() if isinstance(p, Value) and not p.ndim and not p.name else p for p in parts]
     named = sum(p is not None and p is not ... for p in parts)
     rest = [slice(None)] * (x.ndim - named)
@@ -140,6 +135,29 @@ def getitem(g: Graph, x: Value, *, index: Any, as_rows: bool = False) -> Any:
             at += part is None or isinstance(part, slice)
         return g.op("Unsqueeze", y, g.axes(*new)) if new else y if isinstance(y, str) else g.op("Identity", y)
     return at_places(g, y, x, parts, places)
+
+
+def places_of(g: Graph, parts: Sequence[Any]) -> Any:
+    """Where a mask is true, (places, axes).
+
+    Raises
+    ------
+    ValueError
+        There is something else beside it.
+    """
+    if len(parts) != 1 or not isinstance(parts[0], Value):
+        raise ValueError(f"{g.step.line}: a mask beside others in an index is not known here; use it alone")
+    return g.op("Transpose", g.op("NonZero", parts[0]), perm=[1, 0])
+
+
+@translates()
+def set_at(g: Graph, x: Value, values: Value, *, index: Any) -> Any:
+    parts = list(index) if isinstance(index, tuple) else [index]
+    if any(not isinstance(p, Value) or p.dtype != bool for p in parts):
+        raise ValueError(
+            f"{g.step.line}: of what is written at an index, the places of a mask alone are known here"
+        )
+    return g.op("ScatterND", g.cast(x, g.out.dtype), places_of(g, parts), g.cast(values, g.out.dtype))
 
 
 def place(g: Graph, p: Any, x: Value) -> Operand:
@@ -299,7 +317,8 @@ def standardize(g: Graph, x: Value, *, axis: Any = None, eps: float = 1e-5, cent
 
 @translates()
 def logsumexp(g: Graph, x: Value, *, axis: Any = None, keepdims: bool = False) -> Any:
-    return reduced(g, "ReduceLogSumExp", *promoted(g, x), axes_of(x, axis), keepdims)
+    (y,) = promoted(g, x)
+    return reduced(g, "ReduceLogSumExp", y, axes_of(x, axis), keepdims)
 
 
 @translates()
