@@ -138,7 +138,7 @@ def record(model: Layer, make: Callable[..., Any], sizes: Mapping[str, int]) -> 
     for i, call in enumerate(calls):
         recording.known[id(call)] = i  # type: ignore[assignment]
         for j, out in enumerate(call.out if type(call.out) is tuple else (call.out,)):
-            if isinstance(out, np.ndarray):
+            if isinstance(out, np.ndarray) and out.size:  # empty arrays may share an address
                 recording.known.setdefault(in_memory(out), (i, j))
     return recording
 
