@@ -1,6 +1,7 @@
 """The linear models beside the network, on reviews whose words, or pairs of words, tell the class."""
 
 import numpy as np
+import pytest
 
 from datasets.text import tokenize_texts
 from models.sentiment.baselines import baselines
@@ -27,3 +28,13 @@ def test_linear_models_learn_what_pairs_tell() -> None:
     other = reviews(1, 200)
     flipped = Reviews(other.texts, 1 - other.labels)
     assert [found.accuracy for found in baselines(reviews(0, 300), flipped)] == [0, 0]
+
+
+@pytest.mark.parametrize("n_classes", [1, 3])
+def test_one_class_and_three_are_refused(n_classes: int) -> None:
+    some = reviews(0, 30)
+    wrong = Reviews(some.texts, np.arange(30) % n_classes)
+    with pytest.raises(
+        ValueError, match=f"tell two classes apart, and the training reviews have {n_classes}$"
+    ):
+        next(baselines(wrong, some))

@@ -42,7 +42,14 @@ def baselines(train: Reviews, test: Reviews) -> Iterator[Baseline]:
     ----------
     train, test : Reviews
         Of two classes.
+
+    Raises
+    ------
+    ValueError
+        The training reviews are of one class, or of more than two.
     """
+    if (n_classes := len(np.unique(train.labels))) != 2:
+        raise ValueError(f"the baselines tell two classes apart, and the training reviews have {n_classes}")
     text = import_optional("sklearn.feature_extraction.text")
     given: dict[str, Any] = {
         "tokenizer": list,
