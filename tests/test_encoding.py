@@ -206,6 +206,28 @@ def test_words_to_know_and_their_vectors(embeddings: str, monkeypatch: pytest.Mo
                 np.testing.assert_array_equal(row[word], vectors.mean(axis=0))
 
 
+@pytest.mark.parametrize("embeddings", ["glove", "tuned", "learned"])
+@pytest.mark.parametrize("texts", [["x y", "z"], ["", ""]])
+def test_texts_of_which_no_word_is_known_are_encoded(
+    embeddings: str, texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = np.ones((1, DIMENSIONS), np.float32)
+    monkeypatch.setattr(encoding, "load_glove", lambda *args: Glove(["film"], vectors))
+    config, tokenized, labels = (
+        Config(embeddings=embeddings, features="joint"),
+        tokenize_texts(texts),
+        np.arange(2),
+    )
+    vocabulary, embedding = new_embedding(config, tokenized, np.random.default_rng(0))
+    encoder, examples = Encoder.fit(config, vocabulary, tokenized, labels, 2, np.random.default_rng(0))
+    network = SentimentNetwork(config, embedding, np.random.default_rng(0), encoder.ngrams)
+    *inputs, own = examples[labels]
+    assert not inputs[2].any()
+    assert len(inputs[3]) == 0
+    np.testing.assert_array_equal(own, labels)
+    assert np.isfinite(network(*inputs).logits.data).all()
+
+
 @pytest.mark.parametrize("features", FEATURES[1:])
 def test_a_run_works_elsewhere_and_each_of_its_files_is_its_own(
     features: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -44,8 +44,10 @@ def new_embedding(
         known = [token for token in tokens if token in row or (counted and token in repeated)]
         known += [word for word in glove.words[:GLOVE_WORDS] if word not in count]
     mean = glove.vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
-    vectors = np.stack([glove.vectors[row[word]] if word in row else mean for word in known])
-    vectors = np.concatenate([np.zeros((1, DIMENSIONS), np.float32), mean[np.newaxis], vectors])
+    vectors = np.tile(mean, (2 + len(known), 1))
+    vectors[0] = 0  # padding
+    found = [i for i, word in enumerate(known) if word in row]
+    vectors[[2 + i for i in found]] = glove.vectors[[row[known[i]] for i in found]]
     embedding = Embedding.from_pretrained(vectors, freeze=config.embeddings == "glove", padding_idx=0)
     return Vocabulary([Vocabulary.PADDING, Vocabulary.UNKNOWN, *known]), embedding
 
