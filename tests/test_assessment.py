@@ -8,7 +8,14 @@ import pytest
 
 from datasets.text import tokenize_texts
 from models import report
-from models.sentiment.assessment import BEGINNING, accuracy_by_length, assess, confident_mistakes, described
+from models.sentiment.assessment import (
+    BEGINNING,
+    accuracy_by_length,
+    assess,
+    confident_mistakes,
+    curves,
+    described,
+)
 from models.sentiment.run import Run
 
 CLASSES = ("negative", "positive")
@@ -72,6 +79,19 @@ def test_an_assessment_says_its_figures(found):
         assert f"{row['probability']:.1%} {row['said']}, but {row['label']}: $ x ^ 2 $ = 1 + 1 word" in text
     assert right.loss < wrong.loss
     assert right.error.value < wrong.error.value
+
+
+def test_what_has_the_same_temperature_are_two_curves_all_the_same(found):
+    assert [name[:28] for name in curves(found)] == [
+        "as trained, temperature 1.00",
+        "calibrated, temperature 2.00",
+    ]
+    assert len(curves(found._replace(calibrated=found.as_trained))) == 2
+
+
+def test_no_mistakes_are_said(found):
+    assert "no mistakes" in described(found._replace(mistakes=found.mistakes[:0]))
+    assert "no mistakes" not in described(found)
 
 
 def test_a_run_keeps_an_assessment_as_tables_and_pictures(found, tmp_path):

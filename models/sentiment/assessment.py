@@ -154,10 +154,14 @@ def both_bins(found: Assessment) -> pd.DataFrame:
     return table
 
 
-def curve_name(at: Calibration) -> str:
-    """What the picture says of a calibration."""
-    error = f"expected calibration error {at.error.value:.1%} ({at.error.low:.1%} to {at.error.high:.1%})"
-    return f"temperature {at.temperature:.2f}: {error},\nby chance alone {at.chance:.1%}; {len(at.bins)} bins"
+def curves(found: Assessment) -> dict[str, pd.DataFrame]:
+    """The bins as trained and calibrated, under what the picture says of each."""
+    named = {}
+    for name, at in (("as trained", found.as_trained), ("calibrated", found.calibrated)):
+        error = f"expected calibration error {at.error.value:.1%} ({at.error.low:.1%} to {at.error.high:.1%})"
+        chance = f"by chance alone {at.chance:.1%}; {len(at.bins)} bins"
+        named[f"{name}, temperature {at.temperature:.2f}: {error},\n{chance}"] = at.bins
+    return named
 
 
 def described(found: Assessment) -> str:
@@ -173,7 +177,8 @@ def described(found: Assessment) -> str:
         lines.append(
             f"{span:>16}  {row['accuracy']:6.1%}  {row['low']:6.1%} to {row['high']:6.1%}  {row['confidence']:6.1%}"
         )
-    lines.append(f"of the {len(found.mistakes)} most confident mistakes the first, with their labels:")
+    n = len(found.mistakes)
+    lines.append(f"of the {n} most confident mistakes the first:" if n else "no mistakes")
     for row in found.mistakes[:SAID].to_dict("records"):
         lines.append(
             f"{row['probability']:6.1%} {row['said']}, but {row['label']}: {shortened(row['beginning'], 80)}"

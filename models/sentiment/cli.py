@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -69,8 +70,11 @@ def command_evaluate(args: argparse.Namespace) -> None:
     if args.data_dir:
         config = replace(config, data_dir=args.data_dir)
     test = load_test(config)
+    start = time.perf_counter()
+    said = logits(model, encoder.encode(test.texts), config.batch_size)
+    seconds = time.perf_counter() - start
     found = assess(
-        logits(model, encoder.encode(test.texts), config.batch_size),
+        said,
         test.labels,
         test.texts,
         CLASSES,
@@ -78,7 +82,11 @@ def command_evaluate(args: argparse.Namespace) -> None:
         np.random.default_rng(config.seed),
     )
     title = f"{len(test.labels):,} test reviews of {config.data}"
-    print(f"{title}: accuracy {found.accuracy.value:.1%}, loss {found.as_trained.loss:.3f}")
+    words = sum(len(ids) for ids in test.texts.token_ids)
+    print(
+        f"{title}: accuracy {found.accuracy.value:.1%}, loss {found.as_trained.loss:.3f}; "
+        f"{words / seconds:,.0f} words/s in prediction"
+    )
     print(described(found))
     with run.locked():
         run.save_assessment(found, title)

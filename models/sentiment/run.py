@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models import report
-from models.sentiment.assessment import Assessment, both_bins, curve_name, summary
+from models.sentiment.assessment import Assessment, both_bins, curves, summary
 from models.sentiment.config import DIMENSIONS, Config
 from models.sentiment.encoding import Encoder
 from models.sentiment.model import SentimentNetwork
@@ -158,9 +158,7 @@ class Run:
             {
                 self.assessment: lambda path: _write_json(path, summary(found)),
                 self.calibration: lambda path: _write_table(path, both_bins(found)),
-                self.calibration_curves: lambda path: report.reliability_diagram(
-                    {curve_name(at): at.bins for at in (found.as_trained, found.calibrated)}, title, path
-                ),
+                self.calibration_curves: lambda path: report.reliability_diagram(curves(found), title, path),
                 self.lengths: lambda path: _write_table(path, found.by_length),
                 self.length_curves: lambda path: report.accuracy_by_length(found.by_length, title, path),
                 self.mistakes: lambda path: report.csv_for_spreadsheets(found.mistakes, path),
