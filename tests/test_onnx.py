@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import functools
 import json
 import re
 from collections.abc import Callable
@@ -491,9 +492,60 @@ def beside(x: Any, lengths: np.ndarray) -> dict[str, Any]:
     }
 
 
+INSIDE = (
+    "arccos",
+    "arcsin",
+    "arctanh",
+    "cos",
+    "cosh",
+    "exp",
+    "sin",
+    "sinh",
+    "tan",
+    "isnan",
+    "isinf",
+    "isfinite",
+)
+ABOVE_1 = ("arccosh", "log", "log2", "log10")
+COMPARED = ("equal", "not_equal", "less", "minimum", "fmod", "remainder", "floor_divide", "hypot")
+
+
+def elementary(x: Any, rows: np.ndarray) -> dict[str, Any]:
+    """One by one what the others leave out."""
+    u, there = np.tanh(x), x > 0
+    far = np.where(there, np.inf, x)
+    found = {name: getattr(np, name)(u) for name in INSIDE} | {
+        name: getattr(np, name)(u + 2.5) for name in ABOVE_1
+    }
+    found |= {name: getattr(np, name)(x, np.round(2 * u)[:, ::-1] + 0.5) for name in COMPARED}
+    found |= {
+        name: getattr(np, name)(there, x < 1)
+        for name in ("logical_and", "logical_or", "logical_xor", "bitwise_xor")
+    }
+    found |= {"infinite": np.isinf(far), "finite": np.isfinite(far), "nan": np.isnan(np.where(there, np.nan, x))}
+    found |= {
+        "zeros": np.zeros_like(x) + x,
+        "ones": np.ones_like(x) * x,
+        "erf": F.erf(x),
+        "count": np.count_nonzero(there, axis=1),
+    }
+    found |= {
+        "smallest": x.min(axis=0),
+        "product": u.prod(axis=1),
+        "place": np.argmin(x, axis=1),
+        "determinant": np.linalg.det(x @ x.mT),
+    }
+    found |= {
+        "axes": np.squeeze(np.expand_dims(x, (0, 3)), 3),
+        "added": Tensor(np.zeros((7, 2, 4), np.float32)).at[rows].add(x),
+    }
+    return found
+
+
 @pytest.mark.parametrize(
     ("function", "example"),
     [
+        (elementary, lambda rows: (floats(rows, 2, 4), rng.integers(0, 7, rows))),
         (
             indexed,
             lambda batch, time: (
@@ -509,8 +561,9 @@ def beside(x: Any, lengths: np.ndarray) -> dict[str, Any]:
 def test_what_a_layer_of_ones_own_computes_goes(
     function: Callable[..., Any], example: Callable[..., Any], kind: Any, tmp_path: Path
 ) -> None:
-    def given(batch: int, time: int) -> Any:
-        x, *more = example(batch, time)
+    @functools.wraps(example)
+    def given(**sizes: int) -> Any:
+        x, *more = example(**sizes)
         return kind(x), *more
 
     assert export_onnx(Calls(function), tmp_path / "m.onnx", given) <= AGREES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
@@ -167,7 +168,7 @@ class Graph:
 
     def scalar(self, n: Any, *near: Value) -> str:
         """A number that depends on sizes, or one divided by it, as an array without axes."""
-        if isinstance(n, Varying) and all(isinstance(v, float) for v in n.values):
+        if isinstance(n, Varying) and all(isinstance(v, float) and math.isfinite(v) for v in n.values):
             below = [1 / v if v else 0.0 for v in n.values]
             for values, inverse in ((n.values, False), (below, True)):
                 whole = [round(v) for v in values]

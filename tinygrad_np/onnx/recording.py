@@ -62,11 +62,11 @@ class Varying:
 
 def number(values: Sequence[Any]) -> Any:
     """A number that has these values in the recordings: itself, if they are one."""
-    return (
-        values[0]
-        if all(type(v) is type(values[0]) and v == values[0] for v in values)
-        else Varying(tuple(values))
-    )
+    first = values[0]
+    one = all(
+        type(v) is type(first) and (v == first or (v != v and first != first)) for v in values
+    )  # NaN is NaN
+    return first if one else Varying(tuple(values))
 
 
 @dataclass
