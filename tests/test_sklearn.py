@@ -264,6 +264,7 @@ def test_what_was_dumped_goes_on(line: Any) -> None:
         (Classifier(optimizer__beta=3), TypeError, r"optimizer Adam\(.*'beta'"),
         (Classifier(criterion__smooth=3), TypeError, r"CrossEntropyLoss\(.*'smooth'"),
         (Classifier(nn.Linear(3, 2), module__p=1), TypeError, "is built already, so it takes no module__p"),
+        (Classifier(criterion=nn.CrossEntropyLoss(), criterion__p=1), TypeError, "so it takes no criterion__p"),
         (Classifier(lambda: None), TypeError, "module has to give a Layer, and gave NoneType"),
         (Classifier(nn.Linear(3, 4)), ValueError, r"gives \(40, 4\), and there are 2 classes"),
         (Classifier(nn.Linear(3, 2), criterion=nn.BCEWithLogitsLoss), ValueError, "takes a logit a row"),
@@ -293,6 +294,18 @@ def test_weights_of_rows_need_a_loss_of_each_row(line: Any) -> None:
         Classifier().fit(X, y, sample_weight=-np.ones(40))
     with pytest.raises(TypeError, match="reduction"):
         Classifier(criterion=lambda z, c: F.cross_entropy(z, c)).fit(X, y, sample_weight=np.ones(40))
+
+    class Mean(nn.Layer):
+        def forward(self, outputs: Tensor, classes: np.ndarray) -> Tensor:
+            return F.cross_entropy(outputs, classes)
+
+    with pytest.raises(ValueError, match="needs a criterion with reduction='none'"):
+        Classifier(criterion=Mean()).fit(X, y, sample_weight=np.ones(40))
+    one, two = (
+        Classifier(criterion=criterion, max_epochs=2, random_state=0).fit(X, y, sample_weight=np.arange(40))
+        for criterion in (nn.CrossEntropyLoss, nn.CrossEntropyLoss())
+    )
+    np.testing.assert_array_equal(one.module_.output.weight.data, two.module_.output.weight.data)
     weight = (y == "yes").astype(float)
     model = Classifier(validation_fraction=0.25, batch_size=2, max_epochs=5, lr=0.1, random_state=0)
     assert set(model.fit(X, y, sample_weight=weight).predict(X)) == {"yes"}

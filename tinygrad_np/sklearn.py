@@ -208,11 +208,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self._rng = as_generator(self.random_state)
         settings = self._settings("module__")
         if isinstance(self.module, nn.Layer):
-            if settings:
-                raise TypeError(
-                    f"module is a {type(self.module).__name__} that is built already, so it takes no "
-                    f"{', '.join(f'module__{name}' for name in settings)}; give its class instead"
-                )
+            _refuse_settings("module", self.module, settings)
             self.module_ = copy.deepcopy(self.module)  # each training starts from the module as it was given
         else:
             offered = {
@@ -259,6 +255,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
     def _loss(self, weighted: bool) -> Callable[[Tensor, np.ndarray], Tensor]:
         """The criterion as a function of the module's outputs and a batch of targets."""
         criterion, settings = self._criterion(), self._settings("criterion__")
+        if isinstance(criterion, nn.Layer):
+            _refuse_settings("criterion", criterion, settings)
         if weighted:
             settings["reduction"] = "none"  # a loss for each row
         if isinstance(criterion, nn.Layer):
@@ -273,6 +271,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
 
         def weighted_loss(outputs: Tensor, targets: np.ndarray) -> Tensor:
             losses: Tensor = criterion(self._aligned(outputs), targets["y"])
+            if losses.shape[:1] != targets.shape:
+                raise ValueError("sample_weight needs a criterion with reduction='none': a loss for each row")
             weight = targets["weight"].astype(losses.dtype)
             mean: Tensor = (losses * weight.reshape(-1, *[1] * (losses.ndim - 1))).mean()
             return mean
@@ -318,6 +318,15 @@ def _called(what: str, function: Any, settings: dict[str, Any]) -> Any:
     inner = function.func if isinstance(function, partial) else function
     named_settings(f"{what} {getattr(inner, '__name__', inner)}", inspect.signature(function), (), settings)
     return function(**settings)
+
+
+def _refuse_settings(what: str, layer: nn.Layer, settings: dict[str, Any]) -> None:
+    """Refuse settings of a layer that is built already."""
+    if settings:
+        raise TypeError(
+            f"{what} is a {type(layer).__name__} that is built already, so it takes no "
+            f"{', '.join(f'{what}__{name}' for name in settings)}; give its class instead"
+        )
 
 
 def as_generator(random_state: Any) -> np.random.Generator:
