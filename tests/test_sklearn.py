@@ -179,6 +179,8 @@ def test_an_epoch_after_another_is_a_training(line: Any) -> None:
         parts.partial_fit(X, np.where(y == "yes", "perhaps", y))
     with pytest.raises(ValueError, match=r"classes are \['no'\], and at first were \['no', 'yes'\]"):
         parts.partial_fit(X, y, classes=["no"])
+    with pytest.raises(ValueError, match="X has 2 features, but Classifier is expecting 3"):
+        parts.partial_fit(X[:, :2], y)
     numbers = Regressor().partial_fit(X, X[:, 0])
     with pytest.raises(ValueError, match=r"y has the shape \(40, 2\), and at first it was \(rows,\)"):
         numbers.partial_fit(X, X[:, :2])
