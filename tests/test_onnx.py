@@ -418,6 +418,23 @@ def test_outputs_in_tuples_and_lists_are_numbered_and_those_of_a_dict_keep_their
     assert names(lambda x: {"twice": x * 2, "it": x}) == ["twice", "it"]
 
 
+def test_an_input_may_have_the_name_of_a_weight_and_no_output_that_of_an_input(tmp_path: Path) -> None:
+    class Scaled(nn.Layer):
+        def __init__(self) -> None:
+            self.weight = Tensor(floats(4), requires_grad=True)
+            self.table = floats(4)
+
+        def forward(self, x: Any, weight: Any, table: Any) -> dict[str, Any]:
+            return {"x": x * self.weight + weight + table * self.table}
+
+    def example(batch: int) -> dict[str, np.ndarray]:
+        return {name: floats(batch, 4) for name in ("x", "weight", "table")}
+
+    assert export_onnx(Scaled(), tmp_path / "m.onnx", example, output_names=["y"]) <= AGREES
+    with pytest.raises(ValueError, match="x names an input and an output"):
+        export_onnx(Scaled(), tmp_path / "m.onnx", example)
+
+
 def test_the_model_stays_as_it_was(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Linear(4, 4, rng=1), nn.Dropout(0.5), nn.BatchNorm1d(4), nn.Linear(4, 1, rng=1))
     model[2].training = False
@@ -522,7 +539,11 @@ def elementary(x: Any, rows: np.ndarray) -> dict[str, Any]:
         name: getattr(np, name)(there, x < 1)
         for name in ("logical_and", "logical_or", "logical_xor", "bitwise_xor")
     }
-    found |= {"infinite": np.isinf(far), "finite": np.isfinite(far), "nan": np.isnan(np.where(there, np.nan, x))}
+    found |= {
+        "infinite": np.isinf(far),
+        "finite": np.isfinite(far),
+        "nan": np.isnan(np.where(there, np.nan, x)),
+    }
     found |= {
         "zeros": np.zeros_like(x) + x,
         "ones": np.ones_like(x) * x,

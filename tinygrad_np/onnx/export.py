@@ -156,6 +156,8 @@ def translated(
     g.step = Step("output", None, [], "the model's output")  # type: ignore[arg-type]
     onnx = g.onnx
     outputs = named_outputs(output, output_names)
+    if both := [name for name in outputs if name in inputs]:
+        raise ValueError(f"export_onnx: {', '.join(both)} names an input and an output; give output_names")
     results = [
         onnx.helper.make_node("Identity", [g.name(value)], [g.new_name(name)], name=name)
         for name, value in outputs.items()

@@ -126,13 +126,13 @@ def record(model: Layer, make: Callable[..., Any], sizes: Mapping[str, int]) -> 
     token = CALLS.set(calls)
     try:
         with in_evaluation(model), all_recorded(model) as weights, set_grad_mode(GRAD | RECORD):
-            leaves |= weights
+            leaves |= {node: apart_from(inputs, name) for node, name in weights.items()}
             output = run(passed)
     finally:
         CALLS.reset(token)
     recording = Recording(sizes, inputs, output, calls, leaves)
     for name, tensor in model.named_tensors():
-        recording.known.setdefault(in_memory(tensor.data), name)
+        recording.known.setdefault(in_memory(tensor.data), apart_from(inputs, name))
     for name, array in inputs.items():
         recording.known.setdefault(in_memory(array), name)
     for i, call in enumerate(calls):
@@ -141,6 +141,11 @@ def record(model: Layer, make: Callable[..., Any], sizes: Mapping[str, int]) -> 
             if isinstance(out, np.ndarray) and out.size:  # empty arrays may share an address
                 recording.known.setdefault(in_memory(out), (i, j))
     return recording
+
+
+def apart_from(inputs: Mapping[str, Any], name: str) -> str:
+    """The name of a weight, which may be that of an input too."""
+    return f"{name} of the model" if name in inputs else name
 
 
 def as_array(x: Any) -> np.ndarray:
