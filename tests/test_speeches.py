@@ -79,6 +79,7 @@ def test_speeches_of_no_words_are_refused():
 def test_a_row_a_speech_and_context_with_intervals(speeches, table):
     rows = speech_table(table, speeches, 1, np.random.default_rng(0)).set_index(["speaker", "context"])
     assert rows["paragraphs"].tolist() == [4, 4, 1, 1, 0, 0, 1, 1]
+    assert rows["positive"].tolist()[:4] == [0.75, 0.75, 0, 0]  # in context: 0.98, 0.65, 0.65, 0.49
     first = speech_table(table, speeches, 1, np.random.default_rng(0)).iloc[0]
     assert first["positive"] == 0.75
     assert first["low"] == 0.25
@@ -94,6 +95,14 @@ def test_a_row_a_speech_and_context_with_intervals(speeches, table):
     pd.testing.assert_frame_equal(rows, again)
     alone = speech_table(table, speeches, 0, np.random.default_rng(0))
     assert alone["context"].tolist() == [0] * 4
+
+
+def test_in_context_three_paragraphs_count_as_one():
+    one = pd.DataFrame({"speaker": ["A"], "speech": ["..."]})
+    sure = pd.DataFrame({"speech": [1] * 10, "positive": 0.9, "positive_in_context": 0.9})
+    rows = speech_table(sure, one, 1, np.random.default_rng(0))
+    assert rows["low"].tolist() == pytest.approx([0.025 ** (1 / 10), 0.025 ** (3 / 10)])
+    assert rows["high"].tolist() == [1, 1]
 
 
 def test_neighbours_that_depend_on_each_other_are_drawn_together():
