@@ -37,7 +37,7 @@ from tinygrad_np.weights import load_weights, save_weights
 
 ROOT = Path(__file__).parents[1]
 SMALL = ["--data", "demo", "--train-size", "60", "--test-size", "20", "--epochs", "3", "--hidden", "4"]
-NEEDED = ("config.json", "vocabulary.txt", "weights.safetensors")
+NEEDED = ("config.json", "metrics.json", "vocabulary.txt", "weights.safetensors")
 TEXT = "The plot was not good but the music was wonderful to me."
 
 

@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from datasets import lines, load_glove, vectors
+from datasets import lines, load_glove
 from tests.datasets_real import DATA_DIR, needs_data
 
 LINES = [

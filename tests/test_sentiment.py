@@ -22,7 +22,7 @@ from models.sentiment.evaluate import probabilities
 from models.sentiment.run import Run
 from models.sentiment.speeches import Asked, paragraph_table, speech_table
 from tinygrad_np.training.loop import Loop
-from tinygrad_np.weights import load_weights, save_weights
+from tinygrad_np.weights import load_config, load_weights, save_weights
 
 SMALL = ["--train-size", "60", "--test-size", "20", "--epochs", "2", "--hidden", "4"]
 
@@ -68,6 +68,8 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_run_holds_its_settings_metrics_weights_and_picture(demo_run: Path) -> None:
     config = json.loads((demo_run / "config.json").read_text(encoding="utf-8"))
     assert (config["train_size"], config["hidden"], config["embeddings"]) == (60, 4, "learned")
+    told = load_config(demo_run / "weights.safetensors")
+    assert told == {name: value for name, value in config.items() if name != "data_dir"}
     curves = pd.read_csv(demo_run / "metrics.csv")
     assert list(curves["epoch"]) == [1, 2]
     for name in ("train", "validation", "test"):

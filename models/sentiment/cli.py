@@ -88,8 +88,12 @@ def command_evaluate(args: argparse.Namespace) -> None:
         f"{words / seconds:,.0f} words/s in prediction"
     )
     print(described(found))
-    with run.locked():
-        run.save_assessment(found, title)
+    try:
+        with run.locked():
+            run.save_assessment(found, title)
+    except BlockingIOError as error:  # who reads does not wait for who trains
+        print(f"note: no tables and pictures were written: {error}", file=sys.stderr)
+        return
     print(f"pictures: {run.calibration_curves}, {run.length_curves}, {run.mistake_bars}; tables beside them")
 
 

@@ -12,7 +12,7 @@ import os
 import reprlib
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
 
 DIMENSIONS = 50  # of a word's vector
@@ -157,6 +157,10 @@ class Config:
                 f"hidden is {self.hidden}: to train so many units takes {needed / 2**30:,.0f} GiB for weights, "
                 f"gradients and Adam's averages alone, and this machine has {present / 2**30:,.0f}; take fewer"
             )
+
+    def what_decides(self) -> dict[str, Any]:
+        """The settings that decide how a training goes: not where the files are."""
+        return {name: value for name, value in asdict(self).items() if name != "data_dir"}
 
     def network_size(self) -> int:
         """Numbers in the weights of the LSTMs or of the Transformer's blocks, at least."""

@@ -75,6 +75,7 @@ class Run:
         self.checkpoints = self.directory / "checkpoints"  # of a training that has not finished
         self.whole_epochs = 0  # that this object has written
         self._id = ""  # of the run that this object has started or loaded
+        self._settings: dict[str, Any] = {}  # that the file of the weights tells
         self._first: dict[Path, Write] = {}  # what the first epoch brings along
 
     @property
@@ -114,6 +115,7 @@ class Run:
 
     def start(self, config: Config, encoder: Encoder) -> None:
         """Take settings, vocabulary and n-grams of a new training, to be written with its first epoch."""
+        self._settings = config.what_decides()
         self._first = {
             self.config: lambda path: _write_json(path, asdict(config)),
             self.vocabulary: encoder.vocabulary.save,
@@ -136,7 +138,7 @@ class Run:
         table = table.drop(columns="seconds", errors="ignore")  # the same training gives the same file
         writes: dict[Path, Write] = {self.epochs: lambda path: _write_table(path, table)}
         if best_epoch(history) is history[-1] or not self._id:
-            writes[self.weights] = lambda path: save_weights(path, weights)
+            writes[self.weights] = lambda path: save_weights(path, weights, self._settings)
         self._commit(writes, epochs=len(history), best_epoch=best_epoch(history)["epoch"])
         self.whole_epochs = len(history)
 
@@ -280,6 +282,10 @@ class Run:
             raise ValueError(f"{self.config}: {error}") from error
         if config.features != "none":
             find(self.ngrams)
+        if (
+            self.metrics.name in hashes
+        ):  # at the end of a training: the temperature, and the names of the labels
+            find(self.metrics)
         encoder = Encoder.load(config, places[self.vocabulary], places.get(self.ngrams))
         state = load_weights(places[self.weights])
         if 4 * config.network_size() > places[self.weights].stat().st_size:
@@ -320,16 +326,21 @@ class Run:
     @property
     def temperature(self) -> float:
         """By what the logits of the run are divided, chosen on its validation reviews; 1 where it chose none."""
-        with suppress(FileNotFoundError):
-            return float(json.loads(self.metrics.read_text(encoding="utf-8")).get("temperature", 1.0))
-        return 1.0
+        return float(self._closing_metrics().get("temperature", 1.0))
 
     @property
     def classes(self) -> list[Any]:
         """The labels, in the order of the outputs."""
-        with suppress(FileNotFoundError):
-            return list(json.loads(self.metrics.read_text(encoding="utf-8")).get("classes", CLASSES))
-        return list(CLASSES)
+        return list(self._closing_metrics().get("classes", CLASSES))
+
+    def _closing_metrics(self) -> dict[str, Any]:
+        """What a finished training wrote of itself, as `load` has checked it; nothing before its end."""
+        content = self._manifest()
+        if content is None or self.metrics.name not in content["files"]:
+            return {}
+        place = self._place(self.metrics, content["files"])
+        told: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
+        return told
 
     def notes(self) -> list[str]:
         """What is to be said of a run that was loaded: that it did not finish, or that a file is not its own."""

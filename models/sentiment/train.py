@@ -6,7 +6,7 @@ import math
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -87,7 +87,7 @@ def train_model(
         checkpoints = Checkpoints(
             run.checkpoints,
             every_seconds=CHECKPOINT_SECONDS,
-            identity={"config": what_decides(config), "data": fingerprint(examples)},
+            identity={"config": config.what_decides(), "data": fingerprint(examples)},
         )
         run.start(config, encoder)
         saves.append(lambda training: run.save_epoch(training.history, training.best_weights))
@@ -137,11 +137,6 @@ def rate(config: Config, steps: int, step: int) -> float:
     if config.schedule == "cosine":
         return LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * min(done, 1.0))) / 2
     return max(1 - done, 0.0) if config.schedule == "linear" else 1.0
-
-
-def what_decides(config: Config) -> dict[str, Any]:
-    """The settings that decide how a training goes on: not where the files are."""
-    return {name: value for name, value in asdict(config).items() if name != "data_dir"}
 
 
 def fingerprint(examples: dict[str, Examples]) -> dict[str, int]:
