@@ -235,11 +235,11 @@ def test_a_training_fetches_parses_and_tokenizes_each_file_once(
     count(glove, "fetch", lambda name, data_dir: name)
     count(imdb, "_parse", lambda path, content: path.name)
     count(imdb, "tokenize_texts", lambda texts: f"{len(texts)} texts")
-    count(glove, "_parse", lambda archive, info, *_: info.filename)
+    count(glove, "parse", lambda read, place, *_: place.rpartition(" ")[2])
     sizes = ["--train-size", "40", "--test-size", "20", "--epochs", "1", "--hidden", "2"]
     command = ["train", "--data", "imdb", "--data-dir", data_dir, *sizes, "--out", data_dir / "run"]
     fetched = {f"fetch {name}" for name in ("imdb_train.txt", "imdb_test.txt", "glove.6B.zip")}
-    made = {"_parse imdb_train.txt", "_parse imdb_test.txt", "_parse glove.6B.50d.txt"}
+    made = {"_parse imdb_train.txt", "_parse imdb_test.txt", "parse glove.6B.50d.txt"}
     made |= {"tokenize_texts 80 texts", "tokenize_texts 40 texts"}
     assert run(*command) == 0
     assert calls == Counter(fetched | made)

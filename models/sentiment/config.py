@@ -175,8 +175,8 @@ class Config:
 
 ALLOWED: dict[str, Allowed] = {field.name: field.metadata["allowed"] for field in fields(Config)}
 
-OF_REAL_TEXTS = {"embeddings": "glove", "epochs": 6, "hidden": 64, "lr": 3e-3}
-OF_NGRAMS = {  # beside them the network learns quickly, and would soon learn by heart
+OF_REAL_TEXTS: dict[str, Any] = {"embeddings": "glove", "epochs": 6, "hidden": 64, "lr": 3e-3}
+OF_NGRAMS: dict[str, Any] = {  # beside them the network learns quickly, and would soon learn by heart
     **{"embeddings": "tuned", "embedding_lr": 1.5e-3, "max_ngram": 4, "max_tokens": 400},
     **{"bidirectional": True, "pooling": "mean-max", "batch_size": 64, "epochs": 3},
     **{"dropout": 0.5, "input_dropout": 0.3, "word_dropout": 0.2, "channel_dropout": 0.2},
@@ -187,7 +187,7 @@ OF_NGRAMS = {  # beside them the network learns quickly, and would soon learn by
 def configured(given: Mapping[str, Any]) -> Config:
     """The settings that are given, and for all others those that go with the data and the features."""
     real = given.get("data", "demo") != "demo"
-    usual = OF_REAL_TEXTS if real else {}
+    usual: dict[str, Any] = OF_REAL_TEXTS if real else {}
     if real and given.get("features") in ("channels", "wide", "joint"):
         usual = usual | OF_NGRAMS
     return Config(**usual | dict(given))

@@ -210,9 +210,7 @@ def train(config: Config, run: Run, n_workers: int, resume: bool | int = False) 
             "test_accuracy": best["test_accuracy"],
             "test_loss": best["test_loss"],
             "validation_accuracy": best["validation_accuracy"],
-            "temperature": fit_temperature(
-                logits(trained.model, examples["validation"]), examples["validation"].labels
-            ),
+            "temperature": fit_temperature(logits(trained.model, examples["validation"]), validation.labels),
             "best_epoch": int(best["epoch"]),
             "epochs": len(history),
             **{f"{name}_reviews": size for name, size in sizes.items()},
