@@ -101,7 +101,7 @@ def picture(history: list[dict[str, Any]], data: Digits, found: np.ndarray, path
         axes.plot(range(1, len(history) + 1), right_answers, color=color, marker=marker, ms=4, label=label)
     axes.set(xlabel="epoch", ylabel="right answers, %")
     axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.legend()
+    axes.legend(loc="lower right")
     wrong = np.flatnonzero(found != data.test_labels)
     right.suptitle(f"{len(wrong)} of {len(found):,} test images came out wrong: seen / meant", fontsize=10)
     for axes, i in zip(right.subplots(3, SHOWN // 3).flat, [*wrong[:SHOWN], *[-1] * SHOWN], strict=False):

@@ -62,7 +62,7 @@ def learning_curves(table: pd.DataFrame, title: str, path: Path) -> None:
     if "validation_loss" in table:
         best = table["epoch"].to_numpy()[np.argmin(table["validation_loss"])]
         left.axvline(best, color="gray", linewidth=0.8, alpha=0.6, label="epoch kept")
-    left.legend(fontsize="small")
+    left.legend(fontsize="small", loc="upper right")
     right.yaxis.set_major_formatter(import_optional("matplotlib.ticker").PercentFormatter(1))
     figure.suptitle(title, parse_math=False)
     save(figure, path)
@@ -118,7 +118,7 @@ def accuracy_by_length(table: pd.DataFrame, title: str, path: Path) -> None:
     )
     axes.set_xlabel("words of a text (texts in brackets)")
     axes.yaxis.set_major_formatter(import_optional("matplotlib.ticker").PercentFormatter(1))
-    axes.legend(fontsize="small")
+    axes.legend(fontsize="small", loc="upper left")
     figure.suptitle(f"accuracy by length: {title}", parse_math=False)
     save(figure, path)
 
