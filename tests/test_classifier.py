@@ -337,10 +337,10 @@ def test_a_run_of_the_command_line_answers(demo_run: Path, capsys: pytest.Captur
     assert refitted.classes_.tolist() == ["green", "red"]
 
 
-def test_a_run_that_did_not_finish_is_said(demo_run: Path, tmp_path: Path) -> None:
+def test_what_a_run_lacks_is_said(demo_run: Path, tmp_path: Path) -> None:
     shutil.copytree(demo_run, tmp_path / "run")
-    (tmp_path / "run" / "metrics.json").unlink()
-    with pytest.warns(UserWarning, match=r"metrics\.json is missing"):
+    (tmp_path / "run" / "loss.png").unlink()
+    with pytest.warns(UserWarning, match=r"loss\.png is missing"):
         SentimentClassifier.load(tmp_path / "run")
     with pytest.raises(FileNotFoundError, match=r"holds no config\.json"):
         SentimentClassifier.load(tmp_path)
