@@ -39,15 +39,15 @@ def test_groups_by_length_hold_every_text_once_and_texts_of_one_length_together(
 
 def test_the_most_confident_mistakes_by_hand():
     texts = tokenize_texts(["Bad one", "Good <b>one</b>", "good " * 100, "fine", "so so", ""])
-    logits = np.array([4.0, 2, -90, -80, 0.5, 0], np.float32)
+    logits = np.array([4.0, 2, -18, -20, 0.5, 0], np.float32)
     labels = np.array([0, 1, 1, 1, 0, 1])
     table = confident_mistakes(logits, labels, texts, CLASSES, 2.0)
-    assert table["place"].tolist() == [2, 3, 0, 4]  # 90 before 80, though both are certain in float32
+    assert table["place"].tolist() == [3, 2, 0, 4]  # 20 before 18, though both are certain in float32
     assert table["said"].tolist() == ["negative", "negative", "positive", "positive"]
     assert table["label"].tolist() == ["positive", "positive", "negative", "negative"]
     assert table["probability"].tolist()[2:] == pytest.approx([1 / (1 + np.exp(-2)), 1 / (1 + np.exp(-0.25))])
-    assert table["words"].tolist() == [100, 1, 2, 2]
-    assert table["beginning"].tolist() == [" ".join(["good"] * BEGINNING), "fine", "bad one", "so so"]
+    assert table["words"].tolist() == [1, 100, 2, 2]
+    assert table["beginning"].tolist() == ["fine", " ".join(["good"] * BEGINNING), "bad one", "so so"]
 
 
 def test_mistakes_of_three_classes_have_their_names():

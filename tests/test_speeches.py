@@ -171,18 +171,26 @@ def test_a_model_of_three_classes_has_no_say():
 
 
 def test_pieces_are_parts_of_reviews_and_shorter_reviews_stay_whole(table):
-    texts = tokenize_texts([" ".join(f"w{i}" for i in range(200)), "good bad"])
+    texts = tokenize_texts(["good bad", *[" ".join(f"w{i}" for i in range(200))] * 20])
     seen = []
 
     def spy(texts: TokenizedTexts) -> Answers:
         seen.append(texts.token_ids)
         return asked(texts)
 
-    domain_table(spy, table, Reviews(texts, np.array([0, 1])), np.random.default_rng(0))
-    whole, pieces = ({len(ids) > 2: ids for ids in token_ids} for token_ids in seen)
-    assert pieces[False].tolist() == whole[False].tolist()
-    assert len(pieces[True]) in set(table["words"])
-    assert (np.diff(pieces[True]) == 1).all()
+    domain_table(spy, table, Reviews(texts, np.arange(21) % 2), np.random.default_rng(0))
+    whole, pieces = seen
+    assert [len(ids) for ids in whole].count(200) == 20
+    starts = set()
+    for ids, piece in zip(whole, pieces, strict=True):
+        if len(ids) == 2:
+            assert piece.tolist() == ids.tolist()
+        else:
+            assert len(piece) in set(table["words"])
+            assert (np.diff(piece) == 1).all()
+            starts.add(int(piece[0] - ids[0]))
+    assert len(starts) > 10
+    assert max(starts) > 100
 
 
 def test_the_picture_shows_what_the_tables_say(speeches, table, tmp_path, monkeypatch):
