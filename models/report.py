@@ -136,7 +136,7 @@ def mistakes(table: pd.DataFrame, title: str, path: Path) -> None:
         text = f"{row['label']} ({row['place']}): {shortened(row['beginning'], 130)}"
         left.text(0, i, text, va="center", fontsize="small", parse_math=False)
     where, colors = np.arange(len(table)), (BLUE, ORANGE, BLACK, GREEN, VERMILION, PURPLE, SKY)
-    for i, name in enumerate(table["said"].unique()):
+    for i, name in enumerate(sorted({*table["said"], *table["label"]}, reverse=True)):  # positive is blue
         of_it = (table["said"] == name).to_numpy()
         bars = (where[of_it], table["probability"][of_it])
         right.barh(*bars, color=colors[i % len(colors)], label=f"said {shortened(name, 20)}")
