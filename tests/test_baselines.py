@@ -5,7 +5,7 @@ import pytest
 
 from datasets.text import tokenize_texts
 from models.sentiment.baselines import baselines
-from models.sentiment.data import Reviews
+from models.sentiment.sources import Reviews
 
 
 def reviews(seed: int, size: int) -> Reviews:

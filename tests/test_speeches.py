@@ -9,10 +9,10 @@ from matplotlib.container import BarContainer
 from datasets.text import TokenizedTexts, Vocabulary, paragraphs, tokenize, tokenize_texts
 from models import report
 from models.sentiment.config import Config
-from models.sentiment.data import Reviews
 from models.sentiment.encoding import Encoder
 from models.sentiment.intervals import bootstrap, share_interval
 from models.sentiment.model import Answer
+from models.sentiment.sources import Reviews
 from models.sentiment.speeches import (
     PARAGRAPH_WORDS,
     Answers,

@@ -10,7 +10,7 @@ import pytest
 from models.sentiment import tune as tuning
 from models.sentiment.cli import main
 from models.sentiment.config import Config
-from models.sentiment.data import load_train
+from models.sentiment.sources import load_train
 from models.sentiment.train import train_model
 from models.sentiment.tune import PLOTS, SPACE, open_study, tune, validation_loss
 from tinygrad_np.parallel import Workers

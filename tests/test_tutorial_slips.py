@@ -10,10 +10,10 @@ import pytest
 from datasets.imdb import load_imdb
 from datasets.text import Vocabulary, clean, paragraphs, sentences, tokenize, tokenize_texts
 from models.sentiment.config import Config
-from models.sentiment.data import Reviews, load_test, load_train
 from models.sentiment.encoding import Encoder
 from models.sentiment.evaluate import probabilities
 from models.sentiment.model import SentimentNetwork
+from models.sentiment.sources import Reviews, load_test, load_train
 from models.tutorial_lstm import model as tutorial_lstm
 from models.tutorial_lstm import train as tutorial_train
 from models.tutorial_slips import SwappedAdam, initial_parameters, word_vectors

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.sentiment.data import Reviews
+from models.sentiment.sources import Reviews
 from tinygrad_np.extras import import_optional
 
 # Chosen on a fifth of IMDb's training reviews, from 3, 10, 30, 100 and from 0.01 to 1.

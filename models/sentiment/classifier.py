@@ -19,10 +19,10 @@ import numpy as np
 from datasets.text import tokenize_texts
 from models.sentiment.calibration import class_probabilities, fit_temperature
 from models.sentiment.config import Config
-from models.sentiment.data import Reviews
 from models.sentiment.evaluate import logits
 from models.sentiment.model import most_likely
 from models.sentiment.run import Run, best_epoch
+from models.sentiment.sources import Reviews
 from models.sentiment.train import train_model
 from tinygrad_np.extras import import_optional
 from tinygrad_np.parallel import Workers
@@ -35,7 +35,10 @@ multiclass = import_optional("sklearn.utils.multiclass")
 checks = import_optional("sklearn.utils.validation")
 
 # What says where texts come from, as they are given here. The seed is called `random_state` in scikit-learn.
-OF_FILES = ("data", "text_column", "label_column", "test_data", "test_share", "train_size", "test_size")
+OF_FILES = (
+    *("data", "text_column", "label_column", "labels", "test_data", "test_share"),
+    *("train_size", "test_size"),
+)
 SETTINGS = {field.name: field.default for field in fields(Config) if field.name not in (*OF_FILES, "seed")}
 ENOUGH = 100  # texts to choose a temperature on; of fewer, chance would choose it
 CHUNK = 1024  # texts that are tokenized and answered at a time
@@ -128,7 +131,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             seed = as_generator(seed).integers(2**63)
         settings = {name: _plain(getattr(self, name)) for name in SETTINGS}
         config = Config(**settings, seed=int(seed), train_size=len(texts))
-        reviews = Reviews(tokenize_texts(texts), labels)
+        reviews = Reviews(tokenize_texts(texts), labels, tuple(map(str, self.classes_.tolist())))
         train, validation = (reviews.take(rows) for rows in split(labels, config.seed))
         trained = train_model(config, train, validation, {}, Workers(), progress=bool(self.verbose))
         self.config_, self.encoder_, self.model_ = trained.config, trained.encoder, trained.model

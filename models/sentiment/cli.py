@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import time
 from collections.abc import Sequence
@@ -14,25 +15,30 @@ import numpy as np
 
 import models.sentiment
 from datasets.speeches import load_speeches
-from datasets.text import tokenize_texts
+from datasets.tables import read_rows
+from datasets.text import TokenizedTexts, tokenize_texts
 from models.commands import execute, from_zero, positive
 from models.sentiment.assessment import assess, described
 from models.sentiment.baselines import baselines
 from models.sentiment.config import ALLOWED, Config, configured
-from models.sentiment.data import load_test, load_train
 from models.sentiment.encoding import Encoder
 from models.sentiment.evaluate import logits, probabilities
 from models.sentiment.model import SentimentNetwork
+from models.sentiment.predicting import likeliest, lines_of, predictions, write_predictions
 from models.sentiment.run import Run
+from models.sentiment.sources import load_test, load_train
 from models.sentiment.speeches import Asked, domain_table, paragraph_table, speech_table, warning
 from models.sentiment.steps import run_steps, train_command
 from models.sentiment.train import train
 from models.sentiment.tune import tune
 from tinygrad_np.data import Batches
+from tinygrad_np.files import atomic_write
 from tinygrad_np.training import evaluate
 
-DATA = ("data", "data_dir", "train_size", "test_size", "seed")  # the settings that say which reviews
-CLASSES = ("negative", "positive")
+DATA = (  # the settings that say which texts
+    *("data", "data_dir", "text_column", "label_column", "labels", "test_data", "test_share"),
+    *("train_size", "test_size", "seed"),
+)
 
 
 def settings(args: argparse.Namespace) -> dict[str, Any]:
@@ -42,7 +48,7 @@ def settings(args: argparse.Namespace) -> dict[str, Any]:
 
 def command_train(args: argparse.Namespace) -> None:
     config = configured(settings(args))
-    run = Run(args.out or f"runs/{args.data}")
+    run = Run(args.out or f"runs/{Path(args.data).name.partition('.')[0]}")
     metrics = train(config, run, args.workers, args.resume)
     if "bag_of_words_accuracy" in metrics:
         print(
@@ -77,7 +83,7 @@ def command_evaluate(args: argparse.Namespace) -> None:
         said,
         test.labels,
         test.texts,
-        CLASSES,
+        test.classes,
         run.temperature,
         np.random.default_rng(config.seed),
     )
@@ -100,13 +106,43 @@ def command_evaluate(args: argparse.Namespace) -> None:
 def command_predict(args: argparse.Namespace) -> None:
     run = Run(args.run)
     _, encoder, model = load(run)
+    classes = run.classes
+    if not args.text:
+        predict_many(args, run, encoder, model, classes)
+        return
     texts = tokenize_texts(args.text)
-    p_positive = probabilities(model, encoder.encode(texts), temperature=run.temperature)
-    for text, ids, p in zip(args.text, texts.token_ids, p_positive, strict=True):
+    p = probabilities(model, encoder.encode(texts), temperature=run.temperature)
+    second = (
+        p if p.ndim == 1 else p.max(axis=1)
+    )  # of two classes that of the second one, else of the likeliest
+    for text, ids, shown, label in zip(args.text, texts.token_ids, second, likeliest(p), strict=True):
         tokens = [texts.tokens[i] for i in ids]
         unknown = [token for token in tokens if token not in encoder.vocabulary]
         note = "no words" if not tokens else f"unknown: {' '.join(unknown)}" if unknown else ""
-        print(f"{p:.3f} {'positive' if p >= 0.5 else 'negative'}  {text!r}{f'  ({note})' if note else ''}")
+        print(f"{shown:.3f} {classes[label]}  {text!r}{f'  ({note})' if note else ''}")
+
+
+def predict_many(
+    args: argparse.Namespace, run: Run, encoder: Encoder, model: SentimentNetwork, classes: Sequence[str]
+) -> None:
+    """Answers for a file, or for lines of standard input, as a table."""
+    if args.file is None:
+        rows = lines_of(io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8"))
+    else:
+        rows = ((line, text) for line, (text,) in read_rows(args.file, [args.text_column]))
+    temperature = run.temperature
+
+    def ask(texts: TokenizedTexts) -> np.ndarray:
+        return probabilities(model, encoder.encode(texts), temperature=temperature)
+
+    found = predictions(rows, ask, classes)
+    if args.out is None:
+        write_predictions(found, sys.stdout, progress=False)
+        return
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(args.out) as part, open(part, "w", encoding="utf-8", newline="") as file:
+        write_predictions(found, file, progress=True)
+    print(f"predictions: {args.out}")
 
 
 def command_speeches(args: argparse.Namespace) -> None:
@@ -210,7 +246,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     sub = commands.add_parser("predict", help="ask a run about texts")
     sub.set_defaults(command=command_predict)
     sub.add_argument("--run", required=True)
-    sub.add_argument("text", nargs="+")
+    sub.add_argument(
+        "text", nargs="*", help="texts; without them those of --file, or lines of standard input"
+    )
+    sub.add_argument("--file", type=Path, help="a table or JSON lines; see docs/data.md")
+    sub.add_argument("--text-column", default="text", help="where each text stands in it, text unless given")
+    sub.add_argument("--out", type=Path, help="the table of answers; standard output unless given")
 
     sub = commands.add_parser("speeches", help="let a run read the speeches, by paragraphs")
     sub.set_defaults(command=command_speeches)

@@ -57,6 +57,13 @@ SWITCH = Allowed(lambda x: type(x) is bool, "true or false", {"action": argparse
 NOT_NEGATIVE = number(lambda x: x >= 0, "a finite number from 0")
 SHARE = number(lambda x: 0 <= x < 1, "a number from 0 to below 1")
 ABOVE_ZERO = number(lambda x: x > 0, "a finite number above 0")
+TEXT = Allowed(lambda x: type(x) is str and x != "" and "\0" not in x, "a text of one character or more", {})
+NAMES = Allowed(
+    lambda x: x is None or (type(x) is list and len({*map(str, x)}) == len(x) > 1 and all(map(TEXT.fits, x))),
+    "two names or more, each once, or null for those that the data has",
+    {"nargs": "+", "metavar": "LABEL"},
+)
+PATH = Allowed(lambda x: x is None or TEXT.fits(x), "a path, or null for none", {})
 DIRECTORY = Allowed(
     lambda x: x is None or (type(x) is str and x != "" and "\0" not in x),
     "the path of a directory, or null to download",
@@ -79,12 +86,30 @@ class Config:
         A setting, from the file or from the command line, is of another type or beyond its range.
     """
 
-    data: str = setting(one_of("demo", "imdb"), "demo is synthetic, and bundled", "demo")
+    data: str = setting(
+        TEXT, "demo (synthetic, and bundled), imdb, or your own texts: a path; see docs/data.md", "demo"
+    )
+    text_column: str = setting(TEXT, "of your own texts, where each text stands", "text")
+    label_column: str = setting(TEXT, "of your own texts, where its label stands", "label")
+    labels: list[str] | None = setting(  # noqa: RUF009
+        NAMES,
+        "the labels in their order; of two, the second one's probability is told; sorted unless given",
+        None,
+    )
+    test_data: str | None = setting(PATH, "file of your own texts to test with", None)
+    test_share: float = setting(
+        number(lambda x: 0 < x < 1, "a number between 0 and 1"),
+        "share to test with, without such a file",
+        0.2,
+    )
     data_dir: str | None = setting(DIRECTORY, "where the files are; without it they are downloaded", None)
     embeddings: str = setting(
         one_of("glove", "tuned", "learned"),
         "word vectors: glove as it is, tuned from glove, or learned; glove for imdb, learned for demo",
         "learned",
+    )
+    vectors: str | None = setting(
+        PATH, "file of word vectors in place of GloVe 6B: a text of GloVe's, word2vec's or fastText's", None
     )
     train_size: int | None = setting(
         whole(1, 10**7, or_none=True), "a tenth for validation; 2,000 of demo, all of imdb", None
@@ -144,6 +169,10 @@ class Config:
             value = getattr(self, name)
             if not allowed.fits(value):
                 raise ValueError(f"{name} is {reprlib.repr(value)}; it has to be {allowed.description}")
+        if self.data in ("demo", "imdb") and (self.test_data or self.labels):
+            raise ValueError(f"test_data and labels are of your own texts, and data is {self.data}")
+        if self.vectors and self.embeddings == "learned":
+            raise ValueError("embeddings are learned, so vectors are not read: take glove or tuned")
         if self.network == "transformer" and self.bidirectional:
             raise ValueError("bidirectional is of the LSTM: a Transformer reads in no direction")
         if self.network == "transformer" and self.hidden % HEADS:
@@ -169,7 +198,9 @@ class Config:
         if self.network == "transformer":
             return 8 * self.layers * self.hidden**2
         directions = 2 if self.bidirectional else 1
-        inputs = DIMENSIONS + (self.layers - 1) * directions * self.hidden  # of all layers
+        inputs = (1 if self.vectors else DIMENSIONS) + (
+            self.layers - 1
+        ) * directions * self.hidden  # of all layers
         return 4 * directions * self.hidden * (inputs + self.layers * (self.hidden + 2))
 
 
@@ -188,6 +219,8 @@ def configured(given: Mapping[str, Any]) -> Config:
     """The settings that are given, and for all others those that go with the data and the features."""
     real = given.get("data", "demo") != "demo"
     usual: dict[str, Any] = OF_REAL_TEXTS if real else {}
+    if given.get("vectors"):
+        usual = usual | {"embeddings": "glove"}
     if real and given.get("features") in ("channels", "wide", "joint"):
         usual = usual | OF_NGRAMS
     return Config(**usual | dict(given))

@@ -10,6 +10,7 @@ import numpy as np
 
 from datasets.glove import load_glove
 from datasets.text import TokenizedTexts, Vocabulary
+from datasets.vectors import load_vectors
 from models.sentiment.config import DIMENSIONS, Config
 from models.sentiment.ngrams import Counted, Joined, NGrams, bags, channels
 from tinygrad_np.data import pad
@@ -34,7 +35,7 @@ def new_embedding(
     repeated = Vocabulary.build(count, min_count=2)
     if config.embeddings == "learned":
         return repeated, Embedding(len(repeated), DIMENSIONS, padding_idx=0, rng=rng)
-    glove = load_glove(config.data_dir, DIMENSIONS)
+    glove = load_vectors(config.vectors) if config.vectors else load_glove(config.data_dir, DIMENSIONS)
     row = {word: i for i, word in enumerate(glove.words)}
     if config.embeddings == "tuned":
         known = repeated.tokens[2:]

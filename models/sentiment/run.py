@@ -309,7 +309,8 @@ class Run:
 
     def _model(self, config: Config, encoder: Encoder, state: dict[str, np.ndarray]) -> SentimentNetwork:
         """The network with these weights."""
-        vectors = np.zeros((len(encoder.vocabulary), DIMENSIONS), np.float32)
+        known = state.get("reader.embedding.weight", np.zeros((0, DIMENSIONS), np.float32))
+        vectors = np.zeros((len(encoder.vocabulary), known.shape[-1] if known.ndim else 0), np.float32)
         embedding = Embedding.from_pretrained(vectors, freeze=config.embeddings == "glove", padding_idx=0)
         outputs = np.size(state.get("head.bias", state.get("wide.bias", 0)))  # one for two classes
         model = SentimentNetwork(config, embedding, np.random.default_rng(0), encoder.ngrams, max(2, outputs))
@@ -331,7 +332,14 @@ class Run:
     @property
     def classes(self) -> list[Any]:
         """The labels, in the order of the outputs."""
-        return list(self._closing_metrics().get("classes", CLASSES))
+        told = self._closing_metrics().get("classes")
+        content = self._manifest()
+        if (
+            told is None and content is not None
+        ):  # a training that has not finished names them in its settings
+            place = self._place(self.config, content["files"])
+            told = json.loads(place.read_text(encoding="utf-8")).get("labels")
+        return list(told or CLASSES)
 
     def _closing_metrics(self) -> dict[str, Any]:
         """What a finished training wrote of itself, as `load` has checked it; nothing before its end."""

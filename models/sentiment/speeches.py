@@ -11,12 +11,12 @@ import numpy as np
 
 from datasets.text import TokenizedTexts, paragraphs, tokenize_texts
 from models.sentiment.calibration import class_probabilities, confidences
-from models.sentiment.data import Reviews
 from models.sentiment.encoding import Encoder, with_ids_of
 from models.sentiment.evaluate import logits
 from models.sentiment.intervals import mean_interval, share_interval
 from models.sentiment.model import SentimentNetwork
 from models.sentiment.ngrams import NONE, Joined
+from models.sentiment.sources import Reviews
 from tinygrad_np.extras import import_optional
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ is written anew after each of them. The test reviews are looked at once a traini
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from models.sentiment.config import OF_NGRAMS, Config, configured
-from models.sentiment.data import load_test, load_train
+from models.sentiment.sources import load_test, load_train
 from models.sentiment.train import train_model
 from tinygrad_np.data import Batches
 from tinygrad_np.files import atomic_write
@@ -183,6 +184,8 @@ def options(settings: dict[str, Any]) -> list[str]:
             continue
         if isinstance(value, bool):
             found.append(f"--{option}" if value else f"--no-{option}")
+        elif isinstance(value, list):
+            found.append(f"--{option} {shlex.join(value)}")
         else:
             found.append(f"--{option} {value}")
     return found

@@ -8,17 +8,19 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from datasets.messages import shortened
 from models.sentiment.calibration import fit_temperature
 from models.sentiment.config import Config
-from models.sentiment.data import Reviews, load_test, load_train
 from models.sentiment.encoding import Encoder, Examples, new_embedding
 from models.sentiment.evaluate import bag_of_words_accuracy, logits
 from models.sentiment.model import SentimentNetwork
 from models.sentiment.run import Run, best_epoch
+from models.sentiment.sources import Reviews, load_test, load_train
 from tinygrad_np.data import Batches
 from tinygrad_np.extras import import_optional
 from tinygrad_np.optim import AdamW, ExponentialMovingAverage, Optimizer
@@ -72,7 +74,7 @@ def train_model(
     """
     model_rng, order_rng, fold_rng = np.random.default_rng(config.seed).spawn(3)
     vocabulary, embedding = new_embedding(config, train.texts, model_rng)
-    n_classes = max(2, int(train.labels.max()) + 1)
+    n_classes = len(train.classes)
     encoder, own = Encoder.fit(config, vocabulary, train.texts, train.labels, n_classes, fold_rng)
     examples = {"train": own}
     for name, part in {"validation": validation, **others}.items():
@@ -188,6 +190,8 @@ def train(config: Config, run: Run, n_workers: int, resume: bool | int = False) 
             parts = {"train": train_reviews, "validation": validation, "test": test}
             sizes = {name: len(part.labels) for name, part in parts.items()}
             config = replace(config, train_size=sizes["train"] + sizes["validation"], test_size=sizes["test"])
+            if config.data not in ("demo", "imdb"):
+                config = replace(config, labels=[*train_reviews.classes])
             if team.rank == 0:
                 print(", ".join(f"{size:,} {name} reviews" for name, size in sizes.items()), flush=True)
             try:
@@ -211,6 +215,7 @@ def train(config: Config, run: Run, n_workers: int, resume: bool | int = False) 
             "test_loss": best["test_loss"],
             "validation_accuracy": best["validation_accuracy"],
             "temperature": fit_temperature(logits(trained.model, examples["validation"]), validation.labels),
+            "classes": [*train_reviews.classes],
             "best_epoch": int(best["epoch"]),
             "epochs": len(history),
             **{f"{name}_reviews": size for name, size in sizes.items()},
@@ -223,6 +228,8 @@ def train(config: Config, run: Run, n_workers: int, resume: bool | int = False) 
             metrics["bag_of_words_accuracy"] = bag_of_words_accuracy(
                 examples["train"], examples["test"], len(trained.encoder.vocabulary)
             )
-        source = "synthetic demo reviews" if config.data == "demo" else "IMDb reviews"
+        source = {"demo": "synthetic demo reviews", "imdb": "IMDb reviews"}.get(
+            config.data, f"texts of {shortened(Path(config.data).name)}"
+        )
         run.finish(history, metrics, f"{config.train_size:,} {source}, LSTM of {config.hidden} units")
         return metrics

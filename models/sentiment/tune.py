@@ -13,7 +13,7 @@ from typing import Any
 
 from models import report
 from models.sentiment.config import Config, configured
-from models.sentiment.data import load_train
+from models.sentiment.sources import load_train
 from models.sentiment.train import train_model
 from tinygrad_np.extras import import_optional
 from tinygrad_np.files import atomic_write

@@ -27,8 +27,8 @@ from pathlib import Path
 import numpy as np
 
 from models.sentiment.cli import main
-from models.sentiment.data import load_test
 from models.sentiment.run import Run
+from models.sentiment.sources import load_test
 from tests.faults.campaign import Outcome, Part
 from tests.faults.values import pick
 from tinygrad_np.data import Batches
