@@ -277,7 +277,9 @@ def test_a_reader_of_words_learns_too() -> None:
 # --- runs ---------------------------------------------------------------------------------------------
 
 
-def test_what_was_saved_answers_the_same_wherever_it_is(tmp_path: Path) -> None:
+def test_what_was_saved_answers_the_same_wherever_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     texts, labels = corpus(60, 3)
     model = joblib_copy(SentimentClassifier(**QUICK, random_state=0).fit(texts, labels))
     model.temperature_ = 1.7
@@ -288,6 +290,12 @@ def test_what_was_saved_answers_the_same_wherever_it_is(tmp_path: Path) -> None:
     assert loaded.predict(texts).tolist() == model.predict(texts).tolist()
     assert loaded.get_params() == model.get_params()
     assert len(loaded.history_) == len(model.history_)
+    assert main(["predict", "--run", str(tmp_path / "elsewhere"), "it is blueish"]) == 0
+    assert "blue" in capsys.readouterr().out.splitlines()[0].split()
+    assert (
+        main(["evaluate", "--run", str(tmp_path / "elsewhere")]) != 0
+    )  # not on the reviews of another corpus
+    assert "there is no SentimentClassifier.fit" in capsys.readouterr().err
     loaded.save(tmp_path / "again")
     again = SentimentClassifier.load(str(tmp_path / "again"))
     np.testing.assert_array_equal(again.predict_proba(texts), model.predict_proba(texts))

@@ -40,6 +40,9 @@ OF_FILES = (
     *("train_size", "test_size"),
 )
 SETTINGS = {field.name: field.default for field in fields(Config) if field.name not in (*OF_FILES, "seed")}
+PLACE = (
+    "SentimentClassifier.fit"  # where the texts of a saved run were: a command finds none there to test with
+)
 ENOUGH = 100  # texts to choose a temperature on; of fewer, chance would choose it
 CHUNK = 1024  # texts that are tokenized and answered at a time
 
@@ -130,8 +133,9 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not isinstance(seed, int | np.integer):
             seed = as_generator(seed).integers(2**63)
         settings = {name: _plain(getattr(self, name)) for name in SETTINGS}
-        config = Config(**settings, seed=int(seed), train_size=len(texts))
-        reviews = Reviews(tokenize_texts(texts), labels, tuple(map(str, self.classes_.tolist())))
+        names = [str(name) for name in self.classes_.tolist()]
+        config = Config(**settings, data=PLACE, labels=names, seed=int(seed), train_size=len(texts))
+        reviews = Reviews(tokenize_texts(texts), labels, tuple(names))
         train, validation = (reviews.take(rows) for rows in split(labels, config.seed))
         trained = train_model(config, train, validation, {}, Workers(), progress=bool(self.verbose))
         self.config_, self.encoder_, self.model_ = trained.config, trained.encoder, trained.model
