@@ -55,7 +55,7 @@ def command_train(args: argparse.Namespace) -> None:
             f"test accuracy of a bag of words, which cannot see order: {metrics['bag_of_words_accuracy']:.1%}"
         )
     print(
-        f"test accuracy of the LSTM: {metrics['test_accuracy']:.1%}, loss {metrics['test_loss']:.3f} "
+        f"test accuracy of the {config.title}: {metrics['test_accuracy']:.1%}, loss {metrics['test_loss']:.3f} "
         f"(epoch {metrics['best_epoch']}, chosen by validation loss); "
         f"{metrics['tokens_per_second']:,.0f} words/s in training"
     )

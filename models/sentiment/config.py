@@ -187,6 +187,16 @@ class Config:
                 f"gradients and Adam's averages alone, and this machine has {present / 2**30:,.0f}; take fewer"
             )
 
+    @property
+    def title(self) -> str:
+        """What the model is, in words."""
+        if self.features == "wide":
+            return f"linear model of n-grams of up to {self.max_ngram} words"
+        beside = {"none": "", "channels": " beside counted n-grams", "joint": " and linear model of n-grams"}
+        reader = "Transformer" if self.network == "transformer" else "LSTM"
+        both = "bidirectional " if self.bidirectional else ""
+        return f"{both}{reader} of {self.hidden} units{beside[self.features]}"
+
     def what_decides(self) -> dict[str, Any]:
         """The settings that decide how a training goes: not where the files are."""
         return {name: value for name, value in asdict(self).items() if name != "data_dir"}
@@ -206,6 +216,7 @@ class Config:
 
 ALLOWED: dict[str, Allowed] = {field.name: field.metadata["allowed"] for field in fields(Config)}
 
+OF_DEMO: dict[str, Any] = {"word_dropout": 0.03}  # else a comma where the corpus has none decides
 OF_REAL_TEXTS: dict[str, Any] = {"embeddings": "glove", "epochs": 6, "hidden": 64, "lr": 3e-3}
 OF_NGRAMS: dict[str, Any] = {  # beside them the network learns quickly, and would soon learn by heart
     **{"embeddings": "tuned", "embedding_lr": 1.5e-3, "max_ngram": 4, "max_tokens": 400},
@@ -218,7 +229,7 @@ OF_NGRAMS: dict[str, Any] = {  # beside them the network learns quickly, and wou
 def configured(given: Mapping[str, Any]) -> Config:
     """The settings that are given, and for all others those that go with the data and the features."""
     real = given.get("data", "demo") != "demo"
-    usual: dict[str, Any] = OF_REAL_TEXTS if real else {}
+    usual: dict[str, Any] = OF_REAL_TEXTS if real else OF_DEMO
     if given.get("vectors"):
         usual = usual | {"embeddings": "glove"}
     if real and given.get("features") in ("channels", "wide", "joint"):

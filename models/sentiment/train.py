@@ -231,5 +231,5 @@ def train(config: Config, run: Run, n_workers: int, resume: bool | int = False) 
         source = {"demo": "synthetic demo reviews", "imdb": "IMDb reviews"}.get(
             config.data, f"texts of {shortened(Path(config.data).name)}"
         )
-        run.finish(history, metrics, f"{config.train_size:,} {source}, LSTM of {config.hidden} units")
+        run.finish(history, metrics, f"{config.train_size:,} {source}, {config.title}")
         return metrics
