@@ -140,9 +140,9 @@ def test_a_test_set_from_the_training_file_rewards_learning_by_heart(
 
     def labeled(*parts: Reviews) -> dict[str, int]:
         return {
-            " ".join(texts.tokens[i] for i in ids): label
-            for texts, labels in parts
-            for ids, label in zip(texts.token_ids, labels)
+            " ".join(part.texts.tokens[i] for i in ids): label
+            for part in parts
+            for ids, label in zip(part.texts.token_ids, part.labels)
         }
 
     train, test = labeled(*load_train(config)), labeled(load_test(config))
@@ -166,7 +166,7 @@ def test_tags_become_words_there_and_blanks_here() -> None:
     text = 'A good start.<br /><br />A <a href="great">dull</a> end.'
     theirs = re.sub(r"[^a-z ]", "", text.lower()).split()  # punctuation out, tags not
     assert theirs == ["a", "good", "startbr", "br", "a", "a", "hrefgreatdulla", "end"]
-    assert tokenize(text) == ["a", "good", "start", "a", "dull", "end"]
+    assert tokenize(text) == ["a", "good", "start", ".", "a", "dull", "end", "."]
     assert clean(text) == "a good start. a dull end."
 
 

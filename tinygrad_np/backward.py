@@ -45,10 +45,9 @@ class SparseGrad:
         index = self.index
         if self.is_plain():
             buffer[index] += self.values
-        elif type(index) is np.ndarray and index.dtype.kind in "iu" and index.size:  # rows
-            rows = index.reshape(-1).astype(np.intp, copy=False)
-            if rows.min() < 0:
-                rows = rows % len(buffer)  # those that count from the end are the same ones
+        elif type(index) is np.ndarray and index.dtype.kind in "iu":  # rows
+            rows = index.reshape(-1).astype(np.intp)
+            rows %= len(buffer)  # those that count from the end are the same ones
             add_rows(buffer, rows, self.values.reshape(len(rows), *buffer.shape[1:]))
         else:
             np.add.at(

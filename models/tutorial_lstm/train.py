@@ -32,7 +32,10 @@ LEARNING_RATE = 0.001
 
 
 class Reviews(NamedTuple):
-    """Reviews as rows of a table of word vectors, -1 for a word that is not in it, and their labels."""
+    """Reviews as rows of a table of word vectors, -1 for a word that is not in it, and their labels.
+
+    Signs alone, such as a full stop, are left out, as the tutorial leaves them out.
+    """
 
     token_ids: list[np.ndarray]
     labels: np.ndarray
@@ -40,7 +43,8 @@ class Reviews(NamedTuple):
     @classmethod
     def encode(cls, texts: TokenizedTexts, labels: np.ndarray, row: dict[str, int]) -> Reviews:
         rows = np.array([row.get(token, -1) for token in texts.tokens], int)
-        return cls([rows[ids] for ids in texts.token_ids], labels.astype(float))
+        is_word = np.array([any(map(str.isalnum, token)) for token in texts.tokens], bool)
+        return cls([rows[ids[is_word[ids]]] for ids in texts.token_ids], labels.astype(float))
 
 
 def loss_and_accuracy(logits: Iterable[float], labels: np.ndarray) -> tuple[float, float]:
