@@ -85,16 +85,6 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait until the end of the ``with`` block."""
-    waiting: list[int] = []
-    with _handled(lambda number, frame: waiting.append(number)):
-        yield
-    for number in waiting[:1]:
-        signal.raise_signal(number)
-
-
-@contextmanager
 def _handled(handler: Callable[[int, Any], Any]) -> Iterator[None]:
     """Let a function answer Ctrl-C and SIGTERM. One that is ignored stays so, as whoever started us wants it."""
     before = {}

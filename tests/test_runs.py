@@ -335,21 +335,6 @@ def test_ctrl_c_inside_a_finalizer_is_not_forgotten(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().err == "interrupted\n"
 
 
-def test_what_is_uninterrupted_is_done_before_ctrl_c_is_heard() -> None:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    done = []
-    try:
-        with pytest.raises(KeyboardInterrupt):  # noqa: PT012
-            with commands.uninterrupted():
-                signal.raise_signal(signal.SIGINT)
-                done.append(1)
-            done.append(2)
-        assert done == [1]
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 @needs_fork
 def test_ctrl_c_during_the_imports_leaves_no_traceback() -> None:
     """The program gets Ctrl-C when its nth import begins."""
